@@ -1,0 +1,30 @@
+{# Arithmetic that answers null where Postgres would end the build. #}
+
+{% macro guarded_ratio(numerator, denominator) -%}
+    ({{ numerator }}) / nullif({{ denominator }}, 0)
+{%- endmacro %}
+
+
+{% macro guarded_log(expression) -%}
+    ln(case when {{ expression }} > 0 then {{ expression }} end)
+{%- endmacro %}
+
+
+{# Square root of a variance, which rounding may leave just under zero. #}
+{% macro guarded_sqrt(expression) -%}
+    sqrt(case when {{ expression }} >= 0 then {{ expression }} else 0 end)
+{%- endmacro %}
+
+
+{% macro infinity() -%}
+    cast('Infinity' as double precision)
+{%- endmacro %}
+
+
+{# Each of `columns` where `condition` holds, else null. #}
+{% macro kept_where(condition, columns) -%}
+    {%- for column in columns -%}
+        case when {{ condition }} then {{ column }} end as {{ column }}
+        {{- ',\n        ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

@@ -1,0 +1,117 @@
+with
+
+targets as (
+
+    select
+        symbol_id,
+        ticker,
+        calendar,
+        timeframe,
+        horizon,
+        horizon_bars,
+        bar_number,
+        closed_at,
+        label_end_bar_number,
+        label_end_at,
+        label_return,
+        is_target_due
+
+    from {{ ref('int_bars_matched_to_targets') }}
+
+),
+
+volatilities as (
+
+    select
+        symbol_id,
+        timeframe,
+        bar_number,
+        mean_squared_move
+
+    from {{ ref('int_bars_averaged_to_volatility') }}
+
+),
+
+label_rules as (
+
+    select
+        timeframe,
+        rule,
+        volatility_multiple,
+        fixed_return
+
+    from {{ ref('label_rules') }}
+
+),
+
+scaled as (
+
+    select
+        targets.*,
+        label_rules.rule,
+        label_rules.volatility_multiple,
+        label_rules.fixed_return,
+        {{ expected_volatility(
+            'volatilities.mean_squared_move', 'targets.horizon_bars'
+        ) }} as expected_volatility
+
+    from targets
+
+    inner join label_rules
+        on targets.timeframe = label_rules.timeframe
+
+    left join volatilities
+        on
+            targets.symbol_id = volatilities.symbol_id
+            and targets.timeframe = volatilities.timeframe
+            and targets.bar_number = volatilities.bar_number
+
+),
+
+measured as (
+
+    select
+        *,
+        case
+            when rule = 'fixed_return' then fixed_return
+            else volatility_multiple * expected_volatility
+        end as label_threshold,
+        case
+            when not is_target_due then 'not_closed'
+            when label_return is null then 'missing_bar'
+            when expected_volatility is null then 'no_volatility'
+        end as label_reason
+
+    from scaled
+
+),
+
+final as (
+
+    select
+        symbol_id,
+        ticker,
+        calendar,
+        timeframe,
+        horizon,
+        horizon_bars,
+        bar_number,
+        closed_at,
+        cast(
+            case
+                when label_reason is null then
+                    {{ move_class('label_return', 'label_threshold') }}
+            end as text
+        ) as label,
+        case when label_reason is null then label_return end as label_return,
+        cast(label_reason as text) as label_reason,
+        expected_volatility,
+        label_threshold,
+        label_end_bar_number,
+        label_end_at
+
+    from measured
+
+)
+
+select * from final

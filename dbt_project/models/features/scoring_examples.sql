@@ -1,0 +1,65 @@
+{%- set features = feature_definitions() | map(attribute=0) | list -%}
+
+with
+
+feature_rows as (
+
+    select * from {{ ref('feature_rows') }}
+
+    where is_usable
+
+),
+
+-- Of the label table only what is known when the bar closes.
+targets as (
+
+    select
+        symbol_id,
+        timeframe,
+        horizon,
+        horizon_bars,
+        bar_number,
+        label_end_bar_number as target_bar_number,
+        label_end_at as target_at,
+        expected_volatility,
+        label_threshold
+
+    from {{ ref('labels') }}
+
+    where
+        expected_volatility is not null
+        and label_end_at is not null
+
+),
+
+examples as (
+
+    select
+        feature_rows.symbol_id,
+        feature_rows.ticker,
+        feature_rows.calendar,
+        feature_rows.timeframe,
+        targets.horizon,
+        targets.horizon_bars,
+        feature_rows.bar_number,
+        feature_rows.session_date,
+        feature_rows.closed_at,
+        targets.target_bar_number,
+        targets.target_at,
+        feature_rows.reference_close,
+        targets.expected_volatility,
+        targets.label_threshold,
+        feature_rows.max_recorded_at,
+        feature_rows.{{ features | join(',\n        feature_rows.') }}
+
+    from feature_rows
+
+    inner join targets
+        on
+            feature_rows.symbol_id = targets.symbol_id
+            and feature_rows.timeframe = targets.timeframe
+            and feature_rows.bar_number = targets.bar_number
+
+)
+
+select * from examples

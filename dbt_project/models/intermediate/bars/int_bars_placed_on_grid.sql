@@ -1,0 +1,82 @@
+with
+
+bars as (
+
+    select
+        symbol_id,
+        timeframe,
+        opened_at,
+        closed_at,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        recorded_at
+
+    from {{ ref('stg_market__bars') }}
+
+),
+
+symbols as (
+
+    select
+        symbol_id,
+        ticker,
+        calendar
+
+    from {{ ref('stg_market__symbols') }}
+
+),
+
+grid as (
+
+    select
+        calendar,
+        timeframe,
+        bar_number,
+        session_date,
+        opened_at,
+        closed_at,
+        higher_timeframe,
+        higher_bar_number
+
+    from {{ ref('bar_grid') }}
+
+),
+
+placed as (
+
+    select
+        bars.symbol_id,
+        symbols.ticker,
+        symbols.calendar,
+        bars.timeframe,
+        grid.bar_number,
+        grid.session_date,
+        grid.opened_at,
+        grid.closed_at,
+        bars.open,
+        bars.high,
+        bars.low,
+        bars.close,
+        bars.volume,
+        bars.recorded_at,
+        grid.higher_timeframe,
+        grid.higher_bar_number
+
+    from bars
+
+    inner join symbols
+        on bars.symbol_id = symbols.symbol_id
+
+    inner join grid
+        on
+            symbols.calendar = grid.calendar
+            and bars.timeframe = grid.timeframe
+            and bars.opened_at = grid.opened_at
+            and bars.closed_at = grid.closed_at
+
+)
+
+select * from placed

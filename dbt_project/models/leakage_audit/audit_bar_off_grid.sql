@@ -1,0 +1,63 @@
+with
+
+bars as (
+
+    select
+        symbol_id,
+        timeframe,
+        opened_at,
+        closed_at
+
+    from {{ ref('stg_market__bars') }}
+
+),
+
+symbols as (
+
+    select
+        symbol_id,
+        ticker,
+        calendar
+
+    from {{ ref('stg_market__symbols') }}
+
+),
+
+grid as (
+
+    select
+        calendar,
+        timeframe,
+        opened_at,
+        closed_at
+
+    from {{ ref('bar_grid') }}
+
+),
+
+off_grid as (
+
+    select
+        bars.symbol_id,
+        symbols.ticker,
+        bars.timeframe,
+        bars.opened_at,
+        bars.closed_at
+
+    from bars
+
+    inner join symbols
+        on bars.symbol_id = symbols.symbol_id
+
+    left join grid
+        on
+            symbols.calendar = grid.calendar
+            and bars.timeframe = grid.timeframe
+            and bars.opened_at = grid.opened_at
+            and bars.closed_at = grid.closed_at
+
+    where grid.calendar is null
+
+)
+
+select * from off_grid

@@ -1,0 +1,16 @@
+with
+
+symbols as (
+
+    select
+        symbol_id,
+        ticker,
+        calendar,
+        listed_from,
+        delisted_at
+
+    from {{ source('market', 'symbols') }}
+
+)
+
+select * from symbols

@@ -1,0 +1,1 @@
+"""Train, weigh, version, score and watch ensembles on warehouse tables."""

@@ -1,0 +1,67 @@
+"""Every error this package raises on purpose.
+
+Callers catch `SwiftBoltError`; the command line turns it into one line on
+stderr and exit status 1. Each class also derives from the built-in that says
+what kind of mistake it was, so `except ValueError` keeps working. A message
+says what was asked, what was found and the command that mends it.
+"""
+
+
+class SwiftBoltError(Exception):
+    """Base class of this package's errors."""
+
+
+class SettingsError(SwiftBoltError, ValueError):
+    """A setting or an environment variable cannot be used as it is."""
+
+
+class ServerError(SwiftBoltError, ConnectionError):
+    """The database server cannot be started, reached or logged in to."""
+
+
+class SchemaError(SwiftBoltError, RuntimeError):
+    """The warehouse lacks a schema, table, column or row that is needed."""
+
+
+class JobRunningError(SwiftBoltError, RuntimeError):
+    """Another run of the same job holds its lock."""
+
+
+class UnknownSeriesError(SwiftBoltError, LookupError):
+    """A symbol, timeframe or horizon that the warehouse does not hold."""
+
+
+class IngestionError(SwiftBoltError, ValueError):
+    """A load left nothing that could be stored."""
+
+
+class BuildError(SwiftBoltError, RuntimeError):
+    """A dbt build did not succeed."""
+
+
+class ValidationFailedError(SwiftBoltError, ValueError):
+    """Data failed an expectation, or an expectation could not be judged."""
+
+
+class NotEnoughDataError(SwiftBoltError, ValueError):
+    """Fewer rows, classes or bars than the request needs."""
+
+
+class ProbabilityError(SwiftBoltError, ValueError):
+    """Probabilities or weights that are missing, impossible or misshapen."""
+
+
+class TrainingError(SwiftBoltError, RuntimeError):
+    """No series of a training run could be fitted."""
+
+
+class FeatureMismatchError(SwiftBoltError, ValueError):
+    """Features differ from those that the ensemble was trained on."""
+
+
+class ArtifactError(SwiftBoltError, ValueError):
+    """A stored artifact is missing, altered or outside its folder."""
+
+
+class NoEnsembleError(SwiftBoltError, LookupError):
+    """No trained ensemble is deployed for the series at that time."""
