@@ -156,8 +156,8 @@ adjustments = Table(
         nullable=False,
         comment=(
             "Multiplies prices before effective_at to put them on the basis "
-            "after it: 0.5 for a two-for-one split, 1 - dividend / close for "
-            "a dividend."
+            "after it: 0.5 for a two-for-one split, close / (close + dividend) "
+            "with the ex-date's close for a dividend."
         ),
     ),
     Column("recorded_at", Timestamp, nullable=False),

@@ -1,0 +1,256 @@
+"""Runs of jobs: one at a time of each kind, all on record."""
+
+import contextlib
+import datetime
+import functools
+import importlib.metadata
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from python_ml import schema
+from python_ml.exceptions import JobRunningError
+from python_ml.logs import get_logger, log_event
+from python_ml.settings import PROJECT_ROOT
+from python_ml.warehouse.connection import Warehouse
+
+logger = get_logger(__name__)
+
+DISTRIBUTION = "swiftbolt-ml"
+MAX_ERROR_CHARACTERS = 2000
+
+
+@dataclass(slots=True)
+class JobRun:
+    """The run in progress.
+
+    Parameters
+    ----------
+    job_run_id : int
+        Key in `ml.job_runs`.
+    counts : dict of str to int
+        What the job did; written when it ends.
+    """
+
+    job_run_id: int
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def job_run(
+    warehouse: Warehouse, job: str, arguments: Mapping[str, Any]
+) -> Iterator[JobRun]:
+    """Hold the job's lock and keep its row in `ml.job_runs`.
+
+    The lock is the database's, so it goes with the connection: a process that
+    was killed leaves none, and the row it left as `running` is set to
+    `abandoned` by the next run.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    job : str
+        Name of the job; two runs of one job exclude each other.
+    arguments : mapping of str to object
+        Written to the row as JSON.
+
+    Raises
+    ------
+    JobRunningError
+        If another process runs the job.
+    """
+    with _lock(warehouse, job):
+        run = JobRun(_insert(warehouse, job, arguments))
+        started = time.monotonic()
+        log_event(logger, "job_started", job=job, job_run_id=run.job_run_id)
+        try:
+            yield run
+        except BaseException as error:
+            message = _describe(error)
+            # The cause may be that the database is gone; that is the news.
+            with contextlib.suppress(Exception):
+                _finish(warehouse, run, "failed", started, message)
+            log_event(
+                logger,
+                "job_failed",
+                job=job,
+                job_run_id=run.job_run_id,
+                seconds=round(time.monotonic() - started, 1),
+            )
+            raise
+        _finish(warehouse, run, "succeeded", started, None)
+        log_event(
+            logger,
+            "job_succeeded",
+            job=job,
+            job_run_id=run.job_run_id,
+            seconds=round(time.monotonic() - started, 1),
+            **run.counts,
+        )
+
+
+@contextlib.contextmanager
+def _lock(warehouse: Warehouse, job: str) -> Iterator[None]:
+    connection = warehouse.engine.connect().execution_options(
+        isolation_level="AUTOCOMMIT"
+    )
+    try:
+        is_held = connection.execute(
+            sa.select(
+                sa.func.pg_try_advisory_lock(
+                    sa.func.hashtextextended(
+                        f"swiftbolt job {warehouse.settings.schema(job)}", 0
+                    ),
+                    type_=sa.Boolean,
+                )
+            )
+        ).scalar_one()
+        if not is_held:
+            raise JobRunningError(_describe_running(connection, job))
+        yield
+    finally:
+        # The server notices an ended session only a little later, too late for
+        # a run that starts at once.
+        with contextlib.suppress(Exception):
+            connection.execute(sa.text("select pg_advisory_unlock_all()"))
+        # Ends the session and with it the lock, also when it is broken.
+        with contextlib.suppress(Exception):
+            connection.invalidate()
+        with contextlib.suppress(Exception):
+            connection.close()
+
+
+def _describe_running(connection: sa.Connection, job: str) -> str:
+    runs = schema.job_runs
+    row = connection.execute(
+        sa.select(runs.c.pid, runs.c.host, runs.c.started_at)
+        .where(runs.c.job == job, runs.c.status == "running")
+        .order_by(runs.c.job_run_id.desc())
+        .limit(1)
+    ).one_or_none()
+    where = (
+        f"process {row.pid} on {row.host} since "
+        f"{row.started_at:%Y-%m-%d %H:%M} UTC"
+        if row
+        else "another process"
+    )
+    return (
+        f"Job {job!r} is already running: {where}. Wait until it ends, or end "
+        "it, and run the same command again."
+    )
+
+
+def _insert(
+    warehouse: Warehouse, job: str, arguments: Mapping[str, Any]
+) -> int:
+    runs = schema.job_runs
+    with warehouse.begin() as connection:
+        # We hold the lock, so whoever wrote these is gone.
+        abandoned: Sequence[int] = (
+            connection.execute(
+                runs.update()
+                .where(runs.c.job == job, runs.c.status == "running")
+                .values(status="abandoned")
+                .returning(runs.c.job_run_id)
+            )
+            .scalars()
+            .all()
+        )
+        for job_run_id in abandoned:
+            log_event(logger, "job_abandoned", job=job, job_run_id=job_run_id)
+        return int(
+            connection.execute(
+                runs.insert()
+                .values(
+                    job=job,
+                    arguments=dict(arguments),
+                    status="running",
+                    started_at=_now(),
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    code_version=code_version(),
+                )
+                .returning(runs.c.job_run_id)
+            ).scalar_one()
+        )
+
+
+def _finish(
+    warehouse: Warehouse,
+    run: JobRun,
+    status: str,
+    started: float,
+    error_message: str | None,
+) -> None:
+    runs = schema.job_runs
+    with warehouse.begin() as connection:
+        connection.execute(
+            runs.update()
+            .where(runs.c.job_run_id == run.job_run_id)
+            .values(
+                status=status,
+                finished_at=_now(),
+                duration_seconds=time.monotonic() - started,
+                counts=run.counts,
+                peak_memory_mb=peak_memory_mb(),
+                error_message=error_message,
+            )
+        )
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted."
+    message = str(error) or type(error).__name__
+    return message[:MAX_ERROR_CHARACTERS].replace("\x00", "")
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def peak_memory_mb() -> float:
+    """Most memory this process, or one of its ended children, has held, in MB.
+
+    Of the whole life of the process, not of one job.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    return (
+        max(
+            resource.getrusage(who).ru_maxrss
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        )
+        * unit
+        / 1e6
+    )
+
+
+@functools.cache
+def code_version() -> str:
+    """Git commit of the checkout, `-dirty` if changed, else the version."""
+    if (PROJECT_ROOT / ".git").exists():
+        with contextlib.suppress(OSError, subprocess.CalledProcessError):
+            commit = _git("rev-parse", "HEAD").strip()
+            changes = _git("status", "--porcelain").strip()
+            return f"{commit}-dirty" if changes else commit
+    try:
+        return importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(
+        ["git", "--no-optional-locks", "-C", str(PROJECT_ROOT), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout

@@ -1,0 +1,1 @@
+"""The database: its server, connections, migrations, bulk moves and dbt."""

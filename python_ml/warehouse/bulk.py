@@ -1,0 +1,377 @@
+"""Whole tables in and out: Arrow through ADBC, and COPY.
+
+How values cross the border:
+
+| PostgreSQL | pandas, read | pandas, written |
+| --- | --- | --- |
+| double precision | float64, exact; NULL becomes NaN | NaN, NA and None \
+become NULL; infinities stay |
+| integer, bigint, boolean | int32, int64, bool; Int32, Int64, boolean when \
+a NULL is among them | also float64 of whole numbers |
+| timestamptz | datetime64[us, UTC] | any time zone; a time without one is \
+refused |
+| date | datetime64[us], midnight | dates or midnights |
+| text | str | str |
+| json, jsonb | dict, list and so on | the same, see `to_json` |
+| numeric | float64 | |
+"""
+
+import contextlib
+import io
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg2
+import pyarrow as pa
+import pyarrow.csv
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+from python_ml.exceptions import SchemaError
+from python_ml.logs import get_logger, log_event
+from python_ml.warehouse.connection import Warehouse, to_json
+
+logger = get_logger(__name__)
+
+# A freshly loaded table plans blind until it is analysed.
+ANALYZE_ROWS = 10_000
+NULLABLE_TYPES = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+}
+
+
+def read_frame(
+    warehouse: Warehouse,
+    query: str,
+    parameters: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Read the result of a query, quickly and exactly.
+
+    Runs in a transaction of its own, so it sees what is committed.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    query : str
+        One `select` with schemas as `{features}.bars` and values as
+        `:symbol_id`; lists go with `= any(:tickers)`.
+    parameters : mapping of str to object, optional
+        The values. They are quoted by the driver, never pasted.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_columns)
+        Columns as the module's table says.
+
+    Raises
+    ------
+    SchemaError
+        If a parameter of the query has no value.
+
+    Examples
+    --------
+    >>> read_frame(
+    ...     warehouse,
+    ...     "select close from {features}.bars where ticker = :ticker",
+    ...     {"ticker": "AAPL"},
+    ... )  # doctest: +SKIP
+    """
+    from adbc_driver_postgresql import dbapi
+
+    statement = _render(warehouse, query, parameters or {})
+    with (
+        dbapi.connect(warehouse.parameters.url()) as connection,
+        connection.cursor() as cursor,
+    ):
+        # Types without a time zone depend on it.
+        cursor.execute("set timezone to 'UTC'")
+        cursor.execute(statement)
+        table = cursor.fetch_arrow_table()
+    frame = _to_pandas(table)
+    log_event(
+        logger,
+        "rows_read",
+        level=logging.DEBUG,
+        rows=len(frame),
+        columns=len(frame.columns),
+    )
+    return frame
+
+
+def insert_frame(
+    connection: sa.Connection,
+    table: sa.Table,
+    frame: pd.DataFrame,
+    *,
+    skip_existing: bool = False,
+) -> int:
+    """Append a frame to a table, in the caller's transaction.
+
+    Parameters
+    ----------
+    connection : sqlalchemy.Connection
+    table : sqlalchemy.Table
+        One of `python_ml.schema`.
+    frame : DataFrame of shape (n_rows, n_columns)
+        Columns by name, in any order. Those that the database fills in
+        (identity, default) or that may be NULL can be absent. NaN, NA and
+        None become NULL.
+    skip_existing : bool, default=False
+        Leave out rows whose key the table already holds, also when the frame
+        itself holds it twice.
+
+    Returns
+    -------
+    int
+        Number of rows inserted.
+
+    Raises
+    ------
+    SchemaError
+        If the frame has an unknown column, lacks a needed one, or holds
+        values that the column cannot.
+    """
+    _check_columns(table, frame)
+    if frame.empty:
+        return 0
+    quote = connection.dialect.identifier_preparer.quote
+    name = f"{quote(_schema_name(connection, table))}.{quote(table.name)}"
+    columns = ", ".join(quote(column) for column in frame.columns)
+    data = _to_csv(table, frame)
+    with _refusals_explained(table):
+        if skip_existing:
+            incoming = quote(f"incoming_{table.name}")
+            connection.exec_driver_sql(
+                f"create temporary table {incoming} on commit drop as "
+                f"select {columns} from {name} with no data"
+            )
+            _copy(connection, f"{incoming} ({columns})", data)
+            n_inserted = connection.exec_driver_sql(
+                f"insert into {name} ({columns}) select {columns} "
+                f"from {incoming} on conflict do nothing"
+            ).rowcount
+            connection.exec_driver_sql(f"drop table {incoming}")
+        else:
+            n_inserted = _copy(connection, f"{name} ({columns})", data)
+    if n_inserted >= ANALYZE_ROWS:
+        connection.exec_driver_sql(f"analyze {name}")
+    log_event(
+        logger,
+        "rows_written",
+        level=logging.DEBUG,
+        table=table.fullname,
+        rows=n_inserted,
+        skipped=len(frame) - n_inserted,
+    )
+    return n_inserted
+
+
+def _render(
+    warehouse: Warehouse, query: str, parameters: Mapping[str, Any]
+) -> str:
+    """Put the values into the query, quoted by psycopg2.
+
+    ADBC reads through `copy (query) to stdout`, which takes no parameters.
+    """
+    compiled = sa.text(warehouse.sql(query).strip().rstrip(";")).compile(
+        dialect=warehouse.engine.dialect
+    )
+    if missing := set(compiled.params) - set(parameters):
+        raise SchemaError(
+            f"The query asks for {', '.join(sorted(missing))}, which has no "
+            "value. Pass it in `parameters`."
+        )
+    values = {
+        name: _plain_parameter(parameters[name]) for name in compiled.params
+    }
+    connection = warehouse.engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        # With no values psycopg2 would leave the doubled percent signs.
+        rendered = cursor.mogrify(str(compiled), values or {"": None})
+        return bytes(rendered).decode()
+    finally:
+        connection.close()
+
+
+def _plain_parameter(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic | pd.Index | pd.Series):
+        value = value.tolist()
+    if isinstance(value, tuple | set | frozenset):
+        value = list(value)
+    if isinstance(value, list):
+        return [_plain_parameter(item) for item in value]
+    return None if value is pd.NA or value is pd.NaT else value
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    columns: dict[str, Any] = {}
+    for number, field in enumerate(table.schema):
+        if field.name in columns:
+            raise SchemaError(
+                f"The query yields two columns named {field.name!r}; rename "
+                "one with `as`."
+            )
+        columns[field.name] = _column_to_pandas(
+            table.column(number),
+            (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode(),
+        )
+    return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
+
+
+def _column_to_pandas(column: pa.ChunkedArray, kind: str) -> Any:
+    if kind in ("json", "jsonb"):
+        return pd.Series(
+            [
+                None if text is None else json.loads(text)
+                for text in column.cast(pa.string()).to_pylist()
+            ],
+            dtype=object,
+        )
+    if kind == "numeric":
+        column = pa.chunked_array(
+            [chunk.storage for chunk in column.chunks], pa.string()
+        ).cast(pa.float64())
+    if column.null_count and column.type in NULLABLE_TYPES:
+        return column.to_pandas(types_mapper=NULLABLE_TYPES.get)
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("us"))
+    return column.to_pandas()
+
+
+def _check_columns(table: sa.Table, frame: pd.DataFrame) -> None:
+    names = list(frame.columns)
+    if unknown := [name for name in names if name not in table.columns]:
+        raise SchemaError(
+            f"{table.fullname} has no column {', '.join(map(str, unknown))}."
+        )
+    if len(set(names)) < len(names):
+        raise SchemaError(
+            f"The rows for {table.fullname} name a column twice: "
+            f"{', '.join(names)}."
+        )
+    missing = [
+        column.name
+        for column in table.columns
+        if column.name not in names
+        and not column.nullable
+        and column.server_default is None
+        and column.identity is None
+    ]
+    if missing:
+        raise SchemaError(
+            f"The rows for {table.fullname} lack {', '.join(missing)}."
+        )
+
+
+def _to_csv(table: sa.Table, frame: pd.DataFrame) -> io.BytesIO:
+    arrays = {}
+    for name in frame.columns:
+        column = table.columns[name]
+        try:
+            array = _to_arrow(column, frame[name])
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise SchemaError(
+                f"{table.fullname}.{name} cannot hold what the rows bring: "
+                f"{error}"
+            ) from error
+        if array.null_count and not column.nullable:
+            raise SchemaError(
+                f"{table.fullname}.{name} may not be NULL, but "
+                f"{array.null_count} of {len(array)} rows hold none there "
+                "(NaN counts as none)."
+            )
+        arrays[str(name)] = array
+    data = io.BytesIO()
+    # Strings are always quoted, so an empty field is NULL and "" is not.
+    pyarrow.csv.write_csv(
+        pa.table(arrays),
+        data,
+        pyarrow.csv.WriteOptions(include_header=False),
+    )
+    data.seek(0)
+    return data
+
+
+def _to_arrow(column: sa.Column[Any], values: pd.Series) -> pa.Array:
+    if isinstance(column.type, JSONB):
+        return pa.array(
+            [
+                None if _is_missing(value) else to_json(value)
+                for value in values
+            ],
+            pa.string(),
+        )
+    array = pa.array(values, from_pandas=True)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_null(array.type):
+        return array.cast(pa.string())
+    if isinstance(column.type, sa.Text):
+        if not _is_text(array.type):
+            raise TypeError(f"{array.type} is not text")
+        return array
+    if isinstance(column.type, sa.DateTime):
+        if getattr(array.type, "tz", None) is None:
+            raise TypeError(f"{array.type} is not a time with a time zone")
+        return array.cast(pa.timestamp("us", "UTC"), safe=False)
+    if isinstance(column.type, sa.Date):
+        return array.cast(pa.date32())
+    if isinstance(column.type, sa.Boolean):
+        return array.cast(pa.bool_())
+    if isinstance(column.type, sa.Integer):
+        return array.cast(pa.int64())
+    return array.cast(pa.float64())
+
+
+def _is_missing(value: Any) -> bool:
+    return (
+        value is None
+        or value is pd.NA
+        or value is pd.NaT
+        or (isinstance(value, float) and math.isnan(value))
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _copy(connection: sa.Connection, target: str, data: io.BytesIO) -> int:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.copy_expert(f"copy {target} from stdin (format csv)", data)
+        return int(cursor.rowcount)
+    finally:
+        cursor.close()
+
+
+@contextlib.contextmanager
+def _refusals_explained(table: sa.Table) -> Iterator[None]:
+    """Turn a broken key, check or type into an error of one line."""
+    try:
+        yield
+    except (sa.exc.DBAPIError, psycopg2.Error) as error:
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        if not isinstance(cause, psycopg2.IntegrityError | psycopg2.DataError):
+            raise
+        parts = (cause.diag.message_primary, cause.diag.message_detail)
+        raise SchemaError(
+            f"{table.fullname} refuses the rows: "
+            f"{'. '.join(part for part in parts if part)}"
+        ) from error
+
+
+def _schema_name(connection: sa.Connection, table: sa.Table) -> str:
+    names = connection.get_execution_options().get("schema_translate_map", {})
+    return str(names.get(table.schema, table.schema))

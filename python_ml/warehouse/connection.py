@@ -1,0 +1,387 @@
+"""The warehouse: one database, its schemas and the way in."""
+
+import contextlib
+import datetime
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psycopg2
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateSchema
+
+from python_ml.exceptions import SchemaError, ServerError
+from python_ml.logs import get_logger, log_event
+from python_ml.schema import ML, RAW
+from python_ml.settings import Settings, Target
+from python_ml.warehouse.embedded import EmbeddedServer
+from python_ml.warehouse.parameters import ConnectionParameters
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+logger = get_logger(__name__)
+
+SCHEMAS = (
+    RAW,
+    ML,
+    "staging",
+    "intermediate",
+    "features",
+    "forecasting",
+    "monitoring",
+    "leakage_audit",
+)
+MIGRATIONS = Path(__file__).parent / "migrations"
+CONNECT_SECONDS = 10
+# Any number that nothing else in the database uses.
+MIGRATION_LOCK = 5_318_008_001
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """An open warehouse.
+
+    Parameters
+    ----------
+    settings : Settings
+    parameters : ConnectionParameters
+        Where it is, as the server itself was reached.
+    engine : sqlalchemy.Engine
+        Its tables of schemas `raw` and `ml` are those of this warehouse, with
+        the schema prefix. Sessions run in UTC.
+    """
+
+    settings: Settings
+    parameters: ConnectionParameters
+    engine: sa.Engine
+
+    def begin(self) -> contextlib.AbstractContextManager[sa.Connection]:
+        """One transaction: committed at the end, rolled back on an error."""
+        return self.engine.begin()
+
+    def sql(self, text: str) -> str:
+        """Fill in the schema names of this warehouse.
+
+        Parameters
+        ----------
+        text : str
+            SQL with names like `{features}.bars`. Other braces stay.
+
+        Raises
+        ------
+        SchemaError
+            If a name in braces is none of the schemas.
+        """
+        return fill_schemas(text, self.settings)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def __enter__(self) -> "Warehouse":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def fill_schemas(text: str, settings: Settings) -> str:
+    """Replace `{features}` and the like by the full schema names.
+
+    Examples
+    --------
+    >>> from python_ml.settings import load_settings
+    >>> settings = load_settings({"SWIFTBOLT_SCHEMA_PREFIX": "ann_"})
+    >>> fill_schemas("select '{}' from {ml}.forecasts", settings)
+    "select '{}' from ann_ml.forecasts"
+    """
+
+    def name(match: re.Match[str]) -> str:
+        if match[1] not in SCHEMAS:
+            raise SchemaError(
+                f"The query names {match[0]}, which is no schema; use one of "
+                f"{', '.join(SCHEMAS)}."
+            )
+        return settings.schema(match[1])
+
+    return re.sub(r"\{([a-z_]+)\}", name, text)
+
+
+def open_warehouse(settings: Settings, *, migrate: bool = True) -> Warehouse:
+    """Reach the database, starting the embedded server if it does not run.
+
+    Parameters
+    ----------
+    settings : Settings
+    migrate : bool, default=True
+        Bring the schemas `raw` and `ml` up to date.
+
+    Raises
+    ------
+    ServerError
+        If there is no server, no such database or no such login.
+    SchemaError
+        If the warehouse was migrated by newer code.
+    """
+    if settings.target == "embedded":
+        parameters = EmbeddedServer(settings).start()
+    else:
+        parameters = resolve_parameters()
+    warehouse = connect(settings, parameters)
+    if migrate:
+        try:
+            migrate_to_head(warehouse)
+        except BaseException:
+            warehouse.close()
+            raise
+    return warehouse
+
+
+def database_status(settings: Settings) -> dict[str, Any]:
+    """Say whether the database can be used, without changing anything.
+
+    Returns
+    -------
+    dict of str to object
+        `is_running`, `target`, and what is known of the server.
+    """
+    if settings.target == "embedded":
+        status = EmbeddedServer(settings).status()
+        return {
+            "is_running": status.is_running,
+            "target": settings.target,
+            "home": str(settings.home),
+            "pid": status.pid,
+            "socket": (
+                str(status.socket_directory)
+                if status.socket_directory
+                else None
+            ),
+            "data": str(status.data_directory),
+            "log": str(status.log_path),
+            "postgres_version": status.version,
+        }
+    found: dict[str, Any] = {"is_running": False, "target": settings.target}
+    try:
+        parameters = resolve_parameters()
+    except ServerError as error:
+        return {**found, "reason": str(error)}
+    return {**found, "is_running": True, "server": str(parameters)}
+
+
+def resolve_parameters() -> ConnectionParameters:
+    """Log in as libpq's environment variables say and see where that leads.
+
+    Raises
+    ------
+    ServerError
+        If that fails.
+    """
+    with contextlib.closing(_log_in({}, "postgres")) as connection:
+        info = connection.info
+        return ConnectionParameters(
+            host=info.host or "localhost",
+            port=info.port,
+            user=info.user,
+            password=info.password or "",
+            database=info.dbname,
+        )
+
+
+def connect(settings: Settings, parameters: ConnectionParameters) -> Warehouse:
+    """Open a warehouse where `parameters` say.
+
+    Raises
+    ------
+    ServerError
+        If the server cannot be reached or refuses the login.
+    """
+    keywords = {
+        "host": parameters.host,
+        "port": parameters.port,
+        "user": parameters.user,
+        "password": parameters.password or None,
+        "dbname": parameters.database,
+    }
+    engine = sa.create_engine(
+        "postgresql+psycopg2://",
+        creator=lambda: _log_in(keywords, settings.target),
+        # A server that was killed and started anew leaves dead connections.
+        pool_pre_ping=True,
+        json_serializer=to_json,
+    )
+    if settings.schema_prefix:
+        engine = engine.execution_options(
+            schema_translate_map={
+                name: settings.schema(name) for name in (RAW, ML)
+            }
+        )
+    with engine.connect():
+        pass
+    return Warehouse(settings, parameters, engine)
+
+
+def _log_in(keywords: Mapping[str, Any], target: Target) -> Any:
+    try:
+        connection = psycopg2.connect(
+            connect_timeout=CONNECT_SECONDS,
+            application_name="swiftbolt",
+            **{key: value for key, value in keywords.items() if value},
+        )
+    except psycopg2.OperationalError as error:
+        raise ServerError(_explain_refusal(str(error), target)) from error
+    with connection.cursor() as cursor:
+        cursor.execute("set timezone to 'UTC'")
+    connection.commit()
+    return connection
+
+
+def _explain_refusal(message: str, target: Target) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    found = lines[0] if lines else "no reason given"
+    if "password authentication failed" in message or "no password" in message:
+        advice = (
+            "Set PGUSER and PGPASSWORD to a login of that server."
+            if target == "postgres"
+            else "Remove the file `password` in the server's folder (see "
+            "`swiftbolt db status`) and run the same command again."
+        )
+    elif re.search(r'database ".*" does not exist', message):
+        advice = "Set PGDATABASE to an existing one, or make it with: createdb"
+    elif re.search(r'role ".*" does not exist', message):
+        advice = "Set PGUSER to a login of that server."
+    elif "pg_hba.conf" in message:
+        advice = (
+            "The server does not admit this user, database or address; ask "
+            "whoever runs it."
+        )
+    elif target == "postgres":
+        advice = (
+            "Set PGHOST and PGPORT to a running server, or use the embedded "
+            "one with SWIFTBOLT_TARGET=embedded."
+        )
+    else:
+        advice = "Run the same command again, which starts the server."
+    return f"The database cannot be used: {found.rstrip('.')}. {advice}"
+
+
+def alembic_config(warehouse: Warehouse, connection: sa.Connection) -> "Config":
+    """Alembic's configuration for this warehouse; there is no `alembic.ini`."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option(
+        "script_location", str(MIGRATIONS).replace("%", "%%")
+    )
+    config.set_main_option("path_separator", "os")
+    config.attributes["settings"] = warehouse.settings
+    config.attributes["connection"] = connection
+    return config
+
+
+def migrate_to_head(warehouse: Warehouse) -> tuple[str | None, str]:
+    """Bring the schemas `raw` and `ml` up to date, in one transaction.
+
+    Returns
+    -------
+    (str or None, str)
+        Number of the last migration before and after.
+
+    Raises
+    ------
+    SchemaError
+        If the warehouse was migrated by newer code.
+    ServerError
+        If the login may not create schemas or tables.
+    """
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    settings = warehouse.settings
+    try:
+        with warehouse.begin() as connection:
+            connection.execute(
+                sa.text("select pg_advisory_xact_lock(:key)"),
+                {"key": MIGRATION_LOCK},
+            )
+            config = alembic_config(warehouse, connection)
+            scripts = ScriptDirectory.from_config(config)
+            head = scripts.get_current_head()
+            if head is None:
+                raise SchemaError(f"There are no migrations in {MIGRATIONS}.")
+            found = _current_revision(connection, settings)
+            if found == head:
+                return found, head
+            known = {script.revision for script in scripts.walk_revisions()}
+            if found is not None and found not in known:
+                raise SchemaError(
+                    f"The warehouse is at migration {found}, but this code "
+                    f"ends at {head}. Update the checkout, or use another "
+                    "database."
+                )
+            inspector = sa.inspect(connection)
+            for name in (RAW, ML):
+                # Even `if not exists` asks for the privilege to create.
+                if not inspector.has_schema(settings.schema(name)):
+                    connection.execute(CreateSchema(settings.schema(name)))
+            command.upgrade(config, "head")
+    except sa.exc.ProgrammingError as error:
+        if not isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
+            raise
+        parameters = warehouse.parameters
+        raise ServerError(
+            f"User {parameters.user} may not make the schemas "
+            f"{settings.schema(RAW)} and {settings.schema(ML)} in database "
+            f"{parameters.database}: "
+            f"{error.orig.diag.message_primary}. Grant it with: grant create "
+            f"on database {parameters.database} to {parameters.user}"
+        ) from error
+    log_event(logger, "migrated", before=found or "empty", after=head)
+    return found, head
+
+
+def _current_revision(
+    connection: sa.Connection, settings: Settings
+) -> str | None:
+    schema = settings.schema(ML)
+    if not sa.inspect(connection).has_table("alembic_version", schema=schema):
+        return None
+    return connection.execute(
+        sa.text(f"select version_num from {schema}.alembic_version")
+    ).scalar_one_or_none()
+
+
+def to_json(value: Any) -> str:
+    """Write a value as JSON that `jsonb` takes.
+
+    NumPy scalars and arrays become numbers and lists, times ISO 8601, and
+    what is not finite, for which JSON has no number, null.
+
+    Examples
+    --------
+    >>> to_json({"skill": np.float64(0.5), "error": float("nan")})
+    '{"skill": 0.5, "error": null}'
+    """
+    return json.dumps(_plain(value), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    return value

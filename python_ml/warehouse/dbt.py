@@ -1,0 +1,234 @@
+"""dbt in this process: quiet, on our database, and gone without a trace."""
+
+import contextlib
+import logging
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from python_ml.exceptions import BuildError
+from python_ml.logs import get_logger, log_event
+from python_ml.progress import progress_bar
+from python_ml.settings import Settings
+from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.parameters import ConnectionParameters
+
+logger = get_logger(__name__)
+
+FAILED_STATUSES = ("error", "fail", "runtime error", "partial success")
+# Nothing to do is a mistake in the selection, not a success.
+RUNNING_COMMANDS = ("build", "run", "seed", "test")
+MAX_NODES_NAMED = 5
+MAX_MESSAGE_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class DbtSummary:
+    """What a dbt command did.
+
+    Parameters
+    ----------
+    command : str
+        `build`, `compile` ...
+    n_nodes : int
+        Number of nodes that ran: seeds, dbt models, tests.
+    counts : dict of str to int
+        Number of nodes by status: success, pass, warn, skipped.
+    duration_seconds : float
+    output : object
+        What dbt's own runner returned: run results, a list of names, ...
+    """
+
+    command: str
+    n_nodes: int
+    counts: dict[str, int]
+    duration_seconds: float
+    output: Any = field(repr=False, compare=False)
+
+
+def dbt_environment(
+    settings: Settings, parameters: ConnectionParameters
+) -> dict[str, str]:
+    """Environment in which a plain `dbt build` reaches this warehouse."""
+    return {
+        **parameters.environment(),
+        "SWIFTBOLT_TARGET": settings.target,
+        "SWIFTBOLT_HOME": str(settings.home),
+        "SWIFTBOLT_SCHEMA_PREFIX": settings.schema_prefix,
+        "DBT_PROFILES_DIR": str(settings.project_root),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_VERSION_CHECK": "false",
+    }
+
+
+def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
+    """Run one dbt command on the warehouse.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    arguments : sequence of str
+        As on dbt's command line: `["build", "--select", "features"]`.
+
+    Raises
+    ------
+    BuildError
+        If anything failed; the message names the first nodes that did.
+    """
+    settings = warehouse.settings
+    command = arguments[0]
+    logs_dir = settings.logs_dir
+    full_arguments = [
+        # Global options stand before the command.
+        "--log-level=none",
+        "--log-level-file=info",
+        f"--log-path={logs_dir}",
+        "--no-use-colors-file",
+        "--no-send-anonymous-usage-stats",
+        "--no-version-check",
+        *arguments,
+        f"--project-dir={settings.dbt_project_dir}",
+        f"--profiles-dir={settings.project_root}",
+        f"--target={settings.target}",
+        f"--target-path={settings.home / 'dbt_target'}",
+    ]
+    log_event(logger, "dbt_started", command=" ".join(arguments))
+    started = time.monotonic()
+    with (
+        _environment(dbt_environment(settings, warehouse.parameters)),
+        _working_directory_kept(),
+        _loggers_kept(),
+        progress_bar(total=None, description=f"dbt {command}") as bar,
+    ):
+        from dbt.cli.main import dbtRunner
+        from dbt_common.events.event_manager_client import cleanup_event_logger
+
+        def show(event: Any) -> None:
+            index = getattr(event.data, "index", None)
+            total = getattr(event.data, "total", None)
+            if index and total and index > bar.n:
+                bar.total = total
+                bar.update(index - bar.n)
+
+        try:
+            result = dbtRunner(callbacks=[show]).invoke(full_arguments)
+        finally:
+            cleanup_event_logger()
+    duration = time.monotonic() - started
+    log = f"(log: {logs_dir / 'dbt.log'})"
+    if isinstance(result.exception, KeyboardInterrupt | SystemExit):
+        raise result.exception
+    if result.exception is not None:
+        raise BuildError(
+            f"dbt {command} failed: {_one_line(str(result.exception))} {log}"
+        ) from result.exception
+    results = getattr(result.result, "results", None) or []
+    if command in RUNNING_COMMANDS and not results:
+        raise BuildError(
+            f"dbt {' '.join(arguments)} ran nothing: no node fits the "
+            f"selection {log}"
+        )
+    failures = [node for node in results if str(node.status) in FAILED_STATUSES]
+    if failures or not result.success:
+        raise BuildError(
+            f"dbt {command} failed: {len(failures)} of {len(results)} nodes: "
+            f"{_describe_failures(failures)} {log}"
+        )
+    counts = dict(Counter(str(node.status) for node in results))
+    log_event(
+        logger,
+        "dbt_finished",
+        command=command,
+        nodes=len(results),
+        seconds=round(duration, 1),
+        **counts,
+    )
+    return DbtSummary(command, len(results), counts, duration, result.result)
+
+
+def _describe_failures(failures: Sequence[Any]) -> str:
+    parts = [
+        f"{failure.node.resource_type} {failure.node.name}: "
+        f"{_one_line(failure.message or 'no message')}"
+        for failure in failures[:MAX_NODES_NAMED]
+    ]
+    if len(failures) > MAX_NODES_NAMED:
+        parts.append(f"and {len(failures) - MAX_NODES_NAMED} more")
+    return "; ".join(parts)
+
+
+def _one_line(message: str) -> str:
+    r"""The telling part of dbt's message of several lines.
+
+    Examples
+    --------
+    >>> _one_line(
+    ...     "Database Error in model bars (models/bars.sql)\n"
+    ...     "  division by zero\n  compiled code at target/bars.sql"
+    ... )
+    'division by zero'
+    """
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    telling = [
+        line
+        for line in lines
+        if not line.startswith("compiled code at")
+        and not re.fullmatch(r"\w+ Error in .* \(.*\)", line)
+    ]
+    line = " ".join(telling or lines)
+    if len(line) > MAX_MESSAGE_CHARACTERS:
+        line = line[:MAX_MESSAGE_CHARACTERS].rstrip() + " ..."
+    return line
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _loggers_kept() -> Iterator[None]:
+    """Take off again the handlers that dbt puts on loggers, root's too."""
+    before = {
+        name: list(logger.handlers) for name, logger in _loggers().items()
+    }
+    try:
+        yield
+    finally:
+        for name, logger in _loggers().items():
+            for handler in list(logger.handlers):
+                if handler not in before.get(name, []) and not isinstance(
+                    handler, logging.NullHandler
+                ):
+                    logger.removeHandler(handler)
+                    if isinstance(handler, logging.FileHandler):
+                        handler.close()
+
+
+def _loggers() -> dict[str, logging.Logger]:
+    named = {
+        name: logger
+        for name, logger in logging.root.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger)
+    }
+    return named | {"root": logging.root}
+
+
+@contextlib.contextmanager
+def _working_directory_kept() -> Iterator[None]:
+    before = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -1,0 +1,59 @@
+"""How to reach the database, in each notation that something asks for."""
+
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionParameters:
+    """Address and login of one database.
+
+    Parameters
+    ----------
+    host : str
+        Host name, or the absolute folder of a Unix socket.
+    port : int
+    user : str
+    password : str
+        Empty when the server wants none or libpq finds it elsewhere.
+    database : str
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+
+    def url(self) -> str:
+        """Address with password, as libpq and SQLAlchemy's psycopg2 read it.
+
+        Examples
+        --------
+        >>> ConnectionParameters("/run/a b", 5432, "ann", "p/w", "bolt").url()
+        'postgresql://ann:p%2Fw@/bolt?host=%2Frun%2Fa%20b&port=5432'
+        """
+        login = quote(self.user, safe="")
+        if self.password:
+            login += ":" + quote(self.password, safe="")
+        query = urlencode(
+            {"host": self.host, "port": self.port}, quote_via=quote, safe=""
+        )
+        return f"postgresql://{login}@/{quote(self.database, safe='')}?{query}"
+
+    def environment(self) -> dict[str, str]:
+        """The same as libpq's environment variables."""
+        return {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGPASSWORD": self.password,
+            "PGDATABASE": self.database,
+        }
+
+    def __str__(self) -> str:
+        """Where it is, without the password."""
+        return f"{self.user}@{self.host}:{self.port}/{self.database}"
+
+    def __repr__(self) -> str:
+        return f"ConnectionParameters({self})"
