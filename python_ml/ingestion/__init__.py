@@ -1,0 +1,1 @@
+"""Bring bars, splits and dividends into schema `raw`: one file per source."""
