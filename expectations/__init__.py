@@ -1,0 +1,1 @@
+"""Great Expectations of the warehouse, and the gate that enforces them."""
