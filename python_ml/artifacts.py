@@ -1,0 +1,381 @@
+"""Trained ensembles as files: written whole, checked before they are read.
+
+A version is one file, `AAPL_d1_20250121T153000Z.joblib`. Unpickling can run
+any code, so nothing is unpickled before its bytes have the checksum on record
+and lie inside the artifacts folder.
+
+Training claims a version id before it writes the file and drops the claim
+once the database holds the row. A claim that outlives its process marks what
+the next run sweeps away; files of other warehouses that share the folder are
+never touched.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable, Set
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import joblib
+import sqlalchemy as sa
+
+from python_ml.ensemble import Ensemble
+from python_ml.exceptions import ArtifactError, NoEnsembleError
+from python_ml.logs import get_logger, log_event
+from python_ml.schema import ensembles, symbols
+from python_ml.settings import Settings
+from python_ml.warehouse.connection import Warehouse
+
+logger = get_logger(__name__)
+
+SUFFIX = ".joblib"
+CLAIM_SUFFIX = ".claim"
+COMPRESSION = ("zlib", 3)
+# Pickles of fitted members are not portable across their major versions.
+LIBRARIES = ("joblib", "numpy", "scikit-learn")
+TRAIN_COMMAND = "swiftbolt train --symbols {ticker} --timeframes {timeframe}"
+
+
+def slug(ticker: str) -> str:
+    """Ticker as part of a file name; odd ones get a digest to stay unique.
+
+    Examples
+    --------
+    >>> slug("AAPL"), slug("BRK.B"), slug("../EUR/USD")
+    ('AAPL', 'BRK.B', 'EUR-USD-de2e05')
+    """
+    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", ticker).strip("-.") or "series"
+    if plain == ticker and len(plain) <= 40:
+        return plain
+    digest = hashlib.sha256(ticker.encode()).hexdigest()[:6]
+    return f"{plain[:40]}-{digest}"
+
+
+def claim_version_id(
+    folder: Path,
+    *,
+    ticker: str,
+    timeframe: str,
+    created_at: datetime,
+    owner: str,
+) -> str:
+    """Reserve the name of a new version.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the artifacts; made if missing.
+    ticker, timeframe : str
+        The series.
+    created_at : datetime
+        With time zone; part of the name, to the second, in UTC.
+    owner : str
+        Who may sweep the claim; see `claim_owner`.
+
+    Returns
+    -------
+    str
+        Name without `.joblib`; has a suffix `-2`, `-3`, ... when taken.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = (
+        f"{slug(ticker)}_{slug(timeframe)}_"
+        f"{created_at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    )
+    number = 1
+    while True:
+        version_id = stem if number == 1 else f"{stem}-{number}"
+        if not (folder / f"{version_id}{SUFFIX}").exists() and not any(
+            folder.glob(f"{version_id}.*{CLAIM_SUFFIX}")
+        ):
+            _claim_path(folder, version_id, owner).touch(exist_ok=False)
+            return version_id
+        number += 1
+
+
+def release_claim(folder: Path, version_id: str, *, owner: str) -> None:
+    """Drop a claim: its version is on record, or its file is gone."""
+    _claim_path(folder, version_id, owner).unlink(missing_ok=True)
+
+
+def sweep_claims(
+    folder: Path, *, owner: str, on_record: Callable[[Set[str]], Set[str]]
+) -> list[str]:
+    """Remove what a killed training left: files without a row.
+
+    Call it only under the lock that training holds.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the artifacts.
+    owner : str
+        Only its claims are looked at.
+    on_record : callable
+        Given version ids, returns those that the database holds.
+
+    Returns
+    -------
+    list of str
+        Version ids whose files were removed.
+    """
+    ending = f".{owner}{CLAIM_SUFFIX}"
+    claimed = {
+        path.name.removesuffix(ending) for path in folder.glob(f"*{ending}")
+    }
+    if not claimed:
+        return []
+    recorded = on_record(claimed)
+    removed = sorted(claimed - recorded)
+    for version_id in removed:
+        for path in _files_of(folder, version_id):
+            path.unlink(missing_ok=True)
+        log_event(logger, "orphan_removed", version_id=version_id)
+    for version_id in claimed:
+        release_claim(folder, version_id, owner=owner)
+    return removed
+
+
+def claim_owner(settings: Settings, *, database: str) -> str:
+    """Short name of a warehouse, for claims in a folder it may share.
+
+    Parameters
+    ----------
+    settings : Settings
+        Target and schema prefix count.
+    database : str
+        Server and database of target `postgres`.
+    """
+    where = database if settings.target == "postgres" else str(settings.home)
+    identity = f"{settings.target} {where} {settings.schema_prefix}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:8]
+
+
+def save_ensemble(ensemble: Ensemble, folder: Path) -> tuple[Path, str]:
+    """Write an ensemble to a file of its own, whole or not at all.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Its `version_id` names the file.
+    folder : Path
+        Of the artifacts; made if missing.
+
+    Returns
+    -------
+    (Path, str)
+        The file and the SHA-256 of its bytes.
+
+    Raises
+    ------
+    ArtifactError
+        If the file exists, or cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{ensemble.version_id}{SUFFIX}"
+    temporary = _temporary_path(path)
+    if path.parent != folder or path.exists():
+        raise ArtifactError(
+            f"Version {ensemble.version_id} cannot be saved as {path}: "
+            "versions are never overwritten and lie in the artifacts folder. "
+            "Run the training again."
+        )
+    buffer = io.BytesIO()
+    joblib.dump(ensemble, buffer, compress=COMPRESSION)
+    content = buffer.getvalue()
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        _sync_folder(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise ArtifactError(
+            f"Version {ensemble.version_id} could not be written to {folder}: "
+            f"{error.strerror or error}. Make room or set SWIFTBOLT_HOME, "
+            "then run the training again."
+        ) from error
+    return path, hashlib.sha256(content).hexdigest()
+
+
+def load_artifact(
+    path: Path,
+    *,
+    sha256: str,
+    folder: Path,
+    train_command: str = "swiftbolt train --all",
+) -> Ensemble:
+    """Read an ensemble whose bytes are those on record.
+
+    Parameters
+    ----------
+    path : Path
+        As on record, absolute.
+    sha256 : str
+        On record.
+    folder : Path
+        The artifacts folder; a path that leads out of it, by `..` or a link,
+        is refused.
+    train_command : str, optional
+        Named in errors.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, outside the folder, altered or no ensemble.
+        Nothing has been unpickled then, but for the last.
+    """
+    found = _verified_content(
+        path, sha256=sha256, folder=folder, train_command=train_command
+    )
+    ensemble = joblib.load(io.BytesIO(found))
+    if not isinstance(ensemble, Ensemble):
+        raise ArtifactError(
+            f"Artifact {path.name} holds a {type(ensemble).__name__}, not an "
+            f"ensemble. Train again: {train_command}"
+        )
+    return ensemble
+
+
+def is_intact(path: Path, *, sha256: str, folder: Path) -> bool:
+    """Whether `load_artifact` would accept the file's bytes."""
+    try:
+        _verified_content(path, sha256=sha256, folder=folder, train_command="")
+    except ArtifactError:
+        return False
+    return True
+
+
+def load_ensemble(warehouse: Warehouse, version_id: str) -> Ensemble:
+    """Read the ensemble of a recorded version.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Open warehouse.
+    version_id : str
+        Key of `ml.ensembles`.
+
+    Raises
+    ------
+    NoEnsembleError
+        If there is no such version.
+    ArtifactError
+        If its file is missing, altered, outside the folder, or was written
+        with another major version of a library.
+    """
+    with warehouse.begin() as connection:
+        row = connection.execute(
+            sa.select(
+                ensembles.c.artifact_path,
+                ensembles.c.sha256,
+                ensembles.c.timeframe,
+                ensembles.c.library_versions,
+                symbols.c.ticker,
+            )
+            .join(symbols, symbols.c.symbol_id == ensembles.c.symbol_id)
+            .where(ensembles.c.version_id == version_id)
+        ).one_or_none()
+    if row is None:
+        raise NoEnsembleError(
+            f"There is no ensemble version {version_id!r}. See those there "
+            "are with `swiftbolt db psql`: select version_id from "
+            "ml.ensembles; or train one: swiftbolt train --all"
+        )
+    train_command = TRAIN_COMMAND.format(
+        ticker=row.ticker, timeframe=row.timeframe
+    )
+    check_library_versions(
+        version_id, row.library_versions, train_command=train_command
+    )
+    return load_artifact(
+        warehouse.settings.home / row.artifact_path,
+        sha256=row.sha256,
+        folder=warehouse.settings.artifacts_dir,
+        train_command=train_command,
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries whose objects an artifact holds."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def check_library_versions(
+    version_id: str, trained_with: dict[str, str], *, train_command: str
+) -> None:
+    """Compare major versions of libraries with those at training.
+
+    Raises
+    ------
+    ArtifactError
+        If one differs.
+    """
+    for name, installed in library_versions().items():
+        before = trained_with.get(name, installed)
+        if before.partition(".")[0] != installed.partition(".")[0]:
+            raise ArtifactError(
+                f"Version {version_id} was trained with {name} {before}, but "
+                f"{installed} is installed, whose objects may differ. Train "
+                f"again: {train_command}"
+            )
+
+
+def _verified_content(
+    path: Path, *, sha256: str, folder: Path, train_command: str
+) -> bytes:
+    again = f"Train again: {train_command}"
+    try:
+        resolved = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise ArtifactError(
+            f"Artifact {path} is missing, though it is on record. {again}"
+        ) from error
+    if not resolved.is_relative_to(folder.resolve()):
+        raise ArtifactError(
+            f"Artifact {path} leads to {resolved}, outside the artifacts "
+            f"folder {folder}; it was not read. {again}"
+        )
+    try:
+        content = resolved.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"Artifact {path} cannot be read: {error.strerror}. {again}"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ArtifactError(
+            f"Artifact {path.name} has SHA-256 {found[:12]}..., on record is "
+            f"{sha256[:12]}...: it was altered and was not read. {again}"
+        )
+    return content
+
+
+def _claim_path(folder: Path, version_id: str, owner: str) -> Path:
+    return folder / f"{version_id}.{owner}{CLAIM_SUFFIX}"
+
+
+def _temporary_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
+def _files_of(folder: Path, version_id: str) -> tuple[Path, Path]:
+    path = folder / f"{version_id}{SUFFIX}"
+    return path, _temporary_path(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename last through a power cut, where folders can be synced."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,275 @@
+"""From fitted members to what is deployed: weights, scores and the decision.
+
+Works on one timeframe and horizon, over all series trained together, because
+weights of a series are pulled towards those of the timeframe.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from python_ml.ensemble import FloatArray, HorizonEnsemble, MemberPredictions
+from python_ml.evaluation import (
+    EXPECTED_BAND,
+    OVERFIT_MARGIN,
+    VALIDATION_PARTS,
+    IntArray,
+    TimeOrderedScore,
+    Weighing,
+    accuracy,
+    block_standard_error,
+    brier_score,
+    calendar_blocks,
+    hits,
+    log_losses,
+    mix,
+    score_in_time_order,
+    skill,
+    skill_standard_error,
+)
+from python_ml.fitting import PURGED, VALIDATION, FittedHorizon
+from python_ml.members import CLIMATOLOGY, ROSTER
+from python_ml.weights import MemberWeights
+
+WEIGHED = "weighed_ensemble"
+
+
+@dataclass(frozen=True)
+class AssembledHorizon:
+    """One horizon of one series, ready to be saved and recorded.
+
+    Parameters
+    ----------
+    ensemble : HorizonEnsemble
+        Members and weights as deployed.
+    weights : MemberWeights
+        As deployed, in member order, with the reason.
+    record : mapping of str to object
+        Columns of `ml.training_runs` that are known here.
+    """
+
+    ensemble: HorizonEnsemble
+    weights: MemberWeights
+    record: Mapping[str, Any]
+
+
+def assemble(
+    fitted: Sequence[FittedHorizon],
+    weighing: Weighing,
+    *,
+    others: Sequence[MemberPredictions] = (),
+) -> list[AssembledHorizon]:
+    """Weigh, score and decide one horizon of every series of a timeframe.
+
+    Parameters
+    ----------
+    fitted : sequence of FittedHorizon
+        Series to assemble.
+    weighing : Weighing
+        How weights are fitted.
+    others : sequence of MemberPredictions, optional
+        Validation of series assembled before, which the timeframe's weights
+        are fitted on too.
+
+    Returns
+    -------
+    list of AssembledHorizon
+        In the order of `fitted`.
+
+    Raises
+    ------
+    NotEnoughDataError
+        If validation has fewer times than parts.
+    """
+    series = [*(one.validation for one in fitted), *others]
+    scores = score_in_time_order(series, weighing, n_parts=VALIDATION_PARTS)
+    _, weights = weighing.fit(
+        series, [np.ones(len(p.y), dtype=bool) for p in series]
+    )
+    # Without `strict`: the others come last and need no result.
+    return [
+        _assemble_one(one, score, fitted_weights)
+        for one, score, fitted_weights in zip(fitted, scores, weights)  # noqa: B905
+    ]
+
+
+def _assemble_one(
+    fitted: FittedHorizon, score: TimeOrderedScore, weights: MemberWeights
+) -> AssembledHorizon:
+    validation = fitted.validation
+    rows = score.rows
+    y = validation.y[rows]
+    P_climatology = np.tile(validation.climatology, (len(rows), 1))
+    climatology_losses = log_losses(P_climatology, y)
+    bar_numbers = fitted.examples.bar_numbers[
+        fitted.examples.split_parts == VALIDATION
+    ][rows]
+    blocks = calendar_blocks(bar_numbers, fitted.examples.horizon_bars)
+
+    weighed = _measure(score.probabilities, y, climatology_losses, blocks)
+    weights = _without_failed(weights, validation, fitted.failures)
+    if weighed["skill"] > 0:
+        P_deployed = score.probabilities
+    else:
+        weights = _only_climatology(weights, validation, weighed)
+        P_deployed = P_climatology
+    deployed = _measure(P_deployed, y, climatology_losses, blocks)
+    train_accuracy = accuracy(
+        mix(fitted.fit_probabilities, weights.values), fitted.fit_y
+    )
+    overfit_margin = train_accuracy - deployed["validation_accuracy"]
+    baseline_accuracy = accuracy(P_climatology, y)
+    by_name = {
+        name: float(weight)
+        for name, weight in zip(
+            validation.member_names, weights.values, strict=True
+        )
+        if name not in fitted.failures
+    }
+    performances = _performances(
+        fitted, rows, y, climatology_losses, blocks
+    ) | {WEIGHED: weighed}
+    n_validation = fitted.examples.count(VALIDATION)
+    return AssembledHorizon(
+        ensemble=HorizonEnsemble(
+            horizon=fitted.examples.horizon,
+            horizon_bars=fitted.examples.horizon_bars,
+            members=fitted.members,
+            weights=by_name,
+            climatology=fitted.climatology,
+            class_mean_moves=fitted.class_mean_moves,
+            move_quantiles=fitted.move_quantiles,
+            baseline_accuracy=baseline_accuracy,
+            validation=validation,
+        ),
+        weights=weights,
+        record={
+            "n_fit": len(fitted.fit_y),
+            "n_validation": n_validation,
+            "n_purged": fitted.examples.count(PURGED),
+            "n_validation_effective": n_validation
+            / fitted.examples.horizon_bars,
+            "train_accuracy": train_accuracy,
+            "ensemble_validation_accuracy": deployed["validation_accuracy"],
+            "ensemble_validation_accuracy_se": deployed[
+                "validation_accuracy_se"
+            ],
+            "baseline_accuracy": baseline_accuracy,
+            "majority_share": float(np.bincount(y).max() / len(y)),
+            "skill": weighed["skill"],
+            "skill_se": weighed["skill_se"],
+            "overfit_margin": overfit_margin,
+            "is_overfit": bool(overfit_margin > OVERFIT_MARGIN),
+            "is_in_expected_band": bool(
+                EXPECTED_BAND[0]
+                <= deployed["validation_accuracy"]
+                <= EXPECTED_BAND[1]
+            ),
+            "model_performances": performances,
+            "weights": by_name,
+            "weight_method": weights.method,
+            "weight_alpha": weights.alpha,
+            "weight_reason": weights.reason,
+            "duration_seconds": fitted.seconds,
+        },
+    )
+
+
+def _measure(
+    P: FloatArray,
+    y: IntArray,
+    climatology_losses: FloatArray,
+    blocks: IntArray,
+) -> dict[str, Any]:
+    losses = log_losses(P, y)
+    right = hits(P, y)
+    return {
+        "validation_accuracy": float(right.mean()),
+        "validation_accuracy_se": _or_none(block_standard_error(right, blocks)),
+        "skill": skill(losses, climatology_losses),
+        "skill_se": _or_none(
+            skill_standard_error(losses, climatology_losses, blocks)
+        ),
+        "log_loss": float(losses.mean()),
+        "brier_score": brier_score(P, y),
+    }
+
+
+def _performances(
+    fitted: FittedHorizon,
+    rows: IntArray,
+    y: IntArray,
+    climatology_losses: FloatArray,
+    blocks: IntArray,
+) -> dict[str, Any]:
+    """Every member alone, on the rows that the ensemble is scored on."""
+    performances: dict[str, Any] = {}
+    for position, name in enumerate(fitted.validation.member_names):
+        if name in fitted.failures:
+            performances[name] = {"error": fitted.failures[name]}
+            continue
+        performances[name] = {
+            "train_accuracy": accuracy(
+                fitted.fit_probabilities[:, position], fitted.fit_y
+            ),
+            **_measure(
+                fitted.validation.probabilities[rows, position],
+                y,
+                climatology_losses,
+                blocks,
+            ),
+        }
+    return performances
+
+
+def _without_failed(
+    weights: MemberWeights,
+    validation: MemberPredictions,
+    failures: Mapping[str, str],
+) -> MemberWeights:
+    """Give a failed member's weight to climatology, which stood in for it."""
+    if not failures:
+        return weights
+    values = weights.values.copy()
+    to = validation.member_names.index(CLIMATOLOGY)
+    for name in failures:
+        position = validation.member_names.index(name)
+        values[to] += values[position]
+        values[position] = 0.0
+    return MemberWeights(
+        values,
+        weights.method,
+        weights.alpha,
+        f"{weights.reason}; left out, its weight to climatology: "
+        f"{', '.join(failures)}",
+    )
+
+
+def _only_climatology(
+    weights: MemberWeights,
+    validation: MemberPredictions,
+    weighed: Mapping[str, Any],
+) -> MemberWeights:
+    values = np.array(
+        [float(name == CLIMATOLOGY) for name in validation.member_names]
+    )
+    error = weighed["skill_se"]
+    within = "" if error is None else f" +- {error:.1%}"
+    return MemberWeights(
+        values,
+        weights.method,
+        weights.alpha,
+        f"climatology alone: weighed ({weights.reason}) the members scored "
+        f"skill {weighed['skill']:+.1%}{within} in time order, not above 0",
+    )
+
+
+def learned_members(member_names: Sequence[str]) -> tuple[bool, ...]:
+    """Which members are learned, in order."""
+    return tuple(ROSTER[name].is_learned for name in member_names)
+
+
+def _or_none(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,194 @@
+"""What one trained version holds: members and weights for each horizon.
+
+Everything here is plain data and numpy, so that an artifact can be read
+without a database. Rows of `X` are feature rows, columns the features in the
+order of `Ensemble.feature_names`; probabilities are always three columns in
+the order of `CLASSES`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from python_ml.exceptions import FeatureMismatchError
+
+CLASSES = ("BEARISH", "NEUTRAL", "BULLISH")
+BAND_LEVELS = (0.5, 0.8, 0.95)
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class FittedMember(Protocol):
+    """An estimator that yields probabilities of `CLASSES`."""
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Probabilities, shape (n_samples, 3), rows summing to 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class MemberPredictions:
+    """What members fitted on `fit` said about the validation rows.
+
+    Weights, their score in time order and later decisions need nothing else,
+    so it is kept with the version.
+
+    Parameters
+    ----------
+    member_names : tuple of str
+        In the order of axis 1 of `probabilities`.
+    probabilities : ndarray of shape (n_samples, n_members, 3)
+        Of members fitted on `fit` rows only; no NaN.
+    y : ndarray of int of shape (n_samples,)
+        Positions of the labels in `CLASSES`.
+    climatology : ndarray of shape (3,)
+        Class shares known at fit.
+    closed_at : ndarray of datetime64[us] of shape (n_samples,)
+        When each row became knowable, UTC, ascending.
+    label_end_at : ndarray of datetime64[us] of shape (n_samples,)
+        When its label became knowable.
+    """
+
+    member_names: tuple[str, ...]
+    probabilities: FloatArray
+    y: npt.NDArray[np.int64]
+    climatology: FloatArray
+    closed_at: npt.NDArray[np.datetime64]
+    label_end_at: npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class HorizonEnsemble:
+    """Fitted members and their weights for one horizon of one series.
+
+    Parameters
+    ----------
+    horizon : str
+        As in the seed `horizons`, for example `5d`.
+    horizon_bars : int
+        The same span in grid bars.
+    members : mapping of str to FittedMember
+        Fitted members by name, in roster order.
+    weights : mapping of str to float
+        One weight per member: non-negative, summing to 1.
+    climatology : ndarray of shape (3,)
+        Class shares of the window, shrunk towards all series': the forecast
+        of someone with no skill.
+    class_mean_moves : ndarray of shape (3,)
+        Mean of label_return / expected_volatility by class over the window.
+    move_quantiles : mapping of float to (float, float)
+        By level in `BAND_LEVELS`, the lower and upper quantile of
+        label_return / expected_volatility over validation.
+    baseline_accuracy : float
+        Accuracy over the scored validation rows of always naming
+        climatology's largest class.
+    validation : MemberPredictions, optional
+        What the weights were fitted on.
+    """
+
+    horizon: str
+    horizon_bars: int
+    members: Mapping[str, FittedMember]
+    weights: Mapping[str, float]
+    climatology: FloatArray
+    class_mean_moves: FloatArray
+    move_quantiles: Mapping[float, tuple[float, float]]
+    baseline_accuracy: float
+    validation: MemberPredictions | None = None
+
+    def member_probabilities(self, X: FloatArray) -> dict[str, FloatArray]:
+        """Probabilities of each member, by name, each of shape (n, 3)."""
+        return {
+            name: member.predict_proba(X)
+            for name, member in self.members.items()
+        }
+
+    def combine(self, probabilities: Mapping[str, FloatArray]) -> FloatArray:
+        """Weighted mean of the members' probabilities, shape (n, 3).
+
+        Parameters
+        ----------
+        probabilities : mapping of str to ndarray of shape (n, 3)
+            What `member_probabilities` returned. Members of weight 0 may be
+            absent.
+        """
+        mixture = sum(
+            weight * probabilities[name]
+            for name, weight in self.weights.items()
+            if weight > 0
+        )
+        combined: FloatArray = mixture / np.sum(mixture, axis=1, keepdims=True)
+        return combined
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Probabilities of the ensemble, shape (n, 3), rows summing to 1."""
+        return self.combine(
+            {
+                name: self.members[name].predict_proba(X)
+                for name, weight in self.weights.items()
+                if weight > 0
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """An immutable version: the horizon ensembles of one series.
+
+    Parameters
+    ----------
+    version_id : str
+        Name of the artifact without its suffix.
+    symbol_id : int
+        Key of `raw.symbols`.
+    ticker : str
+        For example `AAPL`.
+    timeframe : str
+        For example `d1`.
+    as_of : datetime
+        UTC; nothing that closed later was used.
+    feature_names : tuple of str
+        Columns of `X`, in order.
+    horizons : mapping of str to HorizonEnsemble
+        By horizon, shortest first.
+    metadata : mapping
+        Cut, fingerprints, code and library versions, for people.
+    """
+
+    version_id: str
+    symbol_id: int
+    ticker: str
+    timeframe: str
+    as_of: datetime
+    feature_names: tuple[str, ...]
+    horizons: Mapping[str, HorizonEnsemble]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def check_features(self, feature_names: Sequence[str]) -> None:
+        """Compare the features at hand with those trained on.
+
+        Raises
+        ------
+        FeatureMismatchError
+            If a feature is missing, new or in another place.
+        """
+        found = tuple(feature_names)
+        if found == self.feature_names:
+            return
+        missing = [name for name in self.feature_names if name not in found]
+        added = [name for name in found if name not in self.feature_names]
+        differences = [
+            f"{what}: {', '.join(names)}"
+            for what, names in (("missing", missing), ("new", added))
+            if names
+        ] or ["the order differs"]
+        raise FeatureMismatchError(
+            f"Ensemble {self.version_id} was trained on other features than "
+            f"features.feature_rows has now ({'; '.join(differences)}). Train "
+            f"again: swiftbolt train --symbols {self.ticker} --timeframes "
+            f"{self.timeframe}"
+        )

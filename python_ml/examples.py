@@ -1,0 +1,414 @@
+"""What training reads from the warehouse, in bulk.
+
+Which series there are and how far their bars reach, and the rows of a cut as
+arrays: one query per timeframe, whatever the number of series.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from python_ml.ensemble import CLASSES, FloatArray
+from python_ml.exceptions import (
+    NotEnoughDataError,
+    SchemaError,
+    UnknownSeriesError,
+)
+from python_ml.fitting import (
+    SPLIT_PARTS,
+    HorizonExamples,
+    SeriesExamples,
+    TimeArray,
+)
+from python_ml.logs import get_logger, log_event
+from python_ml.members.base import IntArray
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import Warehouse
+
+logger = get_logger(__name__)
+
+MAX_NAMES_IN_MESSAGE = 20
+LOAD_COMMANDS = "`swiftbolt ingest sample`, then `swiftbolt run`"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One symbol on one timeframe, and how far its bars reach.
+
+    Parameters
+    ----------
+    symbol_id : int
+        Key of `raw.symbols`.
+    ticker, calendar, timeframe : str
+        For example AAPL, XNYS, d1.
+    last_closed_at : datetime
+        Last bar by the as-of time.
+    """
+
+    symbol_id: int
+    ticker: str
+    calendar: str
+    timeframe: str
+    last_closed_at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.ticker} {self.timeframe}"
+
+
+def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
+    """Features in catalog order.
+
+    Raises
+    ------
+    SchemaError
+        If the catalog is empty.
+    """
+    names = tuple(
+        read_frame(
+            warehouse,
+            "select feature from {features}.feature_catalog "
+            "order by sort_order",
+        )["feature"]
+    )
+    if not names:
+        raise SchemaError(
+            "features.feature_catalog is empty. Build it with: swiftbolt run"
+        )
+    return names
+
+
+def read_horizons(
+    warehouse: Warehouse, calendar: str, timeframe: str
+) -> list[str]:
+    """Horizons of a timeframe, shortest first."""
+    return list(
+        read_frame(
+            warehouse,
+            """
+            select horizon
+            from {features}.horizons
+            where calendar = :calendar and timeframe = :timeframe
+            order by horizon_bars
+            """,
+            {"calendar": calendar, "timeframe": timeframe},
+        )["horizon"]
+    )
+
+
+def resolve_series(
+    warehouse: Warehouse,
+    *,
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[str] | None,
+    as_of: datetime | None,
+) -> tuple[list[Series], dict[str, datetime], dict[Series, str]]:
+    """Find the series asked for and how far their bars reach.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Open warehouse with built features.
+    symbols, timeframes : sequence of str or None
+        Which, None for all.
+    as_of : datetime or None
+        None for the last close of each calendar.
+
+    Returns
+    -------
+    list of Series, dict of str to datetime, dict of Series to str
+        The series by timeframe and ticker; the as-of time by calendar; those
+        left out because their bars end too early, with the reason.
+
+    Raises
+    ------
+    UnknownSeriesError
+        If a symbol, a timeframe or a pair of them has no bars.
+    NotEnoughDataError
+        If there are no bars at all, or none by the as-of time.
+    """
+    spans = read_frame(
+        warehouse,
+        """
+        select
+            bars.symbol_id,
+            bars.ticker,
+            bars.calendar,
+            bars.timeframe,
+            timeframes.sort_order,
+            timeframes.stale_after_sessions,
+            min(bars.closed_at) as first_closed_at,
+            max(bars.closed_at) as last_closed_at,
+            max(case when bars.closed_at <= :as_of then bars.closed_at end)
+                as known_closed_at
+        from {features}.bars as bars
+        inner join {features}.timeframes as timeframes
+            on bars.timeframe = timeframes.timeframe
+        group by
+            bars.symbol_id,
+            bars.ticker,
+            bars.calendar,
+            bars.timeframe,
+            timeframes.sort_order,
+            timeframes.stale_after_sessions
+        order by timeframes.sort_order, bars.ticker
+        """,
+        {"as_of": as_of or datetime.max.replace(tzinfo=UTC)},
+    )
+    if spans.empty:
+        raise NotEnoughDataError(
+            f"features.bars is empty: load bars and build with {LOAD_COMMANDS}."
+        )
+    chosen = _choose(spans, symbols, timeframes)
+    if as_of is None:
+        as_ofs = {
+            str(calendar): last.to_pydatetime()
+            for calendar, last in spans.groupby("calendar")["last_closed_at"]
+            .max()
+            .items()
+        }
+    else:
+        as_ofs = {str(name): as_of for name in spans["calendar"].unique()}
+    known = chosen.dropna(subset=["known_closed_at"])
+    if known.empty:
+        raise NotEnoughDataError(
+            f"No bar of the series asked for had closed by {as_of:%Y-%m-%d}; "
+            f"the first closed on {chosen['first_closed_at'].min():%Y-%m-%d}. "
+            "Use a later --as-of."
+        )
+    sessions = read_frame(
+        warehouse, "select calendar, closed_at from {raw}.sessions"
+    )
+    series, stale = [], {}
+    for row in chosen.to_dict("records"):
+        end = as_ofs[row["calendar"]]
+        is_known = not pd.isna(row["known_closed_at"])
+        last = row["known_closed_at" if is_known else "first_closed_at"]
+        one = Series(
+            int(row["symbol_id"]),
+            row["ticker"],
+            row["calendar"],
+            row["timeframe"],
+            last.to_pydatetime(),
+        )
+        series.append(one)
+        closes = sessions.loc[
+            sessions["calendar"] == row["calendar"], "closed_at"
+        ]
+        missed = int(((closes > last) & (closes <= pd.Timestamp(end))).sum())
+        if not is_known:
+            stale[one] = (
+                f"{one}: left out, its first bar closed on {last:%Y-%m-%d}, "
+                f"after the as-of date {end:%Y-%m-%d}."
+            )
+        elif missed > row["stale_after_sessions"]:
+            stale[one] = (
+                f"{one}: left out, its last bar by {end:%Y-%m-%d} closed on "
+                f"{last:%Y-%m-%d}, {missed} sessions earlier, more than "
+                f"stale_after_sessions ({row['stale_after_sessions']}). Load "
+                "newer bars or use an earlier --as-of."
+            )
+    return series, as_ofs, stale
+
+
+def _choose(
+    spans: pd.DataFrame,
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[str] | None,
+) -> pd.DataFrame:
+    for column, what, asked in (
+        ("ticker", "symbol", symbols),
+        ("timeframe", "timeframe", timeframes),
+    ):
+        if asked is None:
+            continue
+        there = list(dict.fromkeys(spans[column]))
+        if unknown := [name for name in asked if name not in there]:
+            raise UnknownSeriesError(
+                f"Unknown {what} {', '.join(unknown)}; the warehouse has "
+                f"{_some(there)}. Load others with: swiftbolt ingest --help"
+            )
+        spans = spans[spans[column].isin(list(asked))]
+    if spans.empty:
+        raise UnknownSeriesError(
+            f"None of {_some(symbols or [])} has bars on "
+            f"{_some(timeframes or [])}."
+        )
+    return spans
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MAX_NAMES_IN_MESSAGE])
+    more = len(names) - MAX_NAMES_IN_MESSAGE
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def read_examples(
+    warehouse: Warehouse,
+    cut_id: int,
+    series: Sequence[Series],
+    feature_names: Sequence[str],
+) -> dict[int, SeriesExamples]:
+    """Training rows of the series of one cut, in one query.
+
+    Returns
+    -------
+    dict of int to SeriesExamples
+        By symbol_id; series without rows are absent.
+    """
+    by_symbol = {one.symbol_id: one for one in series}
+    keys: dict[str, Any] = {
+        "cut_id": cut_id,
+        "timeframe": series[0].timeframe,
+    }
+    columns = ",\n".join(f'"{name}"' for name in feature_names)
+    frame = read_frame(
+        warehouse,
+        f"""
+        select
+            symbol_id,
+            horizon,
+            horizon_bars,
+            bar_number,
+            closed_at,
+            label_end_at,
+            label,
+            label_return,
+            expected_volatility,
+            split_part,
+            {columns}
+        from {{features}}.training_examples
+        where
+            cut_id = :cut_id
+            and timeframe = :timeframe
+            and symbol_id = any(:symbol_ids)
+        order by symbol_id, horizon_bars, bar_number
+        """,
+        {**keys, "symbol_ids": list(by_symbol)},
+    )
+    log_event(
+        logger,
+        "rows_read",
+        table="features.training_examples",
+        rows=len(frame),
+        first=frame["closed_at"].min() if len(frame) else None,
+        last=frame["closed_at"].max() if len(frame) else None,
+        **keys,
+    )
+    shares = _class_shares(warehouse, keys)
+    X = frame[list(feature_names)].to_numpy(dtype=np.float64)
+    y = _codes(frame["label"], dict(zip(CLASSES, range(3), strict=True)))
+    parts = _codes(frame["split_part"], SPLIT_PARTS)
+    moves = (frame["label_return"] / frame["expected_volatility"]).to_numpy(
+        dtype=np.float64
+    )
+    closed_at = _to_times(frame["closed_at"])
+    label_end_at = _to_times(frame["label_end_at"])
+    bar_numbers = frame["bar_number"].to_numpy(dtype=np.int64)
+    horizons: dict[int, list[HorizonExamples]] = {}
+    for first, last in _runs(frame[["symbol_id", "horizon_bars"]].to_numpy()):
+        rows = slice(first, last)
+        horizon = str(frame["horizon"].iloc[first])
+        symbol_id = int(frame["symbol_id"].iloc[first])
+        horizons.setdefault(symbol_id, []).append(
+            HorizonExamples(
+                horizon=horizon,
+                horizon_bars=int(frame["horizon_bars"].iloc[first]),
+                X=X[rows],
+                y=y[rows],
+                moves=moves[rows],
+                bar_numbers=bar_numbers[rows],
+                closed_at=closed_at[rows],
+                label_end_at=label_end_at[rows],
+                split_parts=parts[rows],
+                fit_shares=shares[horizon, "fit"],
+                window_shares=shares[horizon, "window"],
+            )
+        )
+    return {
+        symbol_id: SeriesExamples(
+            symbol_id=symbol_id,
+            ticker=by_symbol[symbol_id].ticker,
+            calendar=by_symbol[symbol_id].calendar,
+            timeframe=by_symbol[symbol_id].timeframe,
+            feature_names=tuple(feature_names),
+            horizons=tuple(rows_by_horizon),
+        )
+        for symbol_id, rows_by_horizon in horizons.items()
+    }
+
+
+def _class_shares(
+    warehouse: Warehouse, keys: Mapping[str, Any]
+) -> dict[tuple[str, str], FloatArray]:
+    """Class shares of a cut over all its series, whichever are trained.
+
+    Each time counts once, however many series have a row then.
+
+    Returns
+    -------
+    dict of (str, str) to ndarray of shape (3,)
+        By horizon, and `fit` or `window`.
+    """
+    counts = read_frame(
+        warehouse,
+        """
+        select
+            horizon,
+            split_part,
+            bar_number,
+            label,
+            count(*) as n_rows
+        from {features}.training_examples
+        where cut_id = :cut_id and timeframe = :timeframe
+        group by horizon, split_part, bar_number, label
+        order by horizon, split_part, bar_number, label
+        """,
+        keys,
+    )
+    shares: dict[tuple[str, str], FloatArray] = {}
+    for horizon, rows in counts.groupby("horizon"):
+        for name, used in (
+            ("fit", rows[rows["split_part"] == "fit"]),
+            ("window", rows),
+        ):
+            by_time = used.pivot_table(
+                index="bar_number",
+                columns="label",
+                values="n_rows",
+                aggfunc="sum",
+                fill_value=0,
+            ).reindex(columns=list(CLASSES), fill_value=0)
+            n_rows = by_time.to_numpy(dtype=np.float64)
+            if len(n_rows):
+                of_times = n_rows / n_rows.sum(axis=1, keepdims=True)
+                shares[str(horizon), name] = of_times.mean(axis=0)
+            else:
+                shares[str(horizon), name] = np.full(len(CLASSES), 1 / 3)
+    return shares
+
+
+def _runs(keys: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
+    """Start and end of each run of equal rows."""
+    if len(keys) == 0:
+        return []
+    changes = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
+    edges = [0, *changes.tolist(), len(keys)]
+    return list(itertools.pairwise(edges))
+
+
+def _codes(column: "pd.Series[Any]", codes: Mapping[str, int]) -> IntArray:
+    return np.asarray(column.map(codes), dtype=np.int64)
+
+
+def _to_times(column: "pd.Series[Any]") -> TimeArray:
+    times: TimeArray = (
+        column.dt.tz_convert("UTC")
+        .dt.tz_localize(None)
+        .to_numpy(dtype="datetime64[us]")
+    )
+    return times

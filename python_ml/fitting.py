@@ -1,0 +1,371 @@
+"""Fit the members of one series, on arrays alone.
+
+This is what worker processes run: no database, no files. Members are fitted
+twice with the same settings: on `fit`, to be weighed and scored on
+validation, and on the whole window, to be deployed.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from python_ml.bands import conformal_quantiles
+from python_ml.ensemble import CLASSES, FloatArray, MemberPredictions
+from python_ml.evaluation import MIN_FIT_ROWS, MIN_VALIDATION_ROWS
+from python_ml.exceptions import NotEnoughDataError
+from python_ml.members import CLIMATOLOGY, ROSTER, make_member
+from python_ml.members.base import IntArray, Member
+
+TimeArray = npt.NDArray[np.datetime64]
+
+FIT, VALIDATION, PURGED = 0, 1, 2
+SPLIT_PARTS = {"fit": FIT, "validation": VALIDATION, "purged": PURGED}
+
+
+@dataclass(frozen=True)
+class HorizonExamples:
+    """Rows of `features.training_examples` of one series and horizon.
+
+    Parameters
+    ----------
+    horizon : str
+        For example `5d`.
+    horizon_bars : int
+        The same in grid bars.
+    X : ndarray of shape (n_samples, n_features)
+        Features in catalog order, ascending in time.
+    y : ndarray of int of shape (n_samples,)
+        Positions in `CLASSES`.
+    moves : ndarray of shape (n_samples,)
+        label_return / expected_volatility.
+    bar_numbers : ndarray of int of shape (n_samples,)
+        On the grid.
+    closed_at, label_end_at : ndarray of datetime64[us] of shape (n_samples,)
+        UTC.
+    split_parts : ndarray of int of shape (n_samples,)
+        `FIT`, `VALIDATION` or `PURGED`.
+    fit_shares, window_shares : ndarray of shape (3,)
+        Class shares over all series, of `fit` and of the whole window.
+    """
+
+    horizon: str
+    horizon_bars: int
+    X: FloatArray
+    y: IntArray
+    moves: FloatArray
+    bar_numbers: IntArray
+    closed_at: TimeArray
+    label_end_at: TimeArray
+    split_parts: IntArray
+    fit_shares: FloatArray
+    window_shares: FloatArray
+
+    def count(self, part: int) -> int:
+        """Number of rows in a part of the split."""
+        return int((self.split_parts == part).sum())
+
+
+@dataclass(frozen=True)
+class SeriesExamples:
+    """Training rows of one series.
+
+    Parameters
+    ----------
+    symbol_id : int
+        Key of `raw.symbols`.
+    ticker, calendar, timeframe : str
+        For people, and for its cut.
+    feature_names : tuple of str
+        Columns of every `X`.
+    horizons : tuple of HorizonExamples
+        Shortest first.
+    """
+
+    symbol_id: int
+    ticker: str
+    calendar: str
+    timeframe: str
+    feature_names: tuple[str, ...]
+    horizons: tuple[HorizonExamples, ...]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of every value that fitting reads."""
+        digest = hashlib.sha256()
+        for rows in self.horizons:
+            digest.update(f"{rows.horizon} {rows.horizon_bars}".encode())
+            for array in (
+                rows.X,
+                rows.y,
+                rows.moves,
+                rows.bar_numbers,
+                rows.closed_at,
+                rows.label_end_at,
+                rows.split_parts,
+                rows.fit_shares,
+                rows.window_shares,
+            ):
+                digest.update(str(array.shape).encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class FittedHorizon:
+    """Members of one series and horizon, and what they said in validation.
+
+    Parameters
+    ----------
+    examples : HorizonExamples
+        Without features, which are no longer needed.
+    members : mapping of str to Member
+        Refitted on the whole window; those that failed are absent.
+    validation : MemberPredictions
+        By members fitted on `fit`; a failed member's are climatology's.
+    fit_probabilities : ndarray of shape (n_fit, n_members, 3)
+        The same members on the rows they were fitted on.
+    fit_y : ndarray of int of shape (n_fit,)
+        Labels of those rows.
+    climatology : ndarray of shape (3,)
+        Of the whole window.
+    class_mean_moves : ndarray of shape (3,)
+        Mean move by class over the window.
+    move_quantiles : mapping of float to (float, float)
+        Of validation, by band level.
+    failures : mapping of str to str
+        Why a member was left out.
+    seconds : float
+        Spent on this horizon.
+    """
+
+    examples: HorizonExamples
+    members: Mapping[str, Member]
+    validation: MemberPredictions
+    fit_probabilities: FloatArray
+    fit_y: IntArray
+    climatology: FloatArray
+    class_mean_moves: FloatArray
+    move_quantiles: Mapping[float, tuple[float, float]]
+    failures: Mapping[str, str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FitFailure:
+    """A series that could not be fitted, and why.
+
+    Parameters
+    ----------
+    message : str
+        For people.
+    """
+
+    message: str
+
+
+def fit_series(
+    examples: SeriesExamples, member_names: Sequence[str] = tuple(ROSTER)
+) -> tuple[FittedHorizon, ...] | FitFailure:
+    """Fit every horizon of a series; a failure is returned, not raised.
+
+    Each process uses one thread: there are as many processes as cores.
+    """
+    try:
+        with threadpool_limits(limits=1):
+            return tuple(
+                fit_horizon(
+                    rows,
+                    feature_names=examples.feature_names,
+                    member_names=member_names,
+                    what=f"{examples.ticker} {examples.timeframe} "
+                    f"{rows.horizon}",
+                )
+                for rows in examples.horizons
+            )
+    except NotEnoughDataError as error:
+        return FitFailure(str(error))
+    except Exception as error:
+        # One series must not end the training of all others.
+        return FitFailure(
+            f"{examples.ticker} {examples.timeframe}: "
+            f"{type(error).__name__}: {error}"
+        )
+
+
+def fit_horizon(
+    rows: HorizonExamples,
+    *,
+    feature_names: Sequence[str],
+    member_names: Sequence[str] = tuple(ROSTER),
+    what: str = "this series",
+) -> FittedHorizon:
+    """Fit the members of one horizon on `fit`, then on the whole window.
+
+    A member that raises is left out with its reason; climatology must not.
+
+    Parameters
+    ----------
+    rows : HorizonExamples
+        Of one series.
+    feature_names : sequence of str
+        For messages.
+    member_names : sequence of str, optional
+        Keys of the roster, climatology among them.
+    what : str, optional
+        Series and horizon, for messages.
+
+    Raises
+    ------
+    NotEnoughDataError
+        If the rows are too few, lack a class or hold NaN.
+    """
+    started = time.monotonic()
+    check_examples(rows, feature_names=feature_names, what=what)
+    is_fit = rows.split_parts == FIT
+    is_validation = rows.split_parts == VALIDATION
+    X_fit, X_validation = rows.X[is_fit], rows.X[is_validation]
+    fit_P, validation_P = [], []
+    members: dict[str, Member] = {}
+    failures: dict[str, str] = {}
+    climatology = _fit_member(
+        CLIMATOLOGY, rows, is_fit, prior_shares=rows.fit_shares
+    )
+    for name in member_names:
+        try:
+            judged = _fit_member(
+                name, rows, is_fit, prior_shares=rows.fit_shares
+            )
+            on_fit = _probabilities(judged, X_fit)
+            on_validation = _probabilities(judged, X_validation)
+            members[name] = _fit_member(
+                name,
+                rows,
+                np.ones_like(is_fit),
+                prior_shares=rows.window_shares,
+            )
+        except Exception as error:
+            if name == CLIMATOLOGY:
+                raise
+            failures[name] = f"{type(error).__name__}: {error}"
+            on_fit = climatology.predict_proba(X_fit)
+            on_validation = climatology.predict_proba(X_validation)
+        fit_P.append(on_fit)
+        validation_P.append(on_validation)
+    n_classes = len(CLASSES)
+    return FittedHorizon(
+        examples=_without_features(rows),
+        members=members,
+        validation=MemberPredictions(
+            member_names=tuple(member_names),
+            probabilities=np.stack(validation_P, axis=1),
+            y=rows.y[is_validation],
+            climatology=climatology.climatology_,
+            closed_at=rows.closed_at[is_validation],
+            label_end_at=rows.label_end_at[is_validation],
+        ),
+        fit_probabilities=np.stack(fit_P, axis=1),
+        fit_y=rows.y[is_fit],
+        climatology=members[CLIMATOLOGY].climatology_,
+        class_mean_moves=np.bincount(
+            rows.y, weights=rows.moves, minlength=n_classes
+        )
+        / np.bincount(rows.y, minlength=n_classes),
+        move_quantiles=conformal_quantiles(rows.moves[is_validation]),
+        failures=failures,
+        seconds=time.monotonic() - started,
+    )
+
+
+def check_examples(
+    rows: HorizonExamples, *, feature_names: Sequence[str], what: str
+) -> None:
+    """Refuse rows from which nothing can be learnt.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Too few rows, a class that is missing from `fit`, NaN, or features
+        that are all constant.
+    """
+    for part, n_needed in (
+        ("fit", MIN_FIT_ROWS),
+        ("validation", MIN_VALIDATION_ROWS),
+    ):
+        found = rows.count(SPLIT_PARTS[part])
+        if found < n_needed:
+            raise NotEnoughDataError(
+                f"{what} has {found} rows to {_VERBS[part]} on and needs "
+                f"{n_needed}. Load more bars or use a later --as-of; why rows "
+                "are missing stands in features.feature_rows "
+                "(unusable_reason)."
+            )
+    bad = ~np.isfinite(rows.X)
+    if bad.any():
+        column = int(bad.any(axis=0).argmax())
+        raise NotEnoughDataError(
+            f"{what}: feature {feature_names[column]} is NaN or infinite in "
+            f"{int(bad[:, column].sum())} of {len(rows.X)} rows that count as "
+            "usable. Run: swiftbolt validate"
+        )
+    if not np.isfinite(rows.moves).all():
+        raise NotEnoughDataError(
+            f"{what}: label_return / expected_volatility is not finite in "
+            f"{int((~np.isfinite(rows.moves)).sum())} rows. Run: swiftbolt "
+            "validate"
+        )
+    X = rows.X[rows.split_parts == FIT]
+    if not np.ptp(X, axis=0).any():
+        raise NotEnoughDataError(
+            f"{what}: every feature is constant over the {len(X)} rows to fit "
+            "on, so there is nothing to learn from. Check the bars: swiftbolt "
+            "validate"
+        )
+    counts = np.bincount(
+        rows.y[rows.split_parts == FIT], minlength=len(CLASSES)
+    )
+    if (counts == 0).any():
+        shares = ", ".join(
+            f"{count} {label}"
+            for label, count in zip(CLASSES, counts, strict=True)
+        )
+        raise NotEnoughDataError(
+            f"{what} has {shares} among its rows to fit on; every class is "
+            "needed. Widen the rule in the seed label_rules or use another "
+            "--as-of."
+        )
+
+
+_VERBS = {"fit": "fit", "validation": "validate"}
+
+
+def _fit_member(
+    name: str,
+    rows: HorizonExamples,
+    used: npt.NDArray[np.bool_],
+    *,
+    prior_shares: FloatArray,
+) -> Member:
+    member = make_member(
+        name, horizon_bars=rows.horizon_bars, prior_shares=prior_shares
+    )
+    return member.fit(rows.X[used], rows.y[used])
+
+
+def _probabilities(member: Member, X: FloatArray) -> FloatArray:
+    P = member.predict_proba(X)
+    if P.shape != (len(X), len(CLASSES)) or not (
+        np.isfinite(P).all()
+        and (P >= 0).all()
+        and np.allclose(P.sum(axis=1), 1.0, atol=1e-6)
+    ):
+        raise ValueError("its probabilities are no probabilities")
+    return P
+
+
+def _without_features(rows: HorizonExamples) -> HorizonExamples:
+    values = {**vars(rows), "X": np.empty((len(rows.y), 0))}
+    return HorizonExamples(**values)

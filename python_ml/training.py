@@ -1,0 +1,721 @@
+"""Train ensembles on the features in the warehouse and record them.
+
+A series is the unit of work: its artifact is renamed into place, then one
+transaction writes its version, runs, weights and deployment. Whatever stops a
+training, the same command finishes it: a series whose rows, settings and cut
+have a version already is up to date.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+import sqlalchemy as sa
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from python_ml import schema
+from python_ml.artifacts import (
+    claim_owner,
+    claim_version_id,
+    is_intact,
+    library_versions,
+    load_artifact,
+    release_claim,
+    save_ensemble,
+    sweep_claims,
+)
+from python_ml.assembly import AssembledHorizon, assemble, learned_members
+from python_ml.cuts import (
+    DEFAULT_EMBARGO_BARS,
+    DEFAULT_SPLIT,
+    Cut,
+    ensure_cuts,
+    fit_share,
+)
+from python_ml.ensemble import (
+    CLASSES,
+    Ensemble,
+    MemberPredictions,
+)
+from python_ml.evaluation import VALIDATION_PARTS, Weighing
+from python_ml.examples import (
+    Series,
+    read_examples,
+    read_feature_names,
+    read_horizons,
+    resolve_series,
+)
+from python_ml.exceptions import (
+    ArtifactError,
+    NotEnoughDataError,
+    SettingsError,
+    TrainingError,
+)
+from python_ml.fitting import (
+    FitFailure,
+    FittedHorizon,
+    SeriesExamples,
+    fit_series,
+)
+from python_ml.jobs import JobRun, code_version, job_run
+from python_ml.logs import get_logger, log_event
+from python_ml.members import roster_settings
+from python_ml.progress import progress_bar
+from python_ml.training_summary import COUNTS, TrainingSummary
+from python_ml.warehouse.connection import Warehouse
+from python_ml.weights import DEFAULT_ALPHA, DEFAULT_METHOD
+
+logger = get_logger(__name__)
+
+TRIGGERS = ("manual", "scheduled", "drift")
+MIN_SERIES_PER_WORKER = 4
+
+
+@dataclass
+class _Group:
+    """Series of one calendar and timeframe, which share a cut."""
+
+    cut_id: int
+    cut: Cut
+    series: list[Series]
+    examples: dict[int, SeriesExamples] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What identifies a version, and the one on record, if any."""
+
+    data_fingerprint: str
+    settings_fingerprint: str
+    version_id: str | None
+    artifact_path: Path | None
+    sha256: str | None
+
+
+def train(
+    warehouse: Warehouse,
+    *,
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+    as_of: datetime | None = None,
+    split: str = DEFAULT_SPLIT,
+    embargo_bars: int = DEFAULT_EMBARGO_BARS,
+    trigger: str = "manual",
+    n_jobs: int | None = None,
+) -> TrainingSummary:
+    """Fit, weigh, score, save and deploy an ensemble for every series.
+
+    Series that cannot be trained are recorded as failed and do not stop the
+    others.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Open warehouse with built features.
+    symbols, timeframes : sequence of str, optional
+        Which series, by default all.
+    as_of : datetime, optional
+        With time zone; nothing that closed later is used. By default the
+        last close of each calendar.
+    split : {"70/30", "60/40", "80/20"}
+        Fit and validation, in percent of the window.
+    embargo_bars : int, default=1
+        Grid bars between the last label of `fit` and validation.
+    trigger : {"manual", "scheduled", "drift"}
+        Why, for the record.
+    n_jobs : int, optional
+        Processes, by default one per core when there is work enough.
+
+    Raises
+    ------
+    SettingsError
+        If an argument cannot be used.
+    UnknownSeriesError
+        If a symbol or timeframe is not in the warehouse.
+    NotEnoughDataError
+        If the as-of time lies before the data, or too soon after its start.
+    TrainingError
+        If no series could be trained.
+    JobRunningError
+        If another training runs.
+    """
+    _check_arguments(as_of, split, embargo_bars, trigger, n_jobs)
+    arguments = {
+        "symbols": None if symbols is None else list(symbols),
+        "timeframes": None if timeframes is None else list(timeframes),
+        "as_of": None if as_of is None else as_of.isoformat(),
+        "split": split,
+        "embargo_bars": embargo_bars,
+        "trigger": trigger,
+        "n_jobs": n_jobs,
+    }
+    with job_run(warehouse, "train", arguments) as job:
+        training = _Training(warehouse, job, trigger=trigger, n_jobs=n_jobs)
+        return training.run(
+            symbols=symbols,
+            timeframes=timeframes,
+            as_of=as_of,
+            split=split,
+            embargo_bars=embargo_bars,
+        )
+
+
+class _Training:
+    """One run of the job, under its lock."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        job: JobRun,
+        *,
+        trigger: str,
+        n_jobs: int | None,
+    ) -> None:
+        self.warehouse = warehouse
+        self.job = job
+        self.trigger = trigger
+        self.n_jobs = n_jobs
+        self.started_at = datetime.now(UTC)
+        self.folder = warehouse.settings.artifacts_dir
+        parameters = warehouse.parameters
+        self.owner = claim_owner(
+            warehouse.settings,
+            database=f"{parameters.host}:{parameters.port}/"
+            f"{parameters.database}",
+        )
+        self.results: list[dict[str, Any]] = []
+
+    def run(
+        self,
+        *,
+        symbols: Sequence[str] | None,
+        timeframes: Sequence[str] | None,
+        as_of: datetime | None,
+        split: str,
+        embargo_bars: int,
+    ) -> TrainingSummary:
+        self._sweep()
+        feature_names = read_feature_names(self.warehouse)
+        series, as_ofs, stale = resolve_series(
+            self.warehouse, symbols=symbols, timeframes=timeframes, as_of=as_of
+        )
+        groups = self._make_groups(
+            [one for one in series if one not in stale],
+            as_ofs,
+            split=split,
+            embargo_bars=embargo_bars,
+        )
+        for one, reason in stale.items():
+            self._record_failure(one, reason, as_of=as_ofs[one.calendar])
+        with progress_bar(
+            total=sum(len(group.series) for group in groups),
+            description="training",
+        ) as bar:
+            for group in groups:
+                self._train_group(group, feature_names, bar)
+        summary = TrainingSummary(
+            self.job.job_run_id, as_ofs, pd.DataFrame(self.results)
+        )
+        for name in COUNTS:
+            self.job.counts[name] = summary.count(name.replace("_", " "))
+        if summary.count("failed") == len(series):
+            reasons = list(dict.fromkeys(summary.results["error_message"]))
+            more = f" (and {len(reasons) - 1} more)" if reasons[1:] else ""
+            raise TrainingError(
+                f"None of {len(series)} series could be trained: "
+                f"{reasons[0]}{more}"
+            )
+        return summary
+
+    def _sweep(self) -> None:
+        def on_record(version_ids: Any) -> set[str]:
+            with self.warehouse.begin() as connection:
+                return set(
+                    connection.execute(
+                        sa.select(schema.ensembles.c.version_id).where(
+                            schema.ensembles.c.version_id.in_(version_ids)
+                        )
+                    ).scalars()
+                )
+
+        sweep_claims(self.folder, owner=self.owner, on_record=on_record)
+
+    def _make_groups(
+        self,
+        series: Sequence[Series],
+        as_ofs: Mapping[str, datetime],
+        *,
+        split: str,
+        embargo_bars: int,
+    ) -> list[_Group]:
+        by_key: dict[tuple[str, str], list[Series]] = {}
+        for one in series:
+            by_key.setdefault((one.calendar, one.timeframe), []).append(one)
+        groups = []
+        for key, members in by_key.items():
+            try:
+                cuts = ensure_cuts(
+                    self.warehouse,
+                    as_ofs,
+                    [key],
+                    split=split,
+                    embargo_bars=embargo_bars,
+                )
+            except NotEnoughDataError as error:
+                for one in members:
+                    self._record_failure(
+                        one, str(error), as_of=as_ofs[one.calendar]
+                    )
+            else:
+                groups.append(_Group(*cuts[key], series=members))
+        return groups
+
+    def _train_group(
+        self, group: _Group, feature_names: tuple[str, ...], bar: Any
+    ) -> None:
+        examples = read_examples(
+            self.warehouse, group.cut_id, group.series, feature_names
+        )
+        for one in group.series:
+            if one.symbol_id not in examples:
+                self._record_failure(
+                    one,
+                    f"{one} has no usable row with labels in the window since "
+                    f"{group.cut.window_starts_at:%Y-%m-%d}. See "
+                    "features.feature_rows (unusable_reason).",
+                    as_of=group.cut.as_of,
+                    cut_id=group.cut_id,
+                )
+                bar.update()
+        present = [one for one in group.series if one.symbol_id in examples]
+        versions = self._find_versions(group, examples, feature_names)
+        due = [
+            one for one in present if versions[one.symbol_id].version_id is None
+        ]
+        current = [one for one in present if one not in due]
+        self._report_up_to_date(
+            [versions[one.symbol_id].version_id for one in current]
+        )
+        bar.update(len(current))
+        if not due:
+            return
+        fitted: dict[int, tuple[FittedHorizon, ...]] = {}
+        tasks = [examples[one.symbol_id] for one in due]
+        for one, outcome in zip(due, _fit_all(tasks, self.n_jobs), strict=True):
+            bar.update()
+            if isinstance(outcome, FitFailure):
+                self._record_failure(
+                    one,
+                    outcome.message,
+                    as_of=group.cut.as_of,
+                    cut_id=group.cut_id,
+                    examples=examples[one.symbol_id],
+                )
+            else:
+                fitted[one.symbol_id] = outcome
+        done = [one for one in due if one.symbol_id in fitted]
+        if not done:
+            return
+        others = self._load_validation(current, versions)
+        assembled = self._assemble(group, done, fitted, examples, others)
+        for one in done:
+            if one.symbol_id in assembled:
+                self._save(
+                    group,
+                    one,
+                    assembled[one.symbol_id],
+                    versions[one.symbol_id],
+                    feature_names,
+                )
+
+    def _find_versions(
+        self,
+        group: _Group,
+        examples: Mapping[int, SeriesExamples],
+        feature_names: tuple[str, ...],
+    ) -> dict[int, _Version]:
+        """Fingerprints of every series, and its intact version if it has one.
+
+        A version whose artifact was lost or altered cannot be written again,
+        so it becomes part of the identity of the one that replaces it.
+        """
+        settings_fingerprint = fingerprint_settings(
+            feature_names, [one.ticker for one in group.series]
+        )
+        with self.warehouse.begin() as connection:
+            rows = connection.execute(
+                sa.select(
+                    schema.ensembles.c.version_id,
+                    schema.ensembles.c.symbol_id,
+                    schema.ensembles.c.data_fingerprint,
+                    schema.ensembles.c.settings_fingerprint,
+                    schema.ensembles.c.artifact_path,
+                    schema.ensembles.c.sha256,
+                ).where(
+                    schema.ensembles.c.cut_id == group.cut_id,
+                    schema.ensembles.c.timeframe == group.cut.timeframe,
+                )
+            ).all()
+        recorded = {
+            (row.symbol_id, row.data_fingerprint, row.settings_fingerprint): row
+            for row in rows
+        }
+        home = self.warehouse.settings.home
+        versions = {}
+        for symbol_id, rows_of_series in examples.items():
+            data_fingerprint = rows_of_series.fingerprint()
+            fingerprint = settings_fingerprint
+            while True:
+                row = recorded.get((symbol_id, data_fingerprint, fingerprint))
+                is_usable = row is not None and is_intact(
+                    home / row.artifact_path,
+                    sha256=row.sha256,
+                    folder=self.folder,
+                )
+                if row is None or is_usable:
+                    break
+                log_event(logger, "artifact_damaged", version_id=row.version_id)
+                fingerprint = hashlib.sha256(
+                    f"{fingerprint} replaces {row.version_id}".encode()
+                ).hexdigest()
+            versions[symbol_id] = _Version(
+                data_fingerprint,
+                fingerprint,
+                row.version_id if row else None,
+                home / row.artifact_path if row else None,
+                row.sha256 if row else None,
+            )
+        return versions
+
+    def _load_validation(
+        self, current: Sequence[Series], versions: Mapping[int, _Version]
+    ) -> dict[str, list[MemberPredictions]]:
+        """Validation of series that are up to date, by horizon."""
+        by_horizon: dict[str, list[MemberPredictions]] = {}
+        for one in current:
+            version = versions[one.symbol_id]
+            if version.artifact_path is None or version.sha256 is None:
+                continue
+            ensemble = load_artifact(
+                version.artifact_path, sha256=version.sha256, folder=self.folder
+            )
+            for horizon, held in ensemble.horizons.items():
+                if held.validation is not None:
+                    by_horizon.setdefault(horizon, []).append(held.validation)
+        return by_horizon
+
+    def _assemble(
+        self,
+        group: _Group,
+        done: Sequence[Series],
+        fitted: Mapping[int, tuple[FittedHorizon, ...]],
+        examples: Mapping[int, SeriesExamples],
+        others: Mapping[str, Sequence[MemberPredictions]],
+    ) -> dict[int, list[AssembledHorizon]]:
+        by_horizon: dict[str, list[tuple[int, FittedHorizon]]] = {}
+        for one in done:
+            for horizon in fitted[one.symbol_id]:
+                by_horizon.setdefault(horizon.examples.horizon, []).append(
+                    (one.symbol_id, horizon)
+                )
+        assembled: dict[int, list[AssembledHorizon]] = {}
+        for horizon_name, pairs in by_horizon.items():
+            horizons = [horizon for _, horizon in pairs]
+            weighing = Weighing(
+                horizon_bars=horizons[0].examples.horizon_bars,
+                learned=learned_members(horizons[0].validation.member_names),
+                method=DEFAULT_METHOD,
+                alpha=DEFAULT_ALPHA,
+            )
+            for (symbol_id, _), result in zip(
+                pairs,
+                assemble(
+                    horizons, weighing, others=others.get(horizon_name, ())
+                ),
+                strict=True,
+            ):
+                assembled.setdefault(symbol_id, []).append(result)
+        return assembled
+
+    def _save(
+        self,
+        group: _Group,
+        one: Series,
+        horizons: Sequence[AssembledHorizon],
+        version: _Version,
+        feature_names: tuple[str, ...],
+    ) -> None:
+        """Write artifact and rows of one series: both or neither."""
+        version_id = claim_version_id(
+            self.folder,
+            ticker=one.ticker,
+            timeframe=one.timeframe,
+            created_at=self.started_at,
+            owner=self.owner,
+        )
+        identity = {
+            "cut_id": group.cut_id,
+            "data_fingerprint": version.data_fingerprint,
+            "settings_fingerprint": version.settings_fingerprint,
+            "code_version": code_version(),
+            "library_versions": library_versions(),
+        }
+        ensemble = Ensemble(
+            version_id=version_id,
+            symbol_id=one.symbol_id,
+            ticker=one.ticker,
+            timeframe=one.timeframe,
+            as_of=group.cut.as_of,
+            feature_names=feature_names,
+            horizons={
+                horizon.ensemble.horizon: horizon.ensemble
+                for horizon in horizons
+            },
+            metadata=identity,
+        )
+        try:
+            path, sha256 = save_ensemble(ensemble, self.folder)
+        except ArtifactError as error:
+            release_claim(self.folder, version_id, owner=self.owner)
+            self._record_failure(
+                one, str(error), as_of=group.cut.as_of, cut_id=group.cut_id
+            )
+            return
+        artifact_path = str(path.relative_to(self.warehouse.settings.home))
+        runs = [
+            {
+                **self._run_columns(
+                    one, horizon.ensemble.horizon, group.cut.as_of
+                ),
+                **horizon.record,
+                "cut_id": group.cut_id,
+                "version_id": version_id,
+                "status": "succeeded",
+                "lookback_bars": group.cut.window_bars,
+                "models_artifact_path": artifact_path,
+                "data_fingerprint": version.data_fingerprint,
+            }
+            for horizon in horizons
+        ]
+        with self.warehouse.begin() as connection:
+            connection.execute(
+                schema.ensembles.insert().values(
+                    version_id=version_id,
+                    symbol_id=one.symbol_id,
+                    timeframe=one.timeframe,
+                    as_of=group.cut.as_of,
+                    artifact_path=artifact_path,
+                    sha256=sha256,
+                    horizons=list(ensemble.horizons),
+                    feature_names=list(feature_names),
+                    classes=list(CLASSES),
+                    job_run_id=self.job.job_run_id,
+                    **identity,
+                )
+            )
+            connection.execute(schema.training_runs.insert(), runs)
+            connection.execute(
+                schema.ensemble_weights.insert(),
+                [
+                    {
+                        "version_id": version_id,
+                        "horizon": horizon.ensemble.horizon,
+                        "member": member,
+                        "weight": weight,
+                        "method": horizon.weights.method,
+                        "alpha": horizon.weights.alpha,
+                        "reason": horizon.weights.reason,
+                    }
+                    for horizon in horizons
+                    for member, weight in horizon.ensemble.weights.items()
+                ],
+            )
+            connection.execute(
+                schema.deployments.insert().values(
+                    symbol_id=one.symbol_id,
+                    timeframe=one.timeframe,
+                    version_id=version_id,
+                    effective_at=group.cut.as_of,
+                    reason=f"trained ({self.trigger})",
+                    job_run_id=self.job.job_run_id,
+                )
+            )
+        release_claim(self.folder, version_id, owner=self.owner)
+        log_event(
+            logger,
+            "series_trained",
+            ticker=one.ticker,
+            timeframe=one.timeframe,
+            version_id=version_id,
+        )
+        self._report(runs, one, "trained")
+
+    def _record_failure(
+        self,
+        one: Series,
+        message: str,
+        *,
+        as_of: datetime,
+        cut_id: int | None = None,
+        examples: SeriesExamples | None = None,
+    ) -> None:
+        log_event(
+            logger,
+            "series_failed",
+            ticker=one.ticker,
+            timeframe=one.timeframe,
+            reason=message,
+        )
+        horizons = (
+            [rows.horizon for rows in examples.horizons]
+            if examples
+            else read_horizons(self.warehouse, one.calendar, one.timeframe)
+        )
+        runs = [
+            {
+                **self._run_columns(one, horizon, as_of),
+                "cut_id": cut_id,
+                "status": "failed",
+                "error_message": message,
+            }
+            for horizon in horizons
+        ]
+        with self.warehouse.begin() as connection:
+            connection.execute(schema.training_runs.insert(), runs)
+        self._report(runs, one, "failed")
+
+    def _run_columns(
+        self, one: Series, horizon: str, as_of: datetime
+    ) -> dict[str, Any]:
+        return {
+            "job_run_id": self.job.job_run_id,
+            "symbol_id": one.symbol_id,
+            "timeframe": one.timeframe,
+            "horizon": horizon,
+            "run_date": self.started_at.date(),
+            "as_of": as_of,
+            "trigger": self.trigger,
+            "code_version": code_version(),
+        }
+
+    def _report(
+        self, runs: Sequence[Mapping[str, Any]], one: Series, outcome: str
+    ) -> None:
+        self.results += [
+            {
+                "ticker": one.ticker,
+                "outcome": outcome,
+                "error_message": None,
+                **run,
+            }
+            for run in runs
+        ]
+
+    def _report_up_to_date(self, version_ids: Sequence[str | None]) -> None:
+        if not version_ids:
+            return
+        runs = schema.training_runs
+        with self.warehouse.begin() as connection:
+            rows = (
+                connection.execute(
+                    sa.select(schema.symbols.c.ticker, runs)
+                    .join(
+                        schema.symbols,
+                        schema.symbols.c.symbol_id == runs.c.symbol_id,
+                    )
+                    .where(runs.c.version_id.in_(version_ids))
+                    .order_by(schema.symbols.c.ticker, runs.c.training_run_id)
+                )
+                .mappings()
+                .all()
+            )
+        self.results += [{**row, "outcome": "up to date"} for row in rows]
+
+
+def _check_arguments(
+    as_of: datetime | None,
+    split: str,
+    embargo_bars: int,
+    trigger: str,
+    n_jobs: int | None,
+) -> None:
+    fit_share(split)
+    if as_of is not None and as_of.tzinfo is None:
+        raise SettingsError(
+            f"as_of {as_of} has no time zone; use python_ml.cuts.end_of_day "
+            "for a date."
+        )
+    if embargo_bars < 0:
+        raise SettingsError(
+            f"embargo_bars is {embargo_bars}; it must be 0 or more."
+        )
+    if trigger not in TRIGGERS:
+        raise SettingsError(
+            f"Unknown trigger {trigger!r}; use one of {', '.join(TRIGGERS)}."
+        )
+    if n_jobs is not None and n_jobs < 1:
+        raise SettingsError(f"n_jobs is {n_jobs}; use 1 or more processes.")
+
+
+def _n_workers(n_series: int, n_jobs: int | None) -> int:
+    """Processes to fit in; a new one costs about as much as two series."""
+    if n_jobs is not None:
+        return min(n_jobs, n_series)
+    n_cores = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
+    return min(n_cores, n_series // MIN_SERIES_PER_WORKER)
+
+
+def _fit_all(
+    tasks: Sequence[SeriesExamples], n_jobs: int | None
+) -> Iterator[tuple[FittedHorizon, ...] | FitFailure]:
+    """Fit every series, in order, in this process or in several."""
+    n_workers = _n_workers(len(tasks), n_jobs)
+    if n_workers <= 1:
+        yield from map(fit_series, tasks)
+        return
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        try:
+            yield from joblib.Parallel(
+                n_jobs=n_workers, return_as="generator", batch_size=1
+            )(joblib.delayed(fit_series)(task) for task in tasks)
+        except TerminatedWorkerError as error:
+            raise TrainingError(
+                "A worker process was killed, perhaps for want of memory. "
+                "What was finished is kept; run the same command again with "
+                "a smaller --jobs."
+            ) from error
+
+
+def fingerprint_settings(
+    feature_names: Sequence[str], tickers: Sequence[str]
+) -> str:
+    """SHA-256 of all that decides a version beside its rows and its cut.
+
+    Series trained together count: weights are pulled towards theirs.
+    """
+    settings = {
+        **roster_settings(),
+        "weights": [DEFAULT_METHOD, DEFAULT_ALPHA],
+        "validation_parts": VALIDATION_PARTS,
+        "classes": CLASSES,
+        "feature_names": list(feature_names),
+        "trained_together": sorted(tickers),
+        "libraries": {
+            name: version.split(".")[0]
+            for name, version in library_versions().items()
+        },
+    }
+    return hashlib.sha256(
+        json.dumps(settings, sort_keys=True).encode()
+    ).hexdigest()

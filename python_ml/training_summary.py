@@ -1,0 +1,114 @@
+"""What a training did, for people and for machines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from python_ml.tables import to_records, to_text
+
+COUNTS = ("trained", "up_to_date", "failed")
+TABLE = {
+    "ticker": "ticker",
+    "timeframe": "timeframe",
+    "horizon": "horizon",
+    "outcome": "outcome",
+    "train_accuracy": "train",
+    "ensemble_validation_accuracy": "validation",
+    "baseline_accuracy": "baseline",
+    "majority_share": "majority",
+    "skill": "skill",
+    "skill_se": "+-",
+    "overfit": "overfit",
+    "in_band": "in 50-65%",
+    "weighing": "weights",
+}
+LEGEND = (
+    "train, validation: accuracy as deployed, validation in time order; "
+    "baseline: of climatology;\nskill: of the weighed members, 1 - log loss / "
+    "climatology's, with its standard error;\nwhere it is not above 0, "
+    "climatology is deployed alone."
+)
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What a training did.
+
+    Parameters
+    ----------
+    job_run_id : int
+        Key in `ml.job_runs`.
+    as_of : mapping of str to datetime
+        By calendar.
+    results : DataFrame
+        One row per series and horizon, columns of `ml.training_runs` and
+        `outcome`: trained, up to date or failed.
+    """
+
+    job_run_id: int
+    as_of: Mapping[str, datetime]
+    results: pd.DataFrame
+
+    def count(self, outcome: str) -> int:
+        """Number of series with an outcome."""
+        rows = self.results[self.results["outcome"] == outcome]
+        return len(rows[["ticker", "timeframe"]].drop_duplicates())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for machines."""
+        return {
+            "job_run_id": self.job_run_id,
+            "as_of": {
+                calendar: end.isoformat()
+                for calendar, end in self.as_of.items()
+            },
+            **{name: self.count(name.replace("_", " ")) for name in COUNTS},
+            "results": to_records(self.results),
+        }
+
+    def to_text(self) -> str:
+        """The figures of every series and horizon, for people."""
+        ends = ", ".join(
+            f"{calendar} {end:%Y-%m-%d}" for calendar, end in self.as_of.items()
+        )
+        counts = ", ".join(
+            f"{self.count(name.replace('_', ' '))} {name.replace('_', ' ')}"
+            for name in COUNTS
+        )
+        lines = [f"Series as of {ends}: {counts}."]
+        rows = self.results[self.results["status"] == "succeeded"]
+        if len(rows):
+            shown = rows.assign(
+                overfit=rows["is_overfit"].map(_yes_or_no),
+                in_band=rows["is_in_expected_band"].map(_yes_or_no),
+                weighing=[
+                    " ".join(
+                        f"{name} {weight:.2f}" for name, weight in w.items()
+                    )
+                    for w in rows["weights"]
+                ],
+            )
+            lines += ["", to_text(shown, columns=TABLE, at_most=len(shown))]
+            lines += ["", LEGEND]
+        failed = self.results[self.results["status"] == "failed"]
+        lines += [
+            f"Failed: {message}"
+            for message in dict.fromkeys(
+                _of_series(row) for row in failed.to_dict("records")
+            )
+        ]
+        return "\n".join(lines)
+
+
+def _yes_or_no(value: Any) -> str:
+    return "yes" if value else "no"
+
+
+def _of_series(row: Mapping[Any, Any]) -> str:
+    """Error message of a failed run, beginning with its series."""
+    message = str(row["error_message"])
+    series = f"{row['ticker']} {row['timeframe']}"
+    return message if message.startswith(series) else f"{series}: {message}"

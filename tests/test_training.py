@@ -1,0 +1,678 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from python_ml import training
+from python_ml.artifacts import load_artifact, load_ensemble
+from python_ml.cuts import end_of_day
+from python_ml.ensemble import CLASSES
+from python_ml.exceptions import (
+    ArtifactError,
+    JobRunningError,
+    NotEnoughDataError,
+    SettingsError,
+    TrainingError,
+    UnknownSeriesError,
+)
+from python_ml.ingestion.load import ingest
+from python_ml.ingestion.sample import SampleSource
+from python_ml.jobs import job_run
+from python_ml.members import ROSTER
+from python_ml.settings import PROJECT_ROOT
+from python_ml.training import train
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import connect, open_warehouse
+from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.embedded import EmbeddedServer
+from tests.conftest import (
+    BUILD_WITHOUT_TESTS,
+    embedded_settings,
+    run_swiftbolt,
+    warehouse_environment,
+)
+
+AS_OF = end_of_day(date(2012, 6, 29))
+TABLES = ("ensembles", "training_runs", "ensemble_weights", "deployments")
+
+
+@pytest.fixture(scope="module")
+def sample_copy(built_sample, fresh_warehouse):
+    """Factory of warehouses that hold the built sample."""
+    built_sample.close()
+    return lambda: fresh_warehouse(template=built_sample.parameters.database)
+
+
+@pytest.fixture
+def sample(sample_copy):
+    with sample_copy() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def trained(sample_copy):
+    """AAPL and IBM d1, trained once; only read from."""
+    with sample_copy() as made:
+        summary = train(
+            made,
+            symbols=["AAPL", "IBM"],
+            timeframes=["d1"],
+            as_of=AS_OF,
+            n_jobs=2,
+        )
+        yield made, summary
+
+
+def read(warehouse, query, **parameters):
+    return read_frame(warehouse, query, parameters)
+
+
+def count_rows(warehouse):
+    return {
+        table: int(
+            read(
+                warehouse,
+                f"select count(*) as n from {{ml}}.{table}"
+                + (" where status = 'succeeded'" * (table == "training_runs")),
+            )
+            .to_numpy()
+            .item()
+        )
+        for table in TABLES
+    }
+
+
+def artifacts(warehouse):
+    return sorted(
+        path.name for path in warehouse.settings.artifacts_dir.iterdir()
+    )
+
+
+def execute(warehouse, statement, **parameters):
+    with warehouse.begin() as connection:
+        return connection.execute(sa.text(warehouse.sql(statement)), parameters)
+
+
+def train_one(warehouse, **keywords):
+    return train(
+        warehouse,
+        **{
+            "symbols": ["AAPL"],
+            "timeframes": ["d1"],
+            "as_of": AS_OF,
+            **keywords,
+        },
+    )
+
+
+def test_a_training_records_every_series_and_horizon(trained):
+    warehouse, summary = trained
+    assert (summary.count("trained"), summary.count("failed")) == (2, 0)
+    assert count_rows(warehouse) == {
+        "ensembles": 2,
+        "training_runs": 6,
+        "ensemble_weights": 6 * len(ROSTER),
+        "deployments": 2,
+    }
+    runs = read(warehouse, "select * from {ml}.training_runs")
+    assert set(runs["horizon"]) == {"1d", "5d", "20d"}
+    assert (runs["status"] == "succeeded").all()
+    figures = [
+        "n_fit",
+        "n_validation",
+        "train_accuracy",
+        "ensemble_validation_accuracy",
+        "ensemble_validation_accuracy_se",
+        "baseline_accuracy",
+        "majority_share",
+        "skill",
+        "skill_se",
+        "overfit_margin",
+        "is_overfit",
+        "is_in_expected_band",
+        "data_fingerprint",
+    ]
+    assert runs[figures].notna().all().all()
+    assert (runs["as_of"] == AS_OF).all()
+    assert (runs["lookback_bars"] == 600).all()
+    by_horizon = runs.groupby("horizon")["n_validation_effective"].first()
+    assert by_horizon["1d"] > 5 * by_horizon["20d"]
+
+
+def test_rows_count_as_the_cut_says(trained):
+    warehouse, _ = trained
+    counted = read(
+        warehouse,
+        """
+        select
+            examples.horizon,
+            examples.split_part,
+            count(*) as n,
+            max(runs.n_fit) as n_fit,
+            max(runs.n_validation) as n_validation,
+            max(runs.n_purged) as n_purged
+        from {features}.training_examples as examples
+        inner join {ml}.training_runs as runs
+            on
+                examples.cut_id = runs.cut_id
+                and examples.symbol_id = runs.symbol_id
+                and examples.horizon = runs.horizon
+        where examples.ticker = 'AAPL'
+        group by examples.horizon, examples.split_part
+        """,
+    )
+    columns = {
+        "fit": "n_fit",
+        "validation": "n_validation",
+        "purged": "n_purged",
+    }
+    assert len(counted) == 9
+    for row in counted.to_dict("records"):
+        assert row["n"] == row[columns[row["split_part"]]]
+
+
+def test_weights_sum_to_one_and_climatology_stands_where_skill_does_not(
+    trained,
+):
+    warehouse, _ = trained
+    weights = read(
+        warehouse,
+        """
+        select weights.*, runs.skill
+        from {ml}.ensemble_weights as weights
+        inner join {ml}.training_runs as runs
+            on
+                weights.version_id = runs.version_id
+                and weights.horizon = runs.horizon
+        """,
+    )
+    sums = weights.groupby(["version_id", "horizon"])["weight"].sum()
+    np.testing.assert_allclose(sums, 1.0)
+    assert weights["reason"].str.len().min() > 10
+    climatology = weights[weights["member"] == "climatology"]
+    alone = climatology["weight"] == 1.0
+    assert (alone == (climatology["skill"] <= 0)).all()
+
+
+def test_the_artifact_forecasts_with_what_is_on_record(trained):
+    warehouse, _ = trained
+    version = read(
+        warehouse,
+        """
+        select ensembles.*
+        from {ml}.ensembles as ensembles
+        inner join {raw}.symbols as symbols
+            on ensembles.symbol_id = symbols.symbol_id
+        where symbols.ticker = 'AAPL'
+        """,
+    ).iloc[0]
+    path = warehouse.settings.home / version["artifact_path"]
+    assert version["artifact_path"].startswith("trained_ensembles/AAPL_d1_2")
+    ensemble = load_artifact(
+        path,
+        sha256=version["sha256"],
+        folder=warehouse.settings.artifacts_dir,
+    )
+    assert list(ensemble.feature_names) == version["feature_names"]
+    assert list(ensemble.horizons) == version["horizons"] == ["1d", "5d", "20d"]
+    assert version["classes"] == list(CLASSES)
+    assert ensemble.as_of == version["as_of"] == AS_OF
+    rows = read(
+        warehouse,
+        f"""
+        select {", ".join(ensemble.feature_names)}
+        from {{features}}.feature_rows
+        where ticker = 'AAPL' and timeframe = 'd1' and is_usable
+        order by bar_number desc
+        limit 50
+        """,
+    ).to_numpy()
+    recorded = read(
+        warehouse,
+        "select horizon, member, weight from {ml}.ensemble_weights "
+        "where version_id = :version_id",
+        version_id=version["version_id"],
+    )
+    for name, horizon in ensemble.horizons.items():
+        P = horizon.predict_proba(rows)
+        np.testing.assert_allclose(P.sum(axis=1), 1)
+        mine = recorded[recorded["horizon"] == name]
+        assert dict(zip(mine["member"], mine["weight"], strict=True)) == (
+            dict(horizon.weights)
+        )
+        assert list(horizon.move_quantiles) == [0.5, 0.8, 0.95]
+    assert load_ensemble(warehouse, version["version_id"]).ticker == "AAPL"
+
+
+def test_the_deployment_takes_effect_at_the_as_of_time(trained):
+    warehouse, _ = trained
+    deployments = read(warehouse, "select * from {ml}.deployments")
+    assert (deployments["effective_at"] == AS_OF).all()
+    assert (deployments["reason"] == "trained (manual)").all()
+
+
+def test_the_same_training_again_adds_nothing(trained):
+    warehouse, before = trained
+    rows, files = count_rows(warehouse), artifacts(warehouse)
+    summary = train(
+        warehouse, symbols=["AAPL", "IBM"], timeframes=["d1"], as_of=AS_OF
+    )
+    assert (summary.count("trained"), summary.count("up to date")) == (0, 2)
+    assert count_rows(warehouse) == rows
+    assert artifacts(warehouse) == files
+    assert set(summary.results["skill"]) == set(before.results["skill"])
+
+
+FIGURES = """
+    select
+        symbols.ticker,
+        runs.horizon,
+        runs.skill,
+        runs.train_accuracy,
+        runs.ensemble_validation_accuracy,
+        cast(runs.weights as text) as weights,
+        cast(runs.model_performances as text) as performances,
+        runs.data_fingerprint
+    from {ml}.training_runs as runs
+    inner join {raw}.symbols as symbols on runs.symbol_id = symbols.symbol_id
+    where runs.status = 'succeeded'
+    order by symbols.ticker, runs.horizon
+"""
+
+
+def test_another_warehouse_and_number_of_jobs_give_the_same_figures(
+    trained, sample
+):
+    warehouse, _ = trained
+    train(
+        sample,
+        symbols=["IBM", "AAPL"],
+        timeframes=["d1"],
+        as_of=AS_OF,
+        n_jobs=1,
+    )
+    assert read(sample, FIGURES).equals(read(warehouse, FIGURES))
+
+
+def test_nothing_after_the_as_of_time_reaches_a_version(sample):
+    train_one(sample)
+    before = read(sample, FIGURES)
+    execute(
+        sample,
+        "update {features}.feature_rows set "
+        "return_1 = return_1 + 1 where closed_at > :as_of",
+        as_of=AS_OF,
+    )
+    execute(
+        sample,
+        "update {features}.labels set label = 'NEUTRAL', label_return = 0 "
+        "where label_end_at > :as_of and label is not null",
+        as_of=AS_OF,
+    )
+    assert train_one(sample).count("up to date") == 1
+    assert read(sample, FIGURES).equals(before)
+
+
+def test_a_changed_row_of_the_window_makes_a_new_version(sample):
+    train_one(sample)
+    execute(
+        sample,
+        """
+        update {features}.feature_rows set return_1 = return_1 + 1
+        where ticker = 'AAPL' and timeframe = 'd1' and closed_at = (
+            select max(closed_at) from {features}.feature_rows
+            where closed_at < timestamptz '2012-01-01'
+        )
+        """,
+    )
+    assert train_one(sample).count("trained") == 1
+    assert count_rows(sample)["ensembles"] == 2
+
+
+def test_series_are_weighed_together_or_alone_as_asked(trained, sample):
+    warehouse, _ = trained
+    train_one(sample)
+    alone, together = read(sample, FIGURES), read(warehouse, FIGURES)
+    together = together[together["ticker"] == "AAPL"].reset_index(drop=True)
+    # Climatology and members are the same, the weights' prior is not.
+    assert alone["data_fingerprint"].equals(together["data_fingerprint"])
+    assert not alone["weights"].equals(together["weights"])
+
+
+class Interruption(BaseException):
+    pass
+
+
+def interrupt_after(monkeypatch, n_saved, error):
+    saved = []
+    save = training.save_ensemble
+
+    def interrupted(ensemble, folder):
+        written = save(ensemble, folder)
+        saved.append(ensemble.ticker)
+        if len(saved) > n_saved:
+            raise error
+        return written
+
+    monkeypatch.setattr(training, "save_ensemble", interrupted)
+
+
+def test_an_interrupted_training_is_finished_by_the_same_command(
+    trained, sample, monkeypatch
+):
+    uninterrupted, _ = trained
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1, Interruption())
+        with pytest.raises(Interruption):
+            train(
+                sample,
+                symbols=["AAPL", "IBM"],
+                timeframes=["d1"],
+                as_of=AS_OF,
+            )
+    # One is whole, the other a file without a row.
+    assert count_rows(sample)["ensembles"] == 1
+    assert len(artifacts(sample)) == 3
+    summary = train(
+        sample, symbols=["AAPL", "IBM"], timeframes=["d1"], as_of=AS_OF
+    )
+    assert (summary.count("trained"), summary.count("up to date")) == (1, 1)
+    assert len(artifacts(sample)) == 2
+    assert count_rows(sample) == count_rows(uninterrupted)
+    assert read(sample, FIGURES).equals(read(uninterrupted, FIGURES))
+
+
+def test_a_full_disk_fails_the_series_and_deploys_nothing(sample, monkeypatch):
+    error = ArtifactError("No space left on device.")
+    monkeypatch.setattr(
+        training, "save_ensemble", lambda *_: (_ for _ in ()).throw(error)
+    )
+    with pytest.raises(TrainingError, match="No space left on device"):
+        train_one(sample)
+    rows = count_rows(sample)
+    assert (rows["ensembles"], rows["deployments"]) == (0, 0)
+    assert artifacts(sample) == []
+    failed = read(sample, "select * from {ml}.training_runs")
+    assert list(failed["status"]) == ["failed"] * 3
+
+
+def test_an_altered_artifact_is_replaced_by_a_new_version(sample):
+    train_one(sample)
+    [name] = artifacts(sample)
+    path = sample.settings.artifacts_dir / name
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    assert train_one(sample).count("trained") == 1
+    assert train_one(sample).count("up to date") == 1
+    versions = read(
+        sample,
+        "select version_id from {ml}.deployments order by deployment_id",
+    )["version_id"]
+    assert len(set(versions)) == 2
+    assert load_ensemble(sample, versions.iloc[-1])
+    with pytest.raises(ArtifactError, match="altered"):
+        load_ensemble(sample, versions.iloc[0])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (
+            "update {features}.feature_rows set return_1 = 'NaN' "
+            "where ticker = 'AAPL' and timeframe = 'd1'",
+            "feature return_1 is NaN",
+        ),
+        (
+            "update {features}.labels set label = 'NEUTRAL' "
+            "where ticker = 'AAPL' and horizon = '5d' and label = 'BULLISH'",
+            "AAPL d1 5d has .* 0 BULLISH",
+        ),
+        (
+            "update {features}.feature_rows set is_usable = false, "
+            "unusable_reason = 'spoiled' where ticker = 'AAPL' "
+            "and timeframe = 'd1' and bar_number % 20 <> 0",
+            r"rows to fit on and needs 100",
+        ),
+        (
+            "delete from {features}.feature_rows where ticker = 'AAPL' "
+            "and timeframe = 'd1'",
+            "AAPL d1 has no usable row with labels in the window",
+        ),
+    ],
+    ids=["nan", "one class missing", "30 rows", "no row"],
+)
+def test_a_series_that_cannot_be_trained_does_not_stop_the_others(
+    sample, spoil, reason
+):
+    execute(sample, spoil)
+    summary = train(
+        sample, symbols=["AAPL", "IBM"], timeframes=["d1"], as_of=AS_OF
+    )
+    assert (summary.count("trained"), summary.count("failed")) == (1, 1)
+    failed = read(
+        sample, "select * from {ml}.training_runs where status = 'failed'"
+    )
+    assert set(failed["horizon"]) == {"1d", "5d", "20d"}
+    assert failed["error_message"].str.contains(reason, regex=True).all()
+    assert failed["version_id"].isna().all()
+    assert "Failed: AAPL d1" in summary.to_text()
+    assert count_rows(sample)["deployments"] == 1
+
+
+def test_a_series_whose_bars_ended_is_left_out_on_record(sample):
+    execute(
+        sample,
+        "delete from {features}.bars where ticker = 'AAPL' "
+        "and timeframe = 'd1' and closed_at > timestamptz '2012-06-15'",
+    )
+    summary = train(
+        sample, symbols=["AAPL", "IBM"], timeframes=["d1"], as_of=AS_OF
+    )
+    assert (summary.count("trained"), summary.count("failed")) == (1, 1)
+    [message] = summary.results["error_message"].dropna().unique()
+    assert "AAPL d1: left out, its last bar by 2012-06-29" in message
+    assert "10 sessions earlier" in message
+
+
+def test_a_timeframe_without_enough_bars_does_not_stop_the_other(sample):
+    summary = train(
+        sample, symbols=["AAPL"], as_of=end_of_day(date(2003, 6, 30))
+    )
+    assert (summary.count("trained"), summary.count("failed")) == (1, 1)
+    [message] = summary.results["error_message"].dropna().unique()
+    assert "XNYS w1 as of 2003-06-30" in message
+    assert "--as-of" in message
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "says"),
+    [
+        (
+            {"symbols": ["APPL"]},
+            UnknownSeriesError,
+            "Unknown symbol APPL; the warehouse has AAPL, GOOG, IBM, MSFT",
+        ),
+        (
+            {"timeframes": ["m1"]},
+            UnknownSeriesError,
+            "Unknown timeframe m1; the warehouse has d1, w1",
+        ),
+        (
+            {"as_of": end_of_day(date(1999, 12, 31))},
+            NotEnoughDataError,
+            "by 1999-12-31; the first closed on 2000-03-01",
+        ),
+        (
+            {"as_of": end_of_day(date(2000, 9, 1))},
+            TrainingError,
+            r"earliest as-of date is 2001-\d\d-\d\d \(--as-of\)",
+        ),
+        (
+            {"as_of": end_of_day(date(2030, 1, 1))},
+            TrainingError,
+            "Load newer bars or use an earlier --as-of",
+        ),
+        ({"as_of": datetime(2012, 6, 29)}, SettingsError, "no time zone"),
+        ({"split": "90/10"}, SettingsError, "Unknown split '90/10'"),
+        ({"trigger": "mood"}, SettingsError, "Unknown trigger 'mood'"),
+        ({"n_jobs": 0}, SettingsError, "n_jobs is 0"),
+        ({"embargo_bars": -1}, SettingsError, "embargo_bars is -1"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_with_the_way_out(
+    trained, keywords, error, says
+):
+    warehouse, _ = trained
+    before = count_rows(warehouse)
+    with pytest.raises(error, match=says):
+        train_one(warehouse, **keywords)
+    assert count_rows(warehouse) == before
+
+
+def test_an_unbuilt_warehouse_says_how_to_build(warehouse):
+    process = run_swiftbolt(warehouse, "train", "--all")
+    assert process.returncode == 1
+    assert "swiftbolt run" in process.stderr
+
+
+def test_without_an_as_of_time_the_last_bar_is_used(sample):
+    summary = train_one(sample, as_of=None)
+    assert summary.as_of == {"XNYS": datetime(2013, 3, 1, 21, tzinfo=UTC)}
+    assert summary.count("trained") == 1
+
+
+def test_two_trainings_at_once_exclude_each_other(sample):
+    with (
+        job_run(sample, "train", {}),
+        pytest.raises(JobRunningError, match="already running"),
+    ):
+        train_one(sample)
+    assert train_one(sample).count("trained") == 1
+
+
+def test_the_job_is_on_record_with_its_counts(trained):
+    warehouse, summary = trained
+    job = read(
+        warehouse,
+        "select * from {ml}.job_runs where job_run_id = :job_run_id",
+        job_run_id=summary.job_run_id,
+    ).iloc[0]
+    assert job["status"] == "succeeded"
+    assert job["counts"] == {"trained": 2, "up_to_date": 0, "failed": 0}
+    assert job["arguments"]["symbols"] == ["AAPL", "IBM"]
+
+
+def test_the_command_prints_what_it_did(trained):
+    warehouse, _ = trained
+    arguments = ["train", "--symbols", "AAPL,IBM", "--timeframes", "d1"]
+    arguments += ["--as-of", "2012-06-29"]
+    table = run_swiftbolt(warehouse, *arguments)
+    assert table.returncode == 0
+    assert "0 trained, 2 up to date, 0 failed" in table.stdout
+    lines = [line.split() for line in table.stdout.splitlines()]
+    assert ["AAPL", "d1", "20d"] in [line[:3] for line in lines]
+    machine = run_swiftbolt(warehouse, *arguments, "--json")
+    result = json.loads(machine.stdout)
+    assert result["up_to_date"] == 2
+    assert len(result["results"]) == 6
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--timeframes", "d1"], ["--all", "--symbols", "AAPL"]]
+)
+def test_the_command_wants_symbols_or_all(warehouse, arguments):
+    process = run_swiftbolt(warehouse, "train", *arguments)
+    assert process.returncode == 2
+    assert "Give either --symbols or --all" in process.stderr
+
+
+@pytest.mark.parametrize("seconds", [5.0, 8.0])
+def test_a_killed_training_is_finished_without_orphans(
+    trained, sample, seconds
+):
+    uninterrupted, _ = trained
+    arguments = ["train", "--symbols", "AAPL,IBM", "--timeframes", "d1"]
+    arguments += ["--as-of", "2012-06-29", "--jobs", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "python_ml.cli", *arguments],
+        cwd=PROJECT_ROOT,
+        env=warehouse_environment(sample),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for _ in range(50):
+        finished = run_swiftbolt(sample, *arguments)
+        if "already running" not in finished.stderr:
+            break
+        time.sleep(0.1)
+    assert finished.returncode == 0, finished.stderr
+    assert count_rows(sample) == count_rows(uninterrupted)
+    assert read(sample, FIGURES).equals(read(uninterrupted, FIGURES))
+    versions = read(sample, "select version_id from {ml}.ensembles")
+    assert artifacts(sample) == sorted(
+        f"{version_id}.joblib" for version_id in versions["version_id"]
+    )
+
+
+def test_a_server_killed_while_training_costs_nothing_but_time(throwaway_home):
+    settings = embedded_settings(throwaway_home())
+    with open_warehouse(settings) as warehouse:
+        ingest(warehouse, SampleSource())
+        run_dbt(warehouse, BUILD_WITHOUT_TESTS)
+    arguments = ["train", "--all", "--as-of", "2012-06-29"]
+    environment = {
+        **warehouse_environment(warehouse),
+        "SWIFTBOLT_HOME": str(settings.home),
+        "SWIFTBOLT_TARGET": "embedded",
+    }
+
+    def command():
+        return subprocess.Popen(
+            [sys.executable, "-m", "python_ml.cli", *arguments],
+            cwd=PROJECT_ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    process = command()
+    _wait_for_first_artifact(settings.artifacts_dir)
+    os.kill(EmbeddedServer(settings).status().pid, signal.SIGKILL)
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert "un the same command again" in stderr.splitlines()[-1]
+
+    process = command()
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    parameters = EmbeddedServer(settings).start()
+    with connect(settings, parameters) as warehouse:
+        rows = count_rows(warehouse)
+        versions = read(
+            warehouse,
+            "select distinct symbol_id, timeframe from {ml}.ensembles",
+        )
+        assert len(versions) == rows["ensembles"] == rows["deployments"] == 8
+        assert rows["training_runs"] == 24
+        assert len(artifacts(warehouse)) == 8
+
+
+def _wait_for_first_artifact(folder):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if folder.is_dir() and any(folder.glob("*.joblib")):
+            return
+        time.sleep(0.01)
+    raise AssertionError("no artifact was written")
