@@ -1,0 +1,68 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='append_new_columns',
+        full_refresh=false,
+        indexes=[{'columns': ['symbol_id', 'timeframe', 'settled_at']}],
+    )
+}}
+
+with
+
+scored as (
+
+    select
+        forecast_id,
+        symbol_id,
+        ticker,
+        timeframe,
+        horizon,
+        horizon_bars,
+        run_kind,
+        run_name,
+        is_late,
+        version_id,
+        closed_at,
+        target_at,
+        settled_at,
+        settled_date,
+        target_recorded_at,
+        direction,
+        outcome,
+        is_hit,
+        realized_return,
+        label_threshold,
+        log_loss,
+        climatology_log_loss,
+        brier_score,
+        is_inside_50,
+        is_inside_80,
+        is_inside_95
+
+    from {{ ref('int_forecasts_scored_to_outcomes') }}
+
+),
+
+-- A forecast settles once. What is here stays as it is, whatever happens to
+-- its bars later; hence no full refresh either.
+newly_settled as (
+
+    select scored.*
+
+    from scored
+    {% if is_incremental() %}
+
+        where
+            not exists (
+                select 1 as is_settled
+
+                from {{ this }} as settled
+
+                where settled.forecast_id = scored.forecast_id
+            )
+
+    {% endif %}
+)
+
+select * from newly_settled

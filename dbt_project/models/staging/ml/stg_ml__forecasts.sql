@@ -1,0 +1,61 @@
+with
+
+source as (
+
+    select * from {{ source('ml', 'forecasts') }}
+
+),
+
+renamed as (
+
+    select
+
+        ---------- ids
+        forecast_id,
+        symbol_id,
+        version_id,
+
+        ---------- series
+        timeframe,
+        horizon,
+        horizon_bars,
+        run_kind,
+        run_name,
+        is_late,
+
+        ---------- bars
+        bar_number,
+        target_bar_number,
+
+        ---------- classes
+        direction,
+        confidence,
+        probability_bearish,
+        probability_neutral,
+        probability_bullish,
+        climatology_bearish,
+        climatology_neutral,
+        climatology_bullish,
+
+        ---------- prices
+        reference_close,
+        expected_volatility,
+        label_threshold,
+        price_target,
+        lower_50,
+        upper_50,
+        lower_80,
+        upper_80,
+        lower_95,
+        upper_95,
+
+        ---------- timestamps
+        closed_at,
+        target_at,
+        issued_at
+
+    from source
+
+)
+
+select * from renamed

@@ -1,0 +1,22 @@
+with
+
+training_cuts as (
+
+    select
+        cut_id,
+        calendar,
+        timeframe,
+        as_of,
+        split,
+        embargo_bars,
+        window_bars,
+        window_starts_at,
+        fit_labels_end_before,
+        validation_starts_at,
+        scope
+
+    from {{ source('ml', 'training_cuts') }}
+
+)
+
+select * from training_cuts

@@ -1,0 +1,90 @@
+"""Frames as text for people and as records for machines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+MISSING = "-"
+
+
+def to_text(
+    frame: pd.DataFrame,
+    *,
+    columns: Mapping[str, str],
+    decimals: int = 3,
+    at_most: int = 60,
+) -> str:
+    """Write the first rows of a frame as an aligned table.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+    columns : mapping of str to str
+        Columns to show, in order, with their headings.
+    decimals : int, default=3
+        Of numbers that are not whole by type.
+    at_most : int, default=60
+        Rows to show; a last line counts the others.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"ticker": ["AAPL", "IBM"], "skill": [0.5, None]})
+    >>> print(to_text(frame, columns={"ticker": "ticker", "skill": "skill"}))
+    ticker  skill
+    AAPL    0.500
+    IBM         -
+    """
+    shown = frame[list(columns)].head(at_most)
+    cells = {
+        heading: [heading]
+        + [_to_cell(value, decimals) for value in shown[name].astype(object)]
+        for name, heading in columns.items()
+    }
+    is_number = {
+        heading: pd.api.types.is_numeric_dtype(shown[name])
+        for name, heading in columns.items()
+    }
+    widths = {heading: max(map(len, texts)) for heading, texts in cells.items()}
+    lines = [
+        "  ".join(
+            texts[row].rjust(widths[heading])
+            if is_number[heading]
+            else texts[row].ljust(widths[heading])
+            for heading, texts in cells.items()
+        ).rstrip()
+        for row in range(len(shown) + 1)
+    ]
+    if len(frame) > at_most:
+        lines.append(f"... and {len(frame) - at_most} more")
+    return "\n".join(lines)
+
+
+def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Write a frame as one dict per row, ready for JSON; missing is None.
+
+    Examples
+    --------
+    >>> to_records(pd.DataFrame({"closed_at": [pd.Timestamp("2024-01-02")]}))
+    [{'closed_at': '2024-01-02T00:00:00'}]
+    """
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [
+        {
+            str(name): value.isoformat()
+            if isinstance(value, pd.Timestamp)
+            else value
+            for name, value in row.items()
+        }
+        for row in plain.to_dict("records")
+    ]
+
+
+def _to_cell(value: Any, decimals: int) -> str:
+    if value is None or pd.isna(value):
+        return MISSING
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return f"{value:.{decimals}f}"
+    return str(value)

@@ -1,0 +1,443 @@
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from python_ml import forecasting, schema
+from python_ml.ensemble import CLASSES
+from python_ml.exceptions import (
+    ArtifactError,
+    BuildError,
+    FeatureMismatchError,
+    NoEnsembleError,
+    UnknownSeriesError,
+)
+from python_ml.forecasting import forecast, latest_forecasts
+from python_ml.warehouse.bulk import insert_frame, read_frame
+from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.dbt import run_dbt
+from tests.conftest import run_swiftbolt
+from tests.forecast_market import (
+    N_BARS,
+    TICKERS,
+    build,
+    close_of,
+    deploy,
+    feature_names,
+    load_bars,
+    make_ensemble,
+    record_version,
+    redeploy,
+)
+
+AUDIT = "audit_forecast_by_version_from_its_future"
+
+
+@pytest.fixture(scope="module")
+def market(fresh_warehouse: Callable[..., Warehouse]) -> str:
+    """Name of a database with bars and everything built on them."""
+    made = fresh_warehouse()
+    load_bars(made)
+    build(made)
+    made.close()
+    return made.parameters.database
+
+
+@pytest.fixture
+def built(
+    fresh_warehouse: Callable[..., Warehouse], market: str
+) -> Iterator[Warehouse]:
+    """A copy of the market, with nothing trained on it."""
+    with fresh_warehouse(template=market) as made:
+        yield made
+
+
+def ledger(warehouse: Warehouse, where: str = "true") -> pd.DataFrame:
+    return read_frame(
+        warehouse,
+        f"select * from {{ml}}.forecasts where {where} "
+        "order by closed_at, symbol_id, timeframe, horizon_bars",
+    )
+
+
+def deploy_all(warehouse: Warehouse, *, session: int = -30) -> None:
+    for seed, ticker in enumerate(TICKERS):
+        for timeframe in ("d1", "w1"):
+            deploy(
+                warehouse,
+                make_ensemble(
+                    warehouse,
+                    ticker=ticker,
+                    timeframe=timeframe,
+                    as_of=close_of(session),
+                    seed=seed,
+                ),
+            )
+
+
+def test_the_first_live_run_forecasts_the_latest_bar_of_every_series(built):
+    deploy_all(built)
+    summary = forecast(built)
+    rows = ledger(built)
+    assert summary.n_forecasts == len(rows) == 2 * 2 * 3
+    assert summary.n_series == 4
+    assert set(rows["run_kind"]) == {"live"}
+    by_timeframe = rows.groupby("timeframe")["closed_at"].agg(["min", "max"])
+    assert set(by_timeframe.loc["d1"]) == {close_of(-1)}
+    # The last session is a Monday; the last whole week ended on the Friday.
+    assert set(by_timeframe.loc["w1"]) == {close_of(-2)}
+
+
+def test_a_second_run_adds_nothing_and_loads_no_artifact(built, monkeypatch):
+    deploy_all(built)
+    forecast(built, replay_from=close_of(-10).date())
+    forecast(built)
+    before = ledger(built)
+
+    def refuse(*_arguments: object, **_keywords: object) -> None:
+        raise AssertionError("an artifact was loaded")
+
+    monkeypatch.setattr(forecasting, "load_artifact", refuse)
+    replayed = forecast(built, replay_from=close_of(-10).date())
+    live = forecast(built)
+    assert (replayed.n_forecasts, live.n_forecasts) == (0, 0)
+    pd.testing.assert_frame_equal(ledger(built), before)
+
+
+def test_a_later_live_run_catches_up_every_bar_since(fresh_warehouse):
+    with fresh_warehouse(schema_prefix="shared_") as warehouse:
+        load_bars(warehouse, last=N_BARS - 3)
+        build(warehouse)
+        deploy(
+            warehouse,
+            make_ensemble(warehouse, ticker="AAA", as_of=close_of(-30)),
+        )
+        forecast(warehouse)
+        load_bars(warehouse, first=N_BARS - 3)
+        build(warehouse)
+        summary = forecast(warehouse)
+        assert summary.n_forecasts == 3 * 3
+        assert ledger(warehouse)["closed_at"].drop_duplicates().tolist() == [
+            close_of(-4),
+            close_of(-3),
+            close_of(-2),
+            close_of(-1),
+        ]
+
+
+def test_a_replay_forecasts_every_bar_by_the_version_deployed_at_its_close(
+    built,
+):
+    old = deploy(
+        built, make_ensemble(built, ticker="AAA", as_of=close_of(-9), seed=1)
+    )
+    new = deploy(
+        built, make_ensemble(built, ticker="AAA", as_of=close_of(-5), seed=2)
+    )
+    redeploy(built, old, effective_at=close_of(-2))
+    summary = forecast(
+        built,
+        symbols=["AAA"],
+        timeframes=["d1"],
+        replay_from=close_of(-20).date(),
+    )
+    assert summary.n_versions == 2
+    versions = ledger(built, "horizon = '5d'").set_index("closed_at")
+    # A version's own as-of bar is the first it forecasts; before the first
+    # deployment there is no forecast.
+    assert versions["version_id"].to_dict() == {
+        close_of(session): version.version_id
+        for session, version in [
+            (-9, old),
+            (-8, old),
+            (-7, old),
+            (-6, old),
+            (-5, new),
+            (-4, new),
+            (-3, new),
+            (-2, old),
+            (-1, old),
+        ]
+    }
+    assert set(ledger(built)["run_kind"]) == {"replay"}
+    assert not ledger(built)["is_late"].any()
+
+
+def test_of_two_deployments_at_one_time_the_last_written_holds(built):
+    first, second = (
+        make_ensemble(
+            built,
+            ticker="AAA",
+            as_of=close_of(-9),
+            version_id=version_id,
+        )
+        for version_id in ("zzz", "aaa")
+    )
+    deploy(built, first)
+    deploy(built, second)
+    forecast(built)
+    assert set(ledger(built)["version_id"]) == {"aaa"}
+
+
+def test_a_version_deployed_before_it_was_trained_forecasts_no_earlier_bar(
+    built,
+):
+    deploy(
+        built,
+        make_ensemble(built, ticker="AAA", as_of=close_of(-3)),
+        effective_at=close_of(-9),
+    )
+    forecast(built, replay_from=close_of(-20).date())
+    assert ledger(built)["closed_at"].min() == close_of(-3)
+
+
+def test_a_row_holds_what_the_artifact_says_of_the_bar(built):
+    ensemble = make_ensemble(built, ticker="BBB", as_of=close_of(-9), seed=3)
+    # Another order than the view's: the artifact's must be taken.
+    names = ensemble.feature_names[::-1]
+    ensemble = replace(ensemble, feature_names=names)
+    deploy(built, ensemble)
+    forecast(built, replay_from=close_of(-1).date())
+
+    example = read_frame(
+        built,
+        "select * from {features}.scoring_examples where ticker = 'BBB' "
+        "and horizon = '5d' and timeframe = 'd1' "
+        "order by closed_at desc limit 1",
+    ).iloc[0]
+    horizon = ensemble.horizons["5d"]
+    X = example[list(names)].to_numpy(dtype=float).reshape(1, -1)
+    by_member = {
+        name: member.predict_proba(X)[0]
+        for name, member in horizon.members.items()
+    }
+    expected = 0.25 * by_member["climatology"] + 0.75 * by_member["logistic"]
+    sigma, close = example["expected_volatility"], example["reference_close"]
+
+    row = ledger(built, "horizon = '5d'").iloc[0]
+    found = [row[f"probability_{name.lower()}"] for name in CLASSES]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert row["direction"] == CLASSES[int(expected.argmax())]
+    assert row["confidence"] == pytest.approx(
+        max(0, expected.max() - horizon.climatology[expected.argmax()])
+    )
+    assert row["price_target"] == pytest.approx(
+        close * np.exp(sigma * (expected @ horizon.class_mean_moves))
+    )
+    for level, (lower, upper) in horizon.move_quantiles.items():
+        ends = row[[f"lower_{level:.0%}"[:-1], f"upper_{level:.0%}"[:-1]]]
+        np.testing.assert_allclose(
+            ends.astype(float), close * np.exp(np.array([lower, upper]) * sigma)
+        )
+    for name, probabilities in by_member.items():
+        np.testing.assert_array_equal(
+            row["member_probabilities"][name], probabilities
+        )
+    for name in ("target_at", "target_bar_number", "label_threshold"):
+        assert row[name] == example[name]
+
+
+def test_confidence_is_never_negative(built):
+    ensemble = make_ensemble(built, ticker="AAA", as_of=close_of(-9))
+    horizons = {
+        name: replace(horizon, climatology=np.array([0.0, 0.0, 1.0]))
+        for name, horizon in ensemble.horizons.items()
+    }
+    deploy(built, replace(ensemble, horizons=horizons))
+    forecast(built, replay_from=close_of(-9).date())
+    rows = ledger(built)
+    assert (rows.loc[rows["direction"] == "BULLISH", "confidence"] == 0).all()
+    assert (rows["confidence"] >= 0).all()
+
+
+@pytest.mark.parametrize(("minutes", "is_late"), [(60, True), (10**8, False)])
+def test_a_live_forecast_after_the_grace_period_is_late(
+    built, minutes, is_late
+):
+    with built.begin() as connection:
+        connection.execute(
+            sa.text(
+                built.sql(
+                    "update {features}.timeframes set late_after_minutes = :m"
+                )
+            ),
+            {"m": minutes},
+        )
+    deploy_all(built)
+    summary = forecast(built)
+    rows = ledger(built)
+    assert (rows["is_late"] == is_late).all()
+    assert summary.n_late == is_late * len(rows)
+    age = pd.Timestamp.now("UTC") - rows["issued_at"]
+    assert (age < pd.Timedelta(minutes=5)).all()
+
+
+def test_an_artifact_altered_by_one_byte_is_refused(built):
+    deploy_all(built)
+    victim = sorted(built.settings.artifacts_dir.glob("BBB*"))[0]
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(bytes(content))
+    with pytest.raises(ArtifactError, match=victim.name):
+        forecast(built)
+    assert ledger(built).empty
+
+
+def test_a_feature_that_is_gone_is_named_with_the_command_to_retrain(built):
+    ensemble = make_ensemble(built, ticker="AAA", as_of=close_of(-9))
+    names = ("moon_phase", *ensemble.feature_names[1:])
+    deploy(built, replace(ensemble, feature_names=names))
+    with pytest.raises(
+        FeatureMismatchError,
+        match=r"moon_phase.*swiftbolt train --symbols AAA --timeframes d1",
+    ):
+        forecast(built)
+    assert ledger(built).empty
+
+
+def test_a_feature_added_since_training_is_ignored(built):
+    ensemble = make_ensemble(built, ticker="AAA", as_of=close_of(-9))
+    n_kept = len(feature_names(built)) - 2
+    rng = np.random.default_rng(0)
+    horizons = {}
+    for name, horizon in ensemble.horizons.items():
+        X, y = rng.normal(size=(90, n_kept)), rng.integers(0, 3, 90)
+        members = {
+            member: estimator.fit(X, y)
+            for member, estimator in horizon.members.items()
+        }
+        horizons[name] = replace(horizon, members=members)
+    deploy(
+        built,
+        replace(
+            ensemble,
+            feature_names=ensemble.feature_names[:n_kept],
+            horizons=horizons,
+        ),
+    )
+    assert forecast(built).n_forecasts == 3
+
+
+def test_a_horizon_of_another_length_than_trained_on_is_refused(built):
+    ensemble = make_ensemble(built, ticker="AAA", as_of=close_of(-9))
+    horizons = dict(ensemble.horizons)
+    horizons["5d"] = replace(horizons["5d"], horizon_bars=6)
+    deploy(built, replace(ensemble, horizons=horizons))
+    with pytest.raises(
+        FeatureMismatchError, match=r"5d of 6 bars, but now 5d has 5\."
+    ):
+        forecast(built)
+
+
+def test_a_horizon_the_version_lacks_is_left_out(built):
+    deploy(
+        built,
+        make_ensemble(
+            built, ticker="AAA", as_of=close_of(-9), horizons=["1d", "20d"]
+        ),
+    )
+    forecast(built)
+    assert ledger(built)["horizon"].tolist() == ["1d", "20d"]
+
+
+def test_with_nothing_deployed_the_message_names_the_training_command(built):
+    with pytest.raises(
+        NoEnsembleError,
+        match=r"AAA d1\. .*swiftbolt train --symbols AAA --timeframes d1",
+    ):
+        forecast(built, symbols=["AAA"], timeframes=["d1"])
+
+
+def test_series_without_an_ensemble_are_listed_and_the_others_forecast(built):
+    deploy(built, make_ensemble(built, ticker="AAA", as_of=close_of(-9)))
+    summary = forecast(built)
+    assert summary.n_forecasts == 3
+    assert summary.series_without_ensemble == (
+        ("AAA", "w1"),
+        ("BBB", "d1"),
+        ("BBB", "w1"),
+    )
+
+
+def test_a_series_whose_version_takes_effect_after_its_last_bar_is_listed(
+    built,
+):
+    deploy(
+        built,
+        make_ensemble(built, ticker="AAA", timeframe="w1", as_of=close_of(-1)),
+    )
+    summary = forecast(built, timeframes=["w1"])
+    assert summary.n_forecasts == 0
+    assert summary.series_awaiting_deployment == (("AAA", "w1"),)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"symbols": ["AAA", "ZZZ"]}, r"symbol ZZZ; it has AAA, BBB"),
+        ({"timeframes": ["m1"]}, r"timeframe m1; it has d1, w1"),
+    ],
+)
+def test_an_unknown_series_is_named_beside_the_known(built, request_, message):
+    with pytest.raises(UnknownSeriesError, match=message):
+        forecast(built, **request_)
+
+
+def test_the_latest_forecasts_take_live_before_replay(built):
+    deploy_all(built)
+    forecast(built)
+    forecast(built, replay_from=close_of(-5).date())
+    latest = latest_forecasts(built, symbols=["AAA"])
+    assert len(latest) == 6
+    assert set(latest["run_kind"]) == {"live"}
+    assert set(latest.loc[latest["timeframe"] == "d1", "closed_at"]) == {
+        close_of(-1)
+    }
+
+
+def test_a_bar_forecast_by_a_version_trained_after_it_is_reported(built):
+    deploy_all(built)
+    forecast(built, replay_from=close_of(-3).date())
+    run_dbt(built, ["build", "--select", AUDIT])
+
+    record_version(
+        built,
+        make_ensemble(
+            built, ticker="AAA", as_of=close_of(-1), version_id="from_later"
+        ),
+    )
+    planted = ledger(built, "horizon = '1d' and timeframe = 'd1'").head(1)
+    with built.begin() as connection:
+        insert_frame(
+            connection,
+            schema.forecasts,
+            planted.drop(columns="forecast_id").assign(
+                run_name="planted", version_id="from_later"
+            ),
+        )
+    with pytest.raises(BuildError, match=f"is_empty_{AUDIT}"):
+        run_dbt(built, ["build", "--select", AUDIT])
+    found = read_frame(built, f"select * from {{leakage_audit}}.{AUDIT}")
+    assert found["version_id"].tolist() == ["from_later"]
+    assert found["is_trained_after_close"].all()
+
+
+def test_the_command_prints_the_latest_forecasts(built):
+    deploy_all(built)
+    ended = run_swiftbolt(built, "forecast", "--symbols", "AAA")
+    assert ended.returncode == 0, ended.stderr
+    assert "AAA" in ended.stdout
+    assert "BBB" not in ended.stdout
+    assert "6 live forecasts" in ended.stdout
+
+
+def test_the_command_without_an_ensemble_says_so_in_one_line(built):
+    ended = run_swiftbolt(built, "--log-level", "error", "forecast")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("Error: No trained ensemble is deployed for AAA d1")
+    assert "swiftbolt train --all" in line
