@@ -1,0 +1,433 @@
+"""The command `swiftbolt`.
+
+Every command is a few lines: parse, call the library, print. What is heavy is
+imported inside the commands, so that help and completion are quick.
+"""
+
+import datetime
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from python_ml.exceptions import SettingsError, SwiftBoltError
+from python_ml.settings import Settings, load_settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class ErrorReportingGroup(click.Group):
+    """Turns expected errors into one line on stderr and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            expected = _expected_error(error)
+            if expected is None:
+                raise
+            message = " ".join(str(expected).split())
+            click.echo(f"Error: {message}", err=True)
+            ctx.exit(1)
+
+
+def _expected_error(error: Exception) -> SwiftBoltError | None:
+    if isinstance(error, SwiftBoltError):
+        return error
+    from python_ml.warehouse.errors import translate_database_error
+
+    return translate_database_error(error)
+
+
+def json_option(command: F) -> F:
+    """Add `--json`, passed on as `as_json`."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print the result as JSON for machines.",
+    )(command)
+
+
+def series_options(command: F) -> F:
+    """Add `--symbols` and `--timeframes`: tuples, None when not given."""
+    for name, example in (("timeframes", "d1,w1"), ("symbols", "AAPL,IBM")):
+        command = click.option(
+            f"--{name}",
+            metavar="LIST",
+            callback=_split_list,
+            help=f"Separated by commas, for example {example}; default all.",
+        )(command)
+    return command
+
+
+def _split_list(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("names nothing.", context, parameter)
+    return names
+
+
+@click.group(cls=ErrorReportingGroup)
+@click.version_option(package_name="swiftbolt-ml", prog_name="swiftbolt")
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    default="info",
+    envvar="SWIFTBOLT_LOG_LEVEL",
+    show_default=True,
+    show_envvar=True,
+    help="Least level of the log on stderr.",
+)
+def main(log_level: str) -> None:
+    """Forecast market prices from the warehouse."""
+    from python_ml.logs import configure_logging
+
+    configure_logging(log_level)
+
+
+@main.group()
+def db() -> None:
+    """Run and reach the warehouse's database."""
+
+
+@db.command("start", epilog="Example: swiftbolt db start")
+def db_start() -> None:
+    """Start the embedded server and bring its schemas up to date."""
+    from python_ml.warehouse.connection import (
+        migrate_to_head,
+        open_warehouse,
+    )
+    from python_ml.warehouse.embedded import EmbeddedServer
+
+    settings = _embedded_settings("start")
+    was_running = EmbeddedServer(settings).status().is_running
+    with open_warehouse(settings, migrate=False) as warehouse:
+        before, after = migrate_to_head(warehouse)
+        click.echo(
+            f"{'Already running' if was_running else 'Started'}: "
+            f"{warehouse.parameters}"
+        )
+    if before != after:
+        click.echo(f"Migrated from {before or 'an empty database'} to {after}.")
+    else:
+        click.echo(f"Schemas are at migration {after}.")
+
+
+@db.command("stop", epilog="Example: swiftbolt db stop")
+def db_stop() -> None:
+    """Stop the embedded server."""
+    from python_ml.warehouse.embedded import EmbeddedServer
+
+    was_running = EmbeddedServer(_embedded_settings("stop")).stop()
+    click.echo("Stopped." if was_running else "It was not running.")
+
+
+@db.command("status", epilog="Example: swiftbolt db status --json")
+@json_option
+def db_status(as_json: bool) -> None:
+    """Say whether the database can be used; exit 0 if so, else 1."""
+    from python_ml.warehouse.connection import database_status
+
+    status = database_status(load_settings())
+    if as_json:
+        click.echo(json.dumps(status))
+    else:
+        for name, value in status.items():
+            click.echo(f"{name}: {'-' if value is None else value}")
+    sys.exit(0 if status["is_running"] else 1)
+
+
+@db.command("url", epilog='Example: psql "$(swiftbolt db url)"')
+def db_url() -> None:
+    """Print the database's address, password included."""
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        click.echo(warehouse.parameters.url())
+
+
+@db.command(
+    "env",
+    epilog='Example: eval "$(swiftbolt db env)" && cd dbt_project && dbt build',
+)
+def db_env() -> None:
+    """Print shell lines after which dbt and psql reach the warehouse."""
+    from python_ml.warehouse.connection import open_warehouse
+    from python_ml.warehouse.dbt import dbt_environment
+
+    with open_warehouse(load_settings()) as warehouse:
+        values = dbt_environment(warehouse.settings, warehouse.parameters)
+    for name, value in values.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@db.command(
+    "psql",
+    epilog="Example: swiftbolt db psql -c 'select * from ml.job_runs'",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def db_psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the warehouse; ARGUMENTS go to psql."""
+    from python_ml.warehouse.connection import open_warehouse
+    from python_ml.warehouse.embedded import wheel_package
+
+    with open_warehouse(load_settings()) as warehouse:
+        environment = os.environ | warehouse.parameters.environment()
+    program = str(wheel_package() / "pginstall" / "bin" / "psql")
+    sys.stdout.flush()
+    os.execve(program, [program, *arguments], environment)
+
+
+@main.group()
+def ingest() -> None:
+    """Load bars, splits and dividends; bad rows go to raw.rejected_bars."""
+
+
+@ingest.command("sample", epilog="Example: swiftbolt ingest sample")
+@json_option
+def ingest_sample(as_json: bool) -> None:
+    """Load the sample: daily bars of AAPL, GOOG, IBM and MSFT.
+
+    They are real and in the public domain, as traded from 2000-03-01 to
+    2013-03-01. FB, of the same package, is left out: it has too few bars.
+    """
+    from python_ml.ingestion.load import ingest
+    from python_ml.ingestion.sample import SampleSource
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = ingest(warehouse, SampleSource())
+    click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
+
+
+@main.command("build", epilog="Example: swiftbolt build")
+@json_option
+def build(as_json: bool) -> None:
+    """Build and test features, labels and views with dbt."""
+    from python_ml import pipeline
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = pipeline.build(warehouse)
+    counts = {"nodes": summary.n_nodes, **summary.counts}
+    click.echo(
+        json.dumps(counts | {"seconds": summary.duration_seconds})
+        if as_json
+        else f"Built in {summary.duration_seconds:.1f} s: "
+        + ", ".join(f"{count} {name}" for name, count in counts.items())
+    )
+
+
+@main.command("run", epilog="Example: swiftbolt run")
+@json_option
+def run(as_json: bool) -> None:
+    """Build, validate, train if nothing is deployed, forecast, check drift.
+
+    The daily command. Run it again after a failure: it goes on where it
+    stopped and does nothing twice.
+    """
+    from python_ml import forecasting, pipeline
+    from python_ml.drift import drift_table
+    from python_ml.tables import to_records
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = pipeline.run(warehouse)
+        latest = forecasting.latest_forecasts(warehouse)
+    if as_json:
+        result = {
+            "build": summary.build.counts,
+            "training": summary.training and summary.training.to_dict(),
+            "forecasts": summary.forecasts.to_dict(),
+            "latest_forecasts": to_records(latest),
+            "drift": to_records(summary.drift),
+        }
+        click.echo(json.dumps(result))
+        return
+    if summary.training is not None:
+        click.echo(summary.training.to_text() + "\n")
+    click.echo(summary.forecasts.to_text() + "\n")
+    click.echo(forecasting.forecast_table(latest) + "\n")
+    click.echo(drift_table(summary.drift))
+
+
+@main.command("validate", epilog="Example: swiftbolt validate")
+@json_option
+def validate(as_json: bool) -> None:
+    """Run the suites of expectations/ over the warehouse; exit 1 on failure.
+
+    Every expectation's result goes to ml.validation_results. What cannot be
+    judged counts as failed: a suite that did not load whole, an empty table.
+    """
+    from expectations.gate import judge
+    from python_ml.jobs import job_run
+    from python_ml.warehouse.connection import open_warehouse
+
+    with (
+        open_warehouse(load_settings()) as warehouse,
+        job_run(warehouse, "validate", {}) as job,
+    ):
+        summary = judge(warehouse, job_run_id=job.job_run_id)
+        job.counts.update(summary.counts())
+        click.echo(
+            json.dumps(summary.to_dict()) if as_json else summary.to_text()
+        )
+        summary.raise_on_failure()
+
+
+@main.command(
+    "train", epilog="Example: swiftbolt train --symbols AAPL --timeframes d1"
+)
+@series_options
+@click.option("--all", "is_all", is_flag=True, help="Train every series.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Use nothing that closed after this day (UTC); default the last bar.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["70/30", "60/40", "80/20"]),
+    default="70/30",
+    show_default=True,
+    help="Fit and validation, in percent of the window.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Processes; default one per core.",
+)
+@click.option(
+    "--trigger",
+    type=click.Choice(["manual", "scheduled", "drift"]),
+    default="manual",
+    show_default=True,
+    help="Why, for the record.",
+)
+@json_option
+def train(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    is_all: bool,
+    as_of: datetime.datetime | None,
+    split: str,
+    jobs: int | None,
+    trigger: str,
+    as_json: bool,
+) -> None:
+    """Fit, weigh, score and deploy an ensemble for every series asked for.
+
+    A series that has a version for the same rows, cut and settings is up to
+    date, so the same command again finishes what was interrupted.
+    """
+    if is_all == (symbols is not None):
+        raise click.UsageError("Give either --symbols or --all.")
+    from python_ml import training
+    from python_ml.cuts import end_of_day
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = training.train(
+            warehouse,
+            symbols=symbols,
+            timeframes=timeframes,
+            as_of=end_of_day(as_of.date()) if as_of else None,
+            split=split,
+            trigger=trigger,
+            n_jobs=jobs,
+        )
+    click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
+
+
+@main.command(
+    "forecast",
+    epilog="Example: swiftbolt forecast --symbols AAPL --timeframes d1",
+)
+@series_options
+@click.option(
+    "--replay-from",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Forecast past bars from this day (UTC) on, as a replay.",
+)
+@json_option
+def forecast(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    replay_from: datetime.datetime | None,
+    as_json: bool,
+) -> None:
+    """Issue the forecasts that are due and print the latest of each series.
+
+    Each bar is forecast by the version that was deployed at its close. What
+    is in ml.forecasts already stays as it is.
+    """
+    from python_ml import forecasting
+    from python_ml.tables import to_records
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = forecasting.forecast(
+            warehouse,
+            symbols=symbols,
+            timeframes=timeframes,
+            replay_from=replay_from.date() if replay_from else None,
+        )
+        latest = forecasting.latest_forecasts(
+            warehouse, symbols=symbols, timeframes=timeframes
+        )
+    if as_json:
+        result = summary.to_dict() | {"latest_forecasts": to_records(latest)}
+        click.echo(json.dumps(result))
+    else:
+        click.echo(summary.to_text())
+        click.echo("\n" + forecasting.forecast_table(latest))
+
+
+@main.command("check-drift", epilog="Example: swiftbolt check-drift --json")
+@json_option
+def check_drift(as_json: bool) -> None:
+    """Settle forecasts and print how each series is doing.
+
+    Drift is a result, not a failure: whatever the status, the exit status is
+    0. Every check is kept in ml.drift_checks.
+    """
+    from python_ml import drift
+    from python_ml.tables import to_records
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        status = drift.check_drift(warehouse)
+    click.echo(
+        json.dumps(to_records(status)) if as_json else drift.drift_table(status)
+    )
+
+
+def _embedded_settings(verb: str) -> Settings:
+    settings = load_settings()
+    if settings.target != "embedded":
+        raise SettingsError(
+            f"SWIFTBOLT_TARGET is {settings.target}, a server that is not "
+            f"ours to {verb}. Use SWIFTBOLT_TARGET=embedded for our own."
+        )
+    return settings
+
+
+if __name__ == "__main__":
+    main()

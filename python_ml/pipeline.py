@@ -1,0 +1,84 @@
+"""The jobs in their order: what the scheduled commands are made of."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from python_ml.drift import check_drift
+from python_ml.forecasting import ForecastSummary, forecast
+from python_ml.jobs import job_run
+from python_ml.training import train
+from python_ml.training_summary import TrainingSummary
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.dbt import DbtSummary, run_dbt
+
+# A dbt unit test judges the code, not the data: it has run before a release.
+BUILD = ("build", "--exclude-resource-type", "unit_test")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What `run` did.
+
+    Parameters
+    ----------
+    build : DbtSummary
+    training : TrainingSummary or None
+        None when an ensemble was deployed already.
+    forecasts : ForecastSummary
+    drift : DataFrame
+        One row per series, as `python_ml.drift.check_drift` returns it.
+    """
+
+    build: DbtSummary
+    training: TrainingSummary | None
+    forecasts: ForecastSummary
+    drift: pd.DataFrame
+
+
+def build(warehouse: Warehouse) -> DbtSummary:
+    """Build and test every seed, table and view of the dbt project.
+
+    Raises
+    ------
+    BuildError
+        If a dbt model, seed or data test failed.
+    JobRunningError
+        If another build runs.
+    """
+    with job_run(warehouse, "build", {}) as job:
+        summary = run_dbt(warehouse, BUILD)
+        job.counts["nodes"] = summary.n_nodes
+    return summary
+
+
+def run(warehouse: Warehouse) -> RunSummary:
+    """Bring everything up to date: build, validate, train, forecast, check.
+
+    Trains only when nothing is deployed; retraining has commands of its own.
+    Stops at the first step that fails, and the same call goes on from there.
+
+    Raises
+    ------
+    SwiftBoltError
+        As the steps raise it.
+    """
+    from expectations.gate import validate  # slow to import
+
+    with job_run(warehouse, "run", {}) as job:
+        built = build(warehouse)
+        validate(warehouse, job_run_id=job.job_run_id)
+        training = None if is_deployed(warehouse) else train(warehouse)
+        forecasts = forecast(warehouse)
+        drift = check_drift(warehouse)
+    return RunSummary(built, training, forecasts, drift)
+
+
+def is_deployed(warehouse: Warehouse) -> bool:
+    """Whether any ensemble is deployed."""
+    found = read_frame(
+        warehouse,
+        "select exists (select 1 from {ml}.deployments) as is_deployed",
+    )
+    return bool(found["is_deployed"].iloc[0])

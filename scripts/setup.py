@@ -1,0 +1,75 @@
+"""Make `.venv` beside this folder and install the locked packages into it.
+
+Needs nothing but Python's own library. Two at once wait for each other; what
+is up to date is left alone.
+"""
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = ROOT / ".venv"
+LOCKS = {"": ["requirements.lock"], "dev": ["requirements-dev.lock"]}
+
+
+def fingerprint(files: list[Path]) -> str:
+    """Digest of the files, the interpreter and the place."""
+    digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def run_pip(*arguments: str) -> None:
+    """Run the environment's pip, or stop with what it said."""
+    command = [
+        str(ENVIRONMENT / "bin" / "python"),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        *arguments,
+    ]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(
+            f"{result.stdout}{result.stderr}\npip could not install what is "
+            "needed (above). Mend that and run this again."
+        )
+
+
+def install(kind: str) -> None:
+    """Install the packages of one kind and the project itself."""
+    locks = [ROOT / name for name in LOCKS[kind]]
+    stamp = ENVIRONMENT / f"installed-{kind or 'run'}"
+    # The development packages hold all others.
+    wanted = fingerprint([*locks, ROOT / "pyproject.toml"])
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    if not (ENVIRONMENT / "bin" / "python").exists():
+        print(f"Making {ENVIRONMENT} ...", flush=True)
+        venv.create(ENVIRONMENT, with_pip=True, clear=ENVIRONMENT.exists())
+    print("Installing packages (about a minute) ...", flush=True)
+    for lock in locks:
+        run_pip("--requirement", str(lock))
+    run_pip("--no-deps", "--editable", str(ROOT))
+    stamp.write_text(wanted)
+
+
+def main() -> None:
+    """Install under a lock."""
+    kind = sys.argv[1] if len(sys.argv) > 1 else ""
+    if kind not in LOCKS:
+        sys.exit("Usage: scripts/setup [dev]")
+    with open(ROOT / ".setup.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        install(kind)
+
+
+if __name__ == "__main__":
+    main()

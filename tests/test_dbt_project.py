@@ -1,0 +1,185 @@
+"""The dbt project as a whole: what its SQL may say and who explains it."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from python_ml.settings import PROJECT_ROOT
+from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.dbt import run_dbt
+from tests.conftest import clean_environment, warehouse_environment
+
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+
+
+def looks_ahead(compiled_sql: str) -> Iterator[str]:
+    """What in a statement reads rows later than its own."""
+    tree = sqlglot.parse_one(compiled_sql, read="postgres")
+    for node in tree.find_all(exp.Lead):
+        yield node.sql()
+    for window in tree.find_all(exp.Window):
+        spec = window.args.get("spec")
+        if spec is not None and "FOLLOWING" in spec.sql().upper():
+            yield window.sql()
+        if any(term.args.get("desc") for term in window.find_all(exp.Ordered)):
+            yield window.sql()
+    # Named windows are no `Window` over a function: read them as text.
+    if " following" in compiled_sql.lower():
+        yield "following"
+
+
+@pytest.fixture(scope="module")
+def compiled(built_sample: Warehouse) -> dict[str, dict]:
+    """Nodes of the manifest by name, compiled."""
+    run_dbt(built_sample, ["compile"])
+    target = built_sample.settings.home / "dbt_target" / "manifest.json"
+    nodes = json.loads(target.read_text())["nodes"].values()
+    return {node["name"]: node for node in nodes}
+
+
+def models(compiled: dict[str, dict]) -> list[dict]:
+    found = [n for n in compiled.values() if n["resource_type"] == "model"]
+    assert len(found) > 30
+    return found
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        "select lead(close, 1) over (order by n asc) from bars",
+        "select lag(close, 1) over (partition by s order by n desc) from bars",
+        "select sum(close) over (order by n rows between current row "
+        "and 1 following) from bars",
+        "select sum(close) over w from bars window w as (order by n asc "
+        "rows between current row and 1 following)",
+    ],
+)
+def test_a_planted_look_ahead_is_seen(leak: str) -> None:
+    assert list(looks_ahead(leak))
+
+
+def test_no_dbt_model_outside_labels_looks_ahead(
+    compiled: dict[str, dict],
+) -> None:
+    findings = {
+        model["name"]: list(looks_ahead(model["compiled_code"]))
+        for model in models(compiled)
+        if "labels" not in model["fqn"][1:-1]
+    }
+    assert {name: found for name, found in findings.items() if found} == {}
+
+
+def test_every_compiled_dbt_model_transpiles_to_spark(
+    compiled: dict[str, dict],
+) -> None:
+    for model in models(compiled):
+        statements = sqlglot.transpile(
+            model["compiled_code"],
+            read="postgres",
+            write="spark",
+            unsupported_level=sqlglot.ErrorLevel.RAISE,
+        )
+        assert len(statements) == 1, model["name"]
+        assert "::" not in model["compiled_code"], model["name"]
+
+
+def test_every_dbt_model_and_column_is_described(
+    compiled: dict[str, dict],
+) -> None:
+    silent = [
+        f"{node['name']}.{column['name']}" if column else node["name"]
+        for node in compiled.values()
+        if node["resource_type"] in ("model", "seed")
+        for column in (None, *node["columns"].values())
+        if not (column or node)["description"].strip()
+    ]
+    assert silent == []
+
+
+def test_every_dbt_model_has_a_test_of_its_grain_or_of_being_empty(
+    compiled: dict[str, dict],
+) -> None:
+    tested = {
+        node["attached_node"]
+        for node in compiled.values()
+        if node["resource_type"] == "test"
+        and node["test_metadata"]["name"] in ("unique_grain", "is_empty")
+    }
+    untested = [
+        m["name"] for m in models(compiled) if m["unique_id"] not in tested
+    ]
+    assert untested == []
+
+
+def test_the_catalogue_lists_the_features_of_the_contract_in_order(
+    compiled: dict[str, dict],
+) -> None:
+    columns = list(compiled["feature_rows"]["columns"])
+    features = columns[columns.index("reference_close") + 1 :]
+    for view in ("training_examples", "scoring_examples"):
+        assert list(compiled[view]["columns"])[-len(features) :] == features
+    catalogue = compiled["feature_catalog"]["compiled_code"]
+    places = [catalogue.index(f"'{feature}' as text") for feature in features]
+    assert places == sorted(places)
+    assert len(features) == catalogue.count("as feature")
+
+
+def dbt(
+    *arguments: str, cwd: Path, environment: dict[str, str], home: Path
+) -> subprocess.CompletedProcess[str]:
+    outputs = {
+        "DBT_TARGET_PATH": str(home / "by_hand"),
+        "DBT_LOG_PATH": str(home / "by_hand"),
+    }
+    return subprocess.run(
+        [str(Path(os.sys.executable).parent / "dbt"), *arguments],
+        cwd=cwd,
+        env=environment | outputs,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_dbt_build_by_hand_passes_with_every_test(
+    built_sample: Warehouse, fresh_warehouse: Callable[..., Warehouse]
+) -> None:
+    built_sample.close()
+    with fresh_warehouse(template=built_sample.parameters.database) as by_hand:
+        environment = warehouse_environment(by_hand)
+        home = by_hand.settings.home
+        built = dbt(
+            "build", cwd=DBT_PROJECT, environment=environment, home=home
+        )
+        assert built.returncode == 0, built.stdout[-3000:]
+        assert "ERROR=0" in built.stdout
+        documented = dbt(
+            "docs",
+            "generate",
+            "--project-dir",
+            "dbt_project",
+            "--profiles-dir",
+            ".",
+            cwd=PROJECT_ROOT,
+            environment=environment,
+            home=home,
+        )
+        assert documented.returncode == 0, documented.stdout[-3000:]
+        assert (home / "by_hand" / "catalog.json").is_file()
+
+
+def test_dbt_parse_needs_neither_server_nor_variables(tmp_path: Path) -> None:
+    parsed = dbt(
+        "parse",
+        "--profiles-dir",
+        str(PROJECT_ROOT),
+        cwd=DBT_PROJECT,
+        environment=clean_environment(),
+        home=tmp_path,
+    )
+    assert parsed.returncode == 0, parsed.stdout[-3000:]
