@@ -56,42 +56,43 @@ class AssembledHorizon:
 
 
 def assemble(
-    fitted: Sequence[FittedHorizon],
-    weighing: Weighing,
-    *,
-    others: Sequence[MemberPredictions] = (),
+    series: Sequence[FittedHorizon | MemberPredictions], weighing: Weighing
 ) -> list[AssembledHorizon]:
     """Weigh, score and decide one horizon of every series of a timeframe.
 
     Parameters
     ----------
-    fitted : sequence of FittedHorizon
-        Series to assemble.
+    series : sequence of FittedHorizon or MemberPredictions
+        Every series trained together, always in the same order, since sums
+        depend on it in the last digit. Of those that are up to date only what
+        was said in validation is needed.
     weighing : Weighing
         How weights are fitted.
-    others : sequence of MemberPredictions, optional
-        Validation of series assembled before, which the timeframe's weights
-        are fitted on too.
 
     Returns
     -------
     list of AssembledHorizon
-        In the order of `fitted`.
+        Of the fitted ones, in order.
 
     Raises
     ------
     NotEnoughDataError
         If validation has fewer times than parts.
     """
-    series = [*(one.validation for one in fitted), *others]
-    scores = score_in_time_order(series, weighing, n_parts=VALIDATION_PARTS)
+    validation = [
+        one.validation if isinstance(one, FittedHorizon) else one
+        for one in series
+    ]
+    scores = score_in_time_order(validation, weighing, n_parts=VALIDATION_PARTS)
     _, weights = weighing.fit(
-        series, [np.ones(len(p.y), dtype=bool) for p in series]
+        validation, [np.ones(len(p.y), dtype=bool) for p in validation]
     )
-    # Without `strict`: the others come last and need no result.
     return [
         _assemble_one(one, score, fitted_weights)
-        for one, score, fitted_weights in zip(fitted, scores, weights)  # noqa: B905
+        for one, score, fitted_weights in zip(
+            series, scores, weights, strict=True
+        )
+        if isinstance(one, FittedHorizon)
     ]
 
 

@@ -364,7 +364,9 @@ def _class_shares(
             label,
             count(*) as n_rows
         from {features}.training_examples
-        where cut_id = :cut_id and timeframe = :timeframe
+        where
+            cut_id = :cut_id
+            and timeframe = :timeframe
         group by horizon, split_part, bar_number, label
         order by horizon, split_part, bar_number, label
         """,

@@ -8,18 +8,16 @@ have a version already is up to date.
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 import sqlalchemy as sa
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from expectations.gate import validate
 from python_ml import schema
 from python_ml.artifacts import (
     claim_owner,
@@ -62,7 +60,6 @@ from python_ml.fitting import (
     FitFailure,
     FittedHorizon,
     SeriesExamples,
-    fit_series,
 )
 from python_ml.jobs import JobRun, code_version, job_run
 from python_ml.logs import get_logger, log_event
@@ -71,11 +68,11 @@ from python_ml.progress import progress_bar
 from python_ml.training_summary import COUNTS, TrainingSummary
 from python_ml.warehouse.connection import Warehouse
 from python_ml.weights import DEFAULT_ALPHA, DEFAULT_METHOD
+from python_ml.workers import fit_all
 
 logger = get_logger(__name__)
 
 TRIGGERS = ("manual", "scheduled", "drift")
-MIN_SERIES_PER_WORKER = 4
 
 
 @dataclass
@@ -89,14 +86,21 @@ class _Group:
 
 
 @dataclass(frozen=True)
+class _Recorded:
+    """A version on record whose artifact is intact."""
+
+    version_id: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
 class _Version:
     """What identifies a version, and the one on record, if any."""
 
     data_fingerprint: str
     settings_fingerprint: str
-    version_id: str | None
-    artifact_path: Path | None
-    sha256: str | None
+    recorded: _Recorded | None
 
 
 def train(
@@ -214,6 +218,12 @@ class _Training:
         )
         for one, reason in stale.items():
             self._record_failure(one, reason, as_of=as_ofs[one.calendar])
+        if groups:
+            validate(
+                self.warehouse,
+                cut_ids=[group.cut_id for group in groups],
+                job_run_id=self.job.job_run_id,
+            )
         with progress_bar(
             total=sum(len(group.series) for group in groups),
             description="training",
@@ -297,18 +307,22 @@ class _Training:
         present = [one for one in group.series if one.symbol_id in examples]
         versions = self._find_versions(group, examples, feature_names)
         due = [
-            one for one in present if versions[one.symbol_id].version_id is None
+            one for one in present if versions[one.symbol_id].recorded is None
         ]
-        current = [one for one in present if one not in due]
-        self._report_up_to_date(
-            [versions[one.symbol_id].version_id for one in current]
-        )
+        current = [
+            version.recorded.version_id
+            for version in versions.values()
+            if version.recorded
+        ]
+        self._report_up_to_date(current)
         bar.update(len(current))
         if not due:
             return
         fitted: dict[int, tuple[FittedHorizon, ...]] = {}
         tasks = [examples[one.symbol_id] for one in due]
-        for one, outcome in zip(due, _fit_all(tasks, self.n_jobs), strict=True):
+        for one, outcome in zip(
+            due, fit_all(tasks, n_jobs=self.n_jobs), strict=True
+        ):
             bar.update()
             if isinstance(outcome, FitFailure):
                 self._record_failure(
@@ -320,12 +334,10 @@ class _Training:
                 )
             else:
                 fitted[one.symbol_id] = outcome
-        done = [one for one in due if one.symbol_id in fitted]
-        if not done:
+        if not fitted:
             return
-        others = self._load_validation(current, versions)
-        assembled = self._assemble(group, done, fitted, examples, others)
-        for one in done:
+        assembled = self._assemble(group, fitted, versions)
+        for one in due:
             if one.symbol_id in assembled:
                 self._save(
                     group,
@@ -372,76 +384,74 @@ class _Training:
         for symbol_id, rows_of_series in examples.items():
             data_fingerprint = rows_of_series.fingerprint()
             fingerprint = settings_fingerprint
-            while True:
-                row = recorded.get((symbol_id, data_fingerprint, fingerprint))
-                is_usable = row is not None and is_intact(
-                    home / row.artifact_path,
-                    sha256=row.sha256,
-                    folder=self.folder,
-                )
-                if row is None or is_usable:
+            found = None
+            while row := recorded.get(
+                (symbol_id, data_fingerprint, fingerprint)
+            ):
+                path = home / row.artifact_path
+                if is_intact(path, sha256=row.sha256, folder=self.folder):
+                    found = _Recorded(row.version_id, path, row.sha256)
                     break
                 log_event(logger, "artifact_damaged", version_id=row.version_id)
                 fingerprint = hashlib.sha256(
                     f"{fingerprint} replaces {row.version_id}".encode()
                 ).hexdigest()
-            versions[symbol_id] = _Version(
-                data_fingerprint,
-                fingerprint,
-                row.version_id if row else None,
-                home / row.artifact_path if row else None,
-                row.sha256 if row else None,
-            )
+            versions[symbol_id] = _Version(data_fingerprint, fingerprint, found)
         return versions
 
     def _load_validation(
-        self, current: Sequence[Series], versions: Mapping[int, _Version]
-    ) -> dict[str, list[MemberPredictions]]:
-        """Validation of series that are up to date, by horizon."""
-        by_horizon: dict[str, list[MemberPredictions]] = {}
-        for one in current:
-            version = versions[one.symbol_id]
-            if version.artifact_path is None or version.sha256 is None:
-                continue
-            ensemble = load_artifact(
-                version.artifact_path, sha256=version.sha256, folder=self.folder
-            )
-            for horizon, held in ensemble.horizons.items():
-                if held.validation is not None:
-                    by_horizon.setdefault(horizon, []).append(held.validation)
-        return by_horizon
+        self, recorded: _Recorded
+    ) -> dict[str, MemberPredictions]:
+        """What members said in validation, by horizon, of a version."""
+        ensemble = load_artifact(
+            recorded.path, sha256=recorded.sha256, folder=self.folder
+        )
+        return {
+            name: horizon.validation
+            for name, horizon in ensemble.horizons.items()
+            if horizon.validation is not None
+        }
 
     def _assemble(
         self,
         group: _Group,
-        done: Sequence[Series],
         fitted: Mapping[int, tuple[FittedHorizon, ...]],
-        examples: Mapping[int, SeriesExamples],
-        others: Mapping[str, Sequence[MemberPredictions]],
+        versions: Mapping[int, _Version],
     ) -> dict[int, list[AssembledHorizon]]:
-        by_horizon: dict[str, list[tuple[int, FittedHorizon]]] = {}
-        for one in done:
-            for horizon in fitted[one.symbol_id]:
-                by_horizon.setdefault(horizon.examples.horizon, []).append(
-                    (one.symbol_id, horizon)
-                )
+        """Weigh what was fitted now together with what is up to date."""
+        by_horizon: dict[
+            str, list[tuple[int, FittedHorizon | MemberPredictions]]
+        ] = {}
+        # In the order of the group, so that a resumed training sums alike.
+        for one in group.series:
+            key = one.symbol_id
+            if key in fitted:
+                for horizon in fitted[key]:
+                    by_horizon.setdefault(horizon.examples.horizon, []).append(
+                        (key, horizon)
+                    )
+            elif key in versions and (recorded := versions[key].recorded):
+                for name, held in self._load_validation(recorded).items():
+                    by_horizon.setdefault(name, []).append((key, held))
         assembled: dict[int, list[AssembledHorizon]] = {}
-        for horizon_name, pairs in by_horizon.items():
-            horizons = [horizon for _, horizon in pairs]
+        for pairs in by_horizon.values():
+            due = [
+                (key, horizon)
+                for key, horizon in pairs
+                if isinstance(horizon, FittedHorizon)
+            ]
+            if not due:
+                continue
+            first = due[0][1]
             weighing = Weighing(
-                horizon_bars=horizons[0].examples.horizon_bars,
-                learned=learned_members(horizons[0].validation.member_names),
+                horizon_bars=first.examples.horizon_bars,
+                learned=learned_members(first.validation.member_names),
                 method=DEFAULT_METHOD,
                 alpha=DEFAULT_ALPHA,
             )
-            for (symbol_id, _), result in zip(
-                pairs,
-                assemble(
-                    horizons, weighing, others=others.get(horizon_name, ())
-                ),
-                strict=True,
-            ):
-                assembled.setdefault(symbol_id, []).append(result)
+            results = assemble([horizon for _, horizon in pairs], weighing)
+            for (key, _), result in zip(due, results, strict=True):
+                assembled.setdefault(key, []).append(result)
         return assembled
 
     def _save(
@@ -618,7 +628,7 @@ class _Training:
             for run in runs
         ]
 
-    def _report_up_to_date(self, version_ids: Sequence[str | None]) -> None:
+    def _report_up_to_date(self, version_ids: Sequence[str]) -> None:
         if not version_ids:
             return
         runs = schema.training_runs
@@ -662,39 +672,6 @@ def _check_arguments(
         )
     if n_jobs is not None and n_jobs < 1:
         raise SettingsError(f"n_jobs is {n_jobs}; use 1 or more processes.")
-
-
-def _n_workers(n_series: int, n_jobs: int | None) -> int:
-    """Processes to fit in; a new one costs about as much as two series."""
-    if n_jobs is not None:
-        return min(n_jobs, n_series)
-    n_cores = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
-    return min(n_cores, n_series // MIN_SERIES_PER_WORKER)
-
-
-def _fit_all(
-    tasks: Sequence[SeriesExamples], n_jobs: int | None
-) -> Iterator[tuple[FittedHorizon, ...] | FitFailure]:
-    """Fit every series, in order, in this process or in several."""
-    n_workers = _n_workers(len(tasks), n_jobs)
-    if n_workers <= 1:
-        yield from map(fit_series, tasks)
-        return
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        try:
-            yield from joblib.Parallel(
-                n_jobs=n_workers, return_as="generator", batch_size=1
-            )(joblib.delayed(fit_series)(task) for task in tasks)
-        except TerminatedWorkerError as error:
-            raise TrainingError(
-                "A worker process was killed, perhaps for want of memory. "
-                "What was finished is kept; run the same command again with "
-                "a smaller --jobs."
-            ) from error
 
 
 def fingerprint_settings(

@@ -1,5 +1,6 @@
 """What a training did, for people and for machines."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from python_ml.tables import to_records, to_text
+from python_ml.warehouse.connection import to_json
 
 COUNTS = ("trained", "up_to_date", "failed")
 TABLE = {
@@ -66,7 +68,7 @@ class TrainingSummary:
                 for calendar, end in self.as_of.items()
             },
             **{name: self.count(name.replace("_", " ")) for name in COUNTS},
-            "results": to_records(self.results),
+            "results": json.loads(to_json(to_records(self.results))),
         }
 
     def to_text(self) -> str:

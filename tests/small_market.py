@@ -177,9 +177,7 @@ select
     cuts.as_of,
     case
         when labels.label_end_at < cuts.fit_labels_end_before then 'fit'
-        when
-            labels.closed_at >= cuts.validation_starts_at
-            and labels.label_end_at <= cuts.as_of
+        when labels.closed_at >= cuts.validation_starts_at
             then 'validation'
         else 'purged'
     end as split_part,
@@ -207,7 +205,7 @@ inner join {features}.labels as labels
         cuts.calendar = labels.calendar
         and cuts.timeframe = labels.timeframe
         and cuts.window_starts_at <= labels.closed_at
-        and cuts.as_of >= labels.closed_at
+        and cuts.as_of >= labels.label_end_at
 inner join {features}.feature_rows as feature_rows
     on
         labels.symbol_id = feature_rows.symbol_id

@@ -6,6 +6,7 @@ import pwd
 import secrets
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -296,7 +297,8 @@ def test_a_pid_file_that_names_a_dead_process_is_replaced(server):
 def test_a_foreign_process_named_by_the_pid_file_is_never_touched(server):
     stale = pid_path(server).read_text()
     server.stop()
-    with subprocess.Popen(["sleep", "600"]) as foreign:
+    # PostgreSQL itself passes over processes of other users.
+    with as_server_user(server, "sleep", "600") as foreign:
         write_pid_file(server, stale, foreign.pid)
         assert not server.status().is_running
         assert not server.stop()
@@ -339,10 +341,22 @@ def owner(server: EmbeddedServer) -> tuple[int, int]:
     return found.st_uid, found.st_gid
 
 
+def as_server_user(
+    server: EmbeddedServer, *command: str
+) -> "subprocess.Popen[bytes]":
+    uid, gid = owner(server)
+    if not IS_ROOT:
+        return subprocess.Popen(command)
+    return subprocess.Popen(command, user=uid, group=gid, extra_groups=[])
+
+
 def write_pid_file(server: EmbeddedServer, stale: str, pid: int) -> None:
-    lines = stale.splitlines()
-    pid_path(server).write_text("\n".join([str(pid), *lines[1:]]) + "\n")
-    os.chown(pid_path(server), *owner(server))
+    """Have the server's pid file and its socket's lock name `pid`."""
+    content = "\n".join([str(pid), *stale.splitlines()[1:]]) + "\n"
+    lock = server.directory / "socket" / ".s.PGSQL.5432.lock"
+    for path in (pid_path(server), lock):
+        path.write_text(content)
+        os.chown(path, *owner(server))
 
 
 # What else may be lost
@@ -361,6 +375,24 @@ def test_a_socket_swept_away_is_made_again(server):
         path.unlink()
     assert not server.status().is_running
     assert_answers(server.start())
+
+
+def test_a_socket_that_takes_connections_but_never_answers_is_no_server(
+    server, monkeypatch
+):
+    """So it is for a moment after kill -9."""
+    monkeypatch.setattr(embedded, "ANSWER_SECONDS", 0.2)
+    first = postmaster_pid(server)
+    path = server.directory / "socket" / ".s.PGSQL.5432"
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        assert not server.status().is_running
+        parameters = server.start()
+    monkeypatch.undo()
+    assert_answers(parameters)
+    assert postmaster_pid(server) != first
 
 
 def test_damaged_data_are_reported_with_the_servers_own_words(

@@ -101,7 +101,7 @@ def test_a_healthy_market_passes_every_suite(market: Warehouse) -> None:
     summary = gate.validate(market)
 
     assert [suite.status for suite in summary.suites] == ["passed"] * 4
-    assert [suite.n_rows for suite in summary.suites] == [288, 268, 528, 394]
+    assert [suite.n_rows for suite in summary.suites] == [288, 268, 528, 382]
     assert summary.n_expectations == 37
 
 
@@ -361,7 +361,9 @@ def test_validation_labels_that_end_after_as_of_are_found(
     market: Warehouse,
 ) -> None:
     small_market.change_examples(
-        market, "and labels.label_end_at <= cuts.as_of", ""
+        market,
+        "and cuts.as_of >= labels.label_end_at",
+        "and cuts.as_of >= labels.closed_at",
     )
 
     assert failures(market) == {
@@ -372,10 +374,11 @@ def test_validation_labels_that_end_after_as_of_are_found(
 
 def test_rows_after_as_of_are_found(market: Warehouse) -> None:
     small_market.change_examples(
-        market, "and cuts.as_of >= labels.closed_at", ""
+        market, "and cuts.as_of >= labels.label_end_at", ""
     )
 
     assert failures(market) == {
+        "training_examples.expect_validation_to_follow_the_split",
         "training_examples.expect_rows_to_lie_in_the_window",
         "training_examples.expect_parts_to_hold_every_row",
     }

@@ -40,7 +40,6 @@ def demo(
         for command in (
             ("validate",),
             ("train", "--all", "--as-of", AS_OF),
-            ("validate",),
             ("forecast", "--replay-from", AS_OF),
             ("check-drift",),
         ):

@@ -125,6 +125,28 @@ def test_up_against_down_is_left_to_climatology(name):
     )
 
 
+def log_odds(p):
+    return np.log(p / (1 - p))
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize(
+    ("horizon_bars", "trust"), [(1, 419 / 439), (20, 20 / 40)]
+)
+def test_few_independent_labels_shrink_a_learned_member(
+    name, horizon_bars, trust
+):
+    rows = make_rows(horizon_bars=horizon_bars)
+    member = fitted(name, rows)
+    learnt = member.estimator_.predict_proba(rows.X)[:, 1]
+    share = (rows.y[rows.split_parts == FIT] != 1).mean()
+    move = 1 - member.predict_proba(rows.X)[:, 1]
+    np.testing.assert_allclose(
+        log_odds(move) - log_odds(1 - member.climatology_[1]),
+        trust * (log_odds(learnt) - log_odds(share)),
+    )
+
+
 def noise_gain(P, rows, judged):
     climatology = fitted("climatology", rows).predict_proba(rows.X[judged])
     return 1 - log_loss(P, rows.y[judged]) / log_loss(

@@ -21,6 +21,7 @@ from python_ml.exceptions import (
     SettingsError,
     TrainingError,
     UnknownSeriesError,
+    ValidationFailedError,
 )
 from python_ml.ingestion.load import ingest
 from python_ml.ingestion.sample import SampleSource
@@ -426,11 +427,6 @@ def test_an_altered_artifact_is_replaced_by_a_new_version(sample):
     ("spoil", "reason"),
     [
         (
-            "update {features}.feature_rows set return_1 = 'NaN' "
-            "where ticker = 'AAPL' and timeframe = 'd1'",
-            "feature return_1 is NaN",
-        ),
-        (
             "update {features}.labels set label = 'NEUTRAL' "
             "where ticker = 'AAPL' and horizon = '5d' and label = 'BULLISH'",
             "AAPL d1 5d has .* 0 BULLISH",
@@ -441,13 +437,8 @@ def test_an_altered_artifact_is_replaced_by_a_new_version(sample):
             "and timeframe = 'd1' and bar_number % 20 <> 0",
             r"rows to fit on and needs 100",
         ),
-        (
-            "delete from {features}.feature_rows where ticker = 'AAPL' "
-            "and timeframe = 'd1'",
-            "AAPL d1 has no usable row with labels in the window",
-        ),
     ],
-    ids=["nan", "one class missing", "30 rows", "no row"],
+    ids=["one class missing", "30 rows"],
 )
 def test_a_series_that_cannot_be_trained_does_not_stop_the_others(
     sample, spoil, reason
@@ -467,6 +458,33 @@ def test_a_series_that_cannot_be_trained_does_not_stop_the_others(
     assert count_rows(sample)["deployments"] == 1
 
 
+@pytest.mark.parametrize(
+    ("spoil", "expectation"),
+    [
+        (
+            "update {features}.feature_rows set return_1 = 'NaN' "
+            "where ticker = 'AAPL' and timeframe = 'd1'",
+            "expect_features_to_be_finite",
+        ),
+        (
+            "delete from {features}.feature_rows where ticker = 'AAPL' "
+            "and timeframe = 'd1'",
+            "expect_series_to_be_in_both_parts",
+        ),
+    ],
+    ids=["nan", "rows lost"],
+)
+def test_a_cut_that_fails_its_expectations_is_not_trained_on(
+    sample, spoil, expectation
+):
+    execute(sample, spoil)
+    with pytest.raises(ValidationFailedError, match=expectation):
+        train(sample, symbols=["AAPL", "IBM"], timeframes=["d1"], as_of=AS_OF)
+    rows = count_rows(sample)
+    assert rows["ensembles"] == rows["deployments"] == 0
+    assert not sample.settings.artifacts_dir.exists()
+
+
 def test_a_series_whose_bars_ended_is_left_out_on_record(sample):
     execute(
         sample,
@@ -479,7 +497,7 @@ def test_a_series_whose_bars_ended_is_left_out_on_record(sample):
     assert (summary.count("trained"), summary.count("failed")) == (1, 1)
     [message] = summary.results["error_message"].dropna().unique()
     assert "AAPL d1: left out, its last bar by 2012-06-29" in message
-    assert "10 sessions earlier" in message
+    assert "11 sessions earlier" in message
 
 
 def test_a_timeframe_without_enough_bars_does_not_stop_the_other(sample):

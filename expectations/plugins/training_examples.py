@@ -256,11 +256,10 @@ class ExpectSeriesToBeInBothParts(KeyedRowsExpectation):
 class ExpectPartsToHoldEveryRow(KeyedRowsExpectation):
     """Each part has as many rows as the grid says, counted from the tables.
 
-    Usable feature rows with a label, closed within the window, are counted by
-    bar numbers: fit if the label ends the embargo before the split bar,
-    validation if the row is not before the split bar and its label ends by the
-    last bar closed at as_of, else purged. A row the view lost, doubled or put
-    in another part makes a difference.
+    Usable feature rows with a label that ends by the last bar closed at as_of
+    are counted by bar numbers: fit if the label ends the embargo before the
+    split bar, validation if the row is not before it, else purged. A row the
+    view lost, doubled or put in another part makes a difference.
     """
 
     query: ClassVar[str] = """
@@ -303,10 +302,7 @@ class ExpectPartsToHoldEveryRow(KeyedRowsExpectation):
                         + labels.horizon_bars
                         + bounds.embargo_bars <= bounds.split_bar
                         then 'fit'
-                    when
-                        labels.bar_number >= bounds.split_bar
-                        and labels.bar_number + labels.horizon_bars
-                        <= bounds.last_bar
+                    when labels.bar_number >= bounds.split_bar
                         then 'validation'
                     else 'purged'
                 end as split_part
@@ -316,7 +312,8 @@ class ExpectPartsToHoldEveryRow(KeyedRowsExpectation):
                     bounds.calendar = labels.calendar
                     and bounds.timeframe = labels.timeframe
                     and bounds.first_bar <= labels.bar_number
-                    and bounds.last_bar >= labels.bar_number
+                    and bounds.last_bar
+                    >= labels.bar_number + labels.horizon_bars
             inner join features.feature_rows as feature_rows
                 on
                     labels.symbol_id = feature_rows.symbol_id

@@ -100,7 +100,6 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
     started = time.monotonic()
     with (
         _environment(dbt_environment(settings, warehouse.parameters)),
-        _working_directory_kept(),
         _loggers_kept(),
         progress_bar(total=None, description=f"dbt {command}") as bar,
     ):
@@ -153,7 +152,7 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
 def _describe_failures(failures: Sequence[Any]) -> str:
     parts = [
         f"{failure.node.resource_type} {failure.node.name}: "
-        f"{_one_line(failure.message or 'no message')}"
+        f"{_one_line(_without_heading(failure.message or 'no message'))}"
         for failure in failures[:MAX_NODES_NAMED]
     ]
     if len(failures) > MAX_NODES_NAMED:
@@ -161,25 +160,27 @@ def _describe_failures(failures: Sequence[Any]) -> str:
     return "; ".join(parts)
 
 
-def _one_line(message: str) -> str:
-    r"""The telling part of dbt's message of several lines.
+def _without_heading(message: str) -> str:
+    r"""Leave out the lines of dbt's message that only name the node.
 
     Examples
     --------
-    >>> _one_line(
+    >>> _without_heading(
     ...     "Database Error in model bars (models/bars.sql)\n"
     ...     "  division by zero\n  compiled code at target/bars.sql"
     ... )
-    'division by zero'
+    '  division by zero'
     """
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    telling = [
+    return "\n".join(
         line
-        for line in lines
-        if not line.startswith("compiled code at")
-        and not re.fullmatch(r"\w+ Error in .* \(.*\)", line)
-    ]
-    line = " ".join(telling or lines)
+        for line in message.splitlines()
+        if not line.strip().startswith("compiled code at")
+        and not re.fullmatch(r"\w+ Error in .* \(.*\)", line.strip())
+    )
+
+
+def _one_line(message: str) -> str:
+    line = " ".join(message.split())
     if len(line) > MAX_MESSAGE_CHARACTERS:
         line = line[:MAX_MESSAGE_CHARACTERS].rstrip() + " ..."
     return line
@@ -223,12 +224,3 @@ def _loggers() -> dict[str, logging.Logger]:
         if isinstance(logger, logging.Logger)
     }
     return named | {"root": logging.root}
-
-
-@contextlib.contextmanager
-def _working_directory_kept() -> Iterator[None]:
-    before = os.getcwd()
-    try:
-        yield
-    finally:
-        os.chdir(before)

@@ -79,7 +79,7 @@ SHELL_CHARACTERS = set('"$`\\\n\r')
 # What another server on the same data directory leaves for a moment.
 PASSING_START_FAILURES = (
     "pre-existing shared memory block",
-    "lock file",
+    "already exists",
     "is still in use",
 )
 
@@ -624,6 +624,9 @@ class EmbeddedServer:
                 )
         directory.chmod(0o700)
         _give(directory, user)
+        # No server of ours runs now, and their lock names just as stale a pid.
+        for path in directory.glob(".s.PGSQL.*"):
+            path.unlink()
         return directory
 
     # Processes
@@ -692,10 +695,8 @@ class EmbeddedServer:
             command = process.cmdline()
         except (OSError, psutil.Error):
             return False
-        return command[1:3] == [
-            "-D",
-            str(self.data_directory),
-        ] or f"postgres: {self.cluster_name}:" in " ".join(command)
+        title = f"postgres: {self.cluster_name}:"
+        return str(self.data_directory) in command or title in " ".join(command)
 
     def _processes(self) -> list[psutil.Process]:
         return [
@@ -710,27 +711,28 @@ class EmbeddedServer:
         After kill -9 of a postmaster its backends may run on for a while and
         hold the shared memory. They end as a crashing postmaster ends them.
         """
-        for number, seconds in (
-            # What is already ending, a postmaster without its pid file ...
+        steps: tuple[tuple[signal.Signals | None, float], ...] = (
+            # Some are ending already.
             (None, 2.0),
-            (signal.SIGINT, 10.0),
-            # ... and then whoever is left.
+            # A postmaster without its pid file. To its checkpointer the same
+            # signal means something else.
+            (signal.SIGINT, STOP_SECONDS),
             (signal.SIGQUIT, 5.0),
             (signal.SIGKILL, 5.0),
-        ):
-            deadline = time.monotonic() + seconds
+        )
+        for number, seconds in steps:
+            processes = self._processes()
+            if number == signal.SIGINT:
+                processes = _heads(processes)
             if number is not None:
-                for process in self._processes():
+                for process in processes:
                     with contextlib.suppress(psutil.NoSuchProcess):
                         process.send_signal(number)
             # Not waiting on the processes: a container may bury none.
-            while processes := self._processes():
-                if time.monotonic() > deadline:
-                    break
+            deadline = time.monotonic() + (seconds if processes else 0.0)
+            while self._processes() and time.monotonic() < deadline:
                 time.sleep(0.02)
-            if not processes:
-                break
-        else:
+        if processes := self._processes():
             raise ServerError(
                 "Processes of an earlier embedded server in "
                 f"{self.directory} do not end: "
@@ -791,6 +793,18 @@ def _make_reachable_directory(path: Path) -> None:
         path.mkdir()
         if os.geteuid() == 0:
             path.chmod(0o755)
+
+
+def _heads(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Those whose command line is not a title: postmasters, no children."""
+    pids = {process.pid for process in processes}
+    heads = []
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            is_titled = process.cmdline()[0].startswith("postgres: ")
+            if not is_titled and process.ppid() not in pids:
+                heads.append(process)
+    return heads
 
 
 def _is_alive(pid: int) -> bool:

@@ -56,8 +56,9 @@ feature_rows as (
 
 ),
 
--- One cut in calendar time for all series of a timeframe. What is learnt from
--- must have been settled before the first row it is judged on was known.
+-- One cut in calendar time for all series of a timeframe. A label that had not
+-- ended by the as-of time is not there at all; what is fitted on must have been
+-- settled before the first row it is judged on was known.
 examples as (
 
     select
@@ -65,9 +66,7 @@ examples as (
         cuts.as_of,
         case
             when labels.label_end_at < cuts.fit_labels_end_before then 'fit'
-            when
-                labels.closed_at >= cuts.validation_starts_at
-                and labels.label_end_at <= cuts.as_of
+            when labels.closed_at >= cuts.validation_starts_at
                 then 'validation'
             else 'purged'
         end as split_part,
@@ -95,7 +94,7 @@ examples as (
             cuts.calendar = labels.calendar
             and cuts.timeframe = labels.timeframe
             and cuts.window_starts_at <= labels.closed_at
-            and cuts.as_of >= labels.closed_at
+            and cuts.as_of >= labels.label_end_at
 
     inner join feature_rows
         on

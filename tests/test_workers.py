@@ -1,0 +1,81 @@
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from python_ml.exceptions import TrainingError
+from python_ml.fitting import FitFailure, fit_series
+from python_ml.settings import PROJECT_ROOT
+from python_ml.workers import count_workers, fit_all
+from tests.training_arrays import make_series
+
+
+def make_market(n_series):
+    return [
+        make_series(symbol_id=i, ticker=f"S{i}", seed=i)
+        for i in range(n_series)
+    ]
+
+
+def test_processes_give_what_one_process_gives_in_the_same_order():
+    market = make_market(3)
+    market[1].horizons[0].X[7] = np.nan
+    alone = [fit_series(one) for one in market]
+    together = list(fit_all(market, n_jobs=2))
+    assert isinstance(together[1], FitFailure)
+    assert together[1] == alone[1]
+    for number in (0, 2):
+        np.testing.assert_array_equal(
+            together[number][0].validation.probabilities,
+            alone[number][0].validation.probabilities,
+        )
+
+
+def test_little_work_starts_no_process():
+    assert count_workers(3, None) <= 1
+    assert count_workers(1, 8) == 1
+    assert count_workers(170, 3) == 3
+
+
+def test_a_killed_worker_is_told(monkeypatch):
+    monkeypatch.setattr(
+        "python_ml.workers._fit_in_worker", lambda *_: os._exit(9)
+    )
+    with pytest.raises(TrainingError, match="smaller --jobs"):
+        list(fit_all(make_market(2), n_jobs=2))
+
+
+def test_workers_end_with_a_training_that_was_killed():
+    script = (
+        "from tests.test_workers import make_market\n"
+        "from python_ml.workers import fit_all\n"
+        "results = fit_all(make_market(60), n_jobs=2)\n"
+        "next(results)\n"
+        "print('fitting', flush=True)\n"
+        "list(results)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "fitting\n"
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    assert len(workers) >= 2
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(map(is_alive, workers)):
+        time.sleep(0.1)
+    assert not any(map(is_alive, workers))
+
+
+def is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
