@@ -4,12 +4,14 @@ Every command is a few lines: parse, call the library, print. What is heavy is
 imported inside the commands, so that help and completion are quick.
 """
 
+import contextlib
 import datetime
 import json
 import os
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -79,6 +81,28 @@ def _split_list(
     if not names:
         raise click.BadParameter("names nothing.", context, parameter)
     return names
+
+
+def _parse_as_of(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> datetime.datetime | None:
+    """A date is its end, a time without a zone is UTC."""
+    if value is None:
+        return None
+    from python_ml.cuts import end_of_day
+
+    with contextlib.suppress(ValueError):
+        return end_of_day(datetime.date.fromisoformat(value))
+    try:
+        time = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no date like 2012-06-29 and no time like "
+            "2012-06-29T15:30:00Z.",
+            context,
+            parameter,
+        ) from None
+    return time.replace(tzinfo=time.tzinfo or datetime.UTC)
 
 
 @click.group(cls=ErrorReportingGroup)
@@ -215,15 +239,99 @@ def ingest_sample(as_json: bool) -> None:
     click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
 
 
-@main.command("build", epilog="Example: swiftbolt build")
+@ingest.command(
+    "bars",
+    epilog="Example: swiftbolt ingest bars bars.parquet --timeframes m15,d1",
+)
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+)
+@click.option(
+    "--calendar",
+    default="XNYS",
+    show_default=True,
+    help="Exchange calendar of all symbols, for example 24/7.",
+)
+@click.option(
+    "--source",
+    metavar="NAME",
+    help="Written beside every row; default the first file's name.",
+)
+@click.option(
+    "--timezone",
+    metavar="ZONE",
+    help="Of times that name none, for example America/New_York.",
+)
+@click.option(
+    "--adjustments",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Splits and dividends: ticker, session_date, kind, factor.",
+)
+@series_options
 @json_option
-def build(as_json: bool) -> None:
-    """Build and test features, labels and views with dbt."""
+def ingest_bars(
+    files: tuple[Path, ...],
+    calendar: str,
+    source: str | None,
+    timezone: str | None,
+    adjustments: Path | None,
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    as_json: bool,
+) -> None:
+    """Load bars of any timeframe from parquet or CSV files.
+
+    Columns: symbol, timeframe (m15, h1, h4, d1, w1), ts, open, high, low,
+    close, volume. ts is the open of the bar with its time zone; for d1 the
+    date will do, for w1 the Monday or the first session's date. Rows of a
+    series stand in the order of their times. Prices are stored as given; a
+    value that changed since the last load is a further record.
+    """
+    from python_ml.ingestion.bar_file import BarFile, source_name
+    from python_ml.ingestion.load import ingest
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = ingest(
+            warehouse,
+            BarFile(
+                files,
+                name=source_name(source or files[0].stem),
+                calendar=calendar,
+                adjustments_path=adjustments,
+                time_zone=timezone,
+                symbols=symbols,
+                timeframes=timeframes,
+            ),
+            arguments={"files": [str(file) for file in files]},
+        )
+    click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
+
+
+@main.command("build", epilog="Example: swiftbolt build --as-of 2012-06-29")
+@click.option(
+    "--as-of",
+    callback=_parse_as_of,
+    metavar="DATE",
+    help="Build what was known at the end of this day, or at this time (UTC).",
+)
+@json_option
+def build(as_of: datetime.datetime | None, as_json: bool) -> None:
+    """Build and test features, labels and views with dbt.
+
+    With --as-of, bars that closed and records that were known by then, into
+    schemas of its own such as asof_20120629_features.
+    """
     from python_ml import pipeline
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
-        summary = pipeline.build(warehouse)
+        summary = pipeline.build(warehouse, as_of=as_of)
     counts = {"nodes": summary.n_nodes, **summary.counts}
     click.echo(
         json.dumps(counts | {"seconds": summary.duration_seconds})
@@ -353,6 +461,43 @@ def train(
             n_jobs=jobs,
         )
     click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
+
+
+@main.command(
+    "diff-training-set",
+    epilog="Example: swiftbolt diff-training-set AAPL_d1_20120629T210000Z "
+    "AAPL_d1_20121231T210000Z --rows 20",
+)
+@click.argument("version_a", metavar="A")
+@click.argument("version_b", metavar="B")
+@click.option(
+    "--rows",
+    "n_rows",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="List the first N changed rows.",
+)
+@json_option
+def diff_training_set(
+    version_a: str, version_b: str, n_rows: int, as_json: bool
+) -> None:
+    """Show what changed between the training sets of two versions.
+
+    A and B are versions of one series (ml.ensembles). What each was trained
+    on is built again from what had been loaded by then; rows are added,
+    removed, restated (another value) or moved (another part of the split).
+    """
+    from python_ml.training_sets import diff_training_sets
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        diff = diff_training_sets(warehouse, version_a, version_b)
+    click.echo(
+        json.dumps(diff.to_dict(n_rows=n_rows))
+        if as_json
+        else diff.to_text(n_rows=n_rows)
+    )
 
 
 @main.command(

@@ -31,6 +31,10 @@ class UnknownSeriesError(SwiftBoltError, LookupError):
     """A symbol, timeframe or horizon that the warehouse does not hold."""
 
 
+class UnknownVersionError(SwiftBoltError, LookupError):
+    """An ensemble version that is not on record, or not one to compare."""
+
+
 class IngestionError(SwiftBoltError, ValueError):
     """A load left nothing that could be stored."""
 

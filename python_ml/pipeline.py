@@ -1,6 +1,8 @@
 """The jobs in their order: what the scheduled commands are made of."""
 
+import json
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 
@@ -37,8 +39,16 @@ class RunSummary:
     drift: pd.DataFrame
 
 
-def build(warehouse: Warehouse) -> DbtSummary:
+def build(warehouse: Warehouse, *, as_of: datetime | None = None) -> DbtSummary:
     """Build and test every seed, table and view of the dbt project.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    as_of : datetime, optional
+        With time zone: build what was known then, into schemas of its own
+        (`asof_20120629_features` for the end of that day, UTC). The live
+        tables stay as they are.
 
     Raises
     ------
@@ -47,8 +57,13 @@ def build(warehouse: Warehouse) -> DbtSummary:
     JobRunningError
         If another build runs.
     """
-    with job_run(warehouse, "build", {}) as job:
-        summary = run_dbt(warehouse, BUILD)
+    arguments = {} if as_of is None else {"as_of": as_of.isoformat()}
+    command = list(BUILD)
+    if as_of is not None:
+        # What was known may hold records that came in since: all of it anew.
+        command += ["--full-refresh", "--vars", json.dumps(arguments)]
+    with job_run(warehouse, "build", arguments) as job:
+        summary = run_dbt(warehouse, command)
         job.counts["nodes"] = summary.n_nodes
     return summary
 

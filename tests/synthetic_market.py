@@ -76,9 +76,13 @@ class SyntheticSource:
         bars = pd.concat(
             [halt.assign(ticker="HALT"), pair.assign(ticker="PAIR")]
         )
-        bars = bars[bars["session_date"] < self._end()].assign(
-            timeframe="d1",
-            source_row_number=lambda rows: range(1, len(rows) + 1),
+        bars = (
+            bars[bars["session_date"] < self._end()]
+            .rename(columns={"session_date": "opened_at"})
+            .assign(
+                timeframe="d1",
+                source_row_number=lambda rows: range(1, len(rows) + 1),
+            )
         )
         adjustments = pd.DataFrame(
             {

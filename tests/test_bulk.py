@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from python_ml import schema
 from python_ml.exceptions import SchemaError
-from python_ml.warehouse import bulk
+from python_ml.warehouse import binary_rows, bulk
 from python_ml.warehouse.bulk import insert_frame, read_frame
 
 UTC = datetime.UTC
@@ -117,6 +118,71 @@ def test_json_comes_back_parsed(module_warehouse, values_table, value):
     frame = pd.DataFrame({"json": pd.Series([value], dtype=object)})
     back = there_and_back(module_warehouse, values_table, frame)
     assert back["json"][0] == value
+
+
+@any_database
+@given(
+    st.lists(
+        st.tuples(
+            texts | awkward_texts | st.none(),
+            st.floats(allow_nan=False) | st.none(),
+            st.integers(-(2**63), 2**63 - 1) | st.none(),
+            st.booleans() | st.none(),
+            st.dates(datetime.date(1900, 1, 1)) | st.none(),
+            st.lists(texts, max_size=2) | st.none(),
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    st.integers(1, 5),
+)
+def test_rows_come_back_whole_whatever_is_missing_and_where_they_are_cut(
+    module_warehouse, values_table, rows, rows_at_once
+):
+    frame = pd.DataFrame(
+        {
+            "words": pd.Series([row[0] for row in rows], dtype="str"),
+            "number": pd.Series([row[1] for row in rows], dtype="Float64"),
+            "whole": pd.Series([row[2] for row in rows], dtype="Int64"),
+            "is_true": pd.Series([row[3] for row in rows], dtype="boolean"),
+            "on_date": pd.Series([row[4] for row in rows], dtype=object),
+            "json": pd.Series([row[5] for row in rows], dtype=object),
+        }
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(binary_rows, "ROWS_AT_ONCE", rows_at_once)
+        back = there_and_back(module_warehouse, values_table, frame)
+    found = back.astype(object).where(back.notna(), None)
+    assert [
+        (*row[:4], row[4] and row[4].date(), row[5])
+        for row in found.itertuples(index=False, name=None)
+    ] == rows
+
+
+def test_what_lies_behind_a_missing_text_is_not_written():
+    # Arrow allows a NULL to have characters.
+    hidden = pa.Array.from_buffers(
+        pa.large_string(),
+        3,
+        [
+            pa.py_buffer(b"\x05"),  # the first and the third are there
+            pa.py_buffer(np.array([0, 1, 4, 6]).tobytes()),
+            pa.py_buffer(b"axxxbc"),
+        ],
+    )
+    plain = pa.array(["a", None, "bc"], pa.large_string())
+    column = sa.Column("words", sa.Text)
+
+    assert binary_rows.encode_rows([(column, hidden)]) == (
+        binary_rows.encode_rows([(column, plain)])
+    )
+
+
+def test_categories_are_written_as_their_text(module_warehouse, values_table):
+    words = ["d1", "m15", None, "d1"]
+    frame = pd.DataFrame({"words": pd.Categorical(words)})
+    back = there_and_back(module_warehouse, values_table, frame)
+    assert [None if pd.isna(word) else word for word in back.words] == words
 
 
 def test_a_value_of_no_number_is_null_and_infinity_stays(
@@ -337,6 +403,7 @@ def test_a_prefix_leads_to_its_own_tables(fresh_warehouse):
         ({"ticker": [float("nan"), "IBM"]}, "NaN counts as none"),
         ({"ticker": [1, 2]}, "ticker cannot hold .* not text"),
         ({"symbol_id": [1.5, 2.0]}, "symbol_id cannot hold"),
+        ({"symbol_id": [1, 2**31]}, "symbol_id cannot hold"),
         ({"delisted_at": CLOSE.tz_localize(None)}, "with a time zone"),
         ({"delisted_at": "tomorrow"}, "delisted_at cannot hold"),
     ],
@@ -400,9 +467,32 @@ def test_json_of_numpy_and_of_what_is_not_finite_is_written(
     assert json.dumps(back["json"][0])
 
 
-def test_a_large_load_is_analysed(warehouse):
+def test_text_that_postgres_cannot_hold_is_refused(warehouse):
+    with pytest.raises(SchemaError, match=r"raw.symbols refuses .*0x00"):
+        write(warehouse, schema.symbols, symbols_frame("A\x00PL"))
+
+
+def test_a_column_of_a_type_that_is_not_written_is_named(
+    module_warehouse, values_table
+):
+    table = sa.Table(
+        "values", sa.MetaData(), sa.Column("number", sa.Numeric), schema="raw"
+    )
+    frame = pd.DataFrame({"number": [1.5]})
+    with pytest.raises(SchemaError, match=r"number cannot hold .* NUMERIC"):
+        write(module_warehouse, table, frame)
+
+
+def test_a_large_load_is_analysed_unless_told_otherwise(warehouse):
     n_rows = bulk.ANALYZE_ROWS
     frame = symbols_frame(*(f"T{number}" for number in range(n_rows)))
+    with warehouse.begin() as connection:
+        bulk.insert_frame(connection, schema.symbols, frame, analyze=False)
+        estimate = sa.text(
+            "select reltuples from pg_class where relname = 'symbols'"
+        )
+        assert connection.execute(estimate).scalar_one() == -1
+        connection.execute(schema.symbols.delete())
     assert write(warehouse, schema.symbols, frame, skip_existing=True) == n_rows
     estimate = read_frame(
         warehouse,

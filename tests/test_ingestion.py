@@ -26,7 +26,7 @@ def bar(day, **changes):
     return {
         "ticker": "ACME",
         "timeframe": "d1",
-        "session_date": day,
+        "opened_at": day,
         "open": 10.0,
         "high": 12.0,
         "low": 9.0,
@@ -269,7 +269,7 @@ def test_bad_rows_are_recorded_and_the_others_load(warehouse):
     ]
     assert rejected[1].source_row["close"] == "nan"
     assert rejected[1].source_row["note"] == "late"
-    assert rejected[2].source_row["session_date"] == "not a date"
+    assert rejected[2].source_row["opened_at"] == "not a date"
     (batch,) = rows_of(warehouse, schema.ingest_batches)
     assert (batch.n_bars, batch.n_rejected) == (3, 4)
     assert [row.ticker for row in rows_of(warehouse, schema.symbols)] == [

@@ -17,7 +17,9 @@ def load():
 def events(load):
     """Adjustments with the cash per share that each dividend stands for."""
     events = load.adjustments.merge(
-        load.bars, on=["ticker", "session_date"], validate="m:1"
+        load.bars.rename(columns={"opened_at": "session_date"}),
+        on=["ticker", "session_date"],
+        validate="m:1",
     )
     return events.assign(cash=events["close"] * (1 / events["factor"] - 1))
 
@@ -27,9 +29,7 @@ def events_of(events, ticker, kind):
 
 
 def test_the_sample_is_four_shares_as_traded(load):
-    spans = load.bars.groupby("ticker")["session_date"].agg(
-        ["size", "min", "max"]
-    )
+    spans = load.bars.groupby("ticker")["opened_at"].agg(["size", "min", "max"])
 
     assert spans.to_dict("index") == {
         "AAPL": {"size": 3270, "min": "2000-03-01", "max": "2013-03-01"},
@@ -97,7 +97,7 @@ def test_the_factors_restore_every_adjusted_close_up_to_a_constant(load):
         restored = bars["close"].to_numpy(copy=True)
         own = load.adjustments[load.adjustments["ticker"] == ticker]
         for event in own.itertuples():
-            restored[bars["session_date"] < event.session_date] *= event.factor
+            restored[bars["opened_at"] < event.session_date] *= event.factor
         constant = bars["adjusted_close"].to_numpy() / restored
 
         assert len(constant) > 2000
@@ -107,7 +107,7 @@ def test_the_factors_restore_every_adjusted_close_up_to_a_constant(load):
 def test_every_date_of_the_sample_is_a_session_and_none_is_missing(load):
     sessions = calendar_sessions("XNYS", through=date(2013, 3, 1))
     for _, bars in load.bars.groupby("ticker"):
-        dates = pd.to_datetime(bars["session_date"])
+        dates = pd.to_datetime(bars["opened_at"])
         expected = sessions["session_date"]
         expected = expected[expected >= dates.min()]
         assert list(dates) == list(expected)

@@ -19,14 +19,14 @@ FAULTS = {
         "macros/trailing.sql",
         "lag({{ expression }}",
         "lead({{ expression }}",
-        "int_bars_measured",
+        "int_bars_averaged_to_volatility",
         ["a_move_looks_back_one_bar_of_its_own_series"],
     ),
     "an ascending window made descending": (
         "macros/trailing.sql",
         "order by bar_number asc",
         "order by bar_number desc",
-        "int_bars_measured",
+        "int_bars_averaged_to_volatility",
         ["a_move_looks_back_one_bar_of_its_own_series"],
     ),
     "<= for < at the split": (
@@ -119,6 +119,7 @@ def test_a_planted_fault_is_reported_by_name(
                 planted,
                 "build",
                 f"{node}+",
+                "--full-refresh",
                 "--exclude-resource-type",
                 "unit_test",
             )

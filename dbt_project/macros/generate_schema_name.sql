@@ -1,8 +1,20 @@
 {#
     Schemas have exactly the names of the project's layout, behind the prefix
-    that a shared server asks for.
+    that a shared server asks for. A build of the past has schemas of its own.
+    Sources are what was loaded, which there is once: they keep their names.
 #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ env_var('SWIFTBOLT_SCHEMA_PREFIX', '') }}
-    {{- custom_schema_name | trim if custom_schema_name else target.schema }}
+    {%- set name -%}
+        {{ env_var('SWIFTBOLT_SCHEMA_PREFIX', '') }}
+        {{- knowledge_prefix() }}
+        {{- (custom_schema_name or target.schema) | trim }}
+    {%- endset -%}
+    {#- Postgres would cut it, to a name that others may have. -#}
+    {%- if name | length > 63 -%}
+        {{ exceptions.raise_compiler_error(
+            "The schema name " ~ name ~ " is longer than 63 characters; use a "
+            ~ "shorter SWIFTBOLT_SCHEMA_PREFIX or a date for as_of."
+        ) }}
+    {%- endif -%}
+    {{ name }}
 {%- endmacro %}

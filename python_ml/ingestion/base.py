@@ -1,17 +1,36 @@
 """What a source of bars is, and what a load of it did."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from typing import Any, Protocol
 
 import pandas as pd
 
-BAR_KEY = ["ticker", "timeframe", "session_date"]
+from python_ml.tables import to_text
+
+BAR_KEY = ["ticker", "timeframe", "opened_at"]
 BAR_VALUES = ["open", "high", "low", "close", "volume"]
 BAR_COLUMNS = [*BAR_KEY, *BAR_VALUES, "source_row_number"]
 ADJUSTMENT_KEY = ["ticker", "session_date", "kind"]
 ADJUSTMENT_COLUMNS = [*ADJUSTMENT_KEY, "factor"]
+
+# What mends the reasons that concern a whole file.
+REMEDIES = {
+    "time_without_zone": (
+        "Say which zone times without one are in, for example: --timezone "
+        "America/New_York"
+    ),
+    "wrong_zone": (
+        "Times of rejected series fit the sessions only if read in another "
+        "zone: write them in UTC, or without a zone and name it with "
+        "--timezone."
+    ),
+    "out_of_order": (
+        "Rows within a series are expected in the order of their times, "
+        "either way; sort the file and load it again."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -21,18 +40,27 @@ class Load:
     Parameters
     ----------
     bars : DataFrame
-        One row per bar with `BAR_COLUMNS`: ticker, timeframe, date of the
-        session, prices and volume as traded, and the row's number in the
-        source, counted from 1. Values may be text, missing or wrong. Further
-        columns are allowed; they are kept with a rejected row.
+        One row per bar with `BAR_COLUMNS`: ticker, timeframe, time of its
+        open, prices and volume as traded, and the row's number in the source,
+        counted from 1. A d1 bar can also be named by the date of its session,
+        a w1 bar by its Monday or by the date of its first session. Values may
+        be text, missing or wrong. Further columns are allowed; they are kept
+        with a rejected row. Rows with a value in a column `malformed_row` are
+        rejected whatever else they hold.
     adjustments : DataFrame
         One row per split or dividend with `ADJUSTMENT_COLUMNS`: ticker, date
         of the first session that trades without it (the ex-date), "split" or
         "dividend", and the factor that multiplies earlier prices.
+    time_zone : str, optional
+        Zone of the times that name none; without it such rows are rejected.
+    source_names : mapping of str to str
+        What the source itself calls columns of `bars`, for rejected rows.
     """
 
     bars: pd.DataFrame
     adjustments: pd.DataFrame
+    time_zone: str | None = None
+    source_names: Mapping[str, str] = field(default_factory=dict)
 
 
 class BarSource(Protocol):
@@ -55,7 +83,10 @@ class BarSource(Protocol):
 
 @dataclass(frozen=True)
 class SeriesSummary:
-    """Bars of one series that a load delivered and that could be stored."""
+    """Bars of one series that a load delivered and that could be stored.
+
+    A week counts by its first session.
+    """
 
     ticker: str
     timeframe: str
@@ -133,30 +164,30 @@ class IngestSummary:
 
     def to_text(self) -> str:
         """Write a table of the series and what became of the rows."""
-        line = "{:<10} {:<9} {:>7}  {:<13}  {:<12}".format
-        lines = [
-            line("ticker", "timeframe", "bars", "first session", "last session")
-        ]
-        lines += [
-            line(
-                series.ticker,
-                series.timeframe,
-                series.n_bars,
-                series.first_session.isoformat(),
-                series.last_session.isoformat(),
-            )
-            for series in self.series
-        ]
-        rejected = ", ".join(
-            f"{count} {reason}" for reason, count in self.rejected.items()
+        series = pd.DataFrame(
+            [asdict(one) for one in self.series],
+            columns=[one.name for one in fields(SeriesSummary)],
         )
-        lines += [
+        lines = [
+            to_text(
+                series,
+                columns={
+                    "ticker": "ticker",
+                    "timeframe": "timeframe",
+                    "n_bars": "bars",
+                    "first_session": "first session",
+                    "last_session": "last session",
+                },
+            ),
             f"Bars: {self.bars_loaded} new, {self.bars_restated} restated, "
             f"{self.bars_known} known.",
             f"Splits and dividends: {self.adjustments_loaded} new, "
             f"{self.adjustments_restated} restated, "
             f"{self.adjustments_known} known.",
-            f"Rejected: {rejected or 'none'}.",
+            f"Rejected: {self.rejected_text() or 'none'}.",
+        ]
+        lines += [
+            REMEDIES[reason] for reason in self.rejected if reason in REMEDIES
         ]
         if self.sessions_differing:
             lines.append(
@@ -164,4 +195,13 @@ class IngestSummary:
                 "sessions on which the calendar library now disagrees, first "
                 f"{self.sessions_differing[0]}."
             )
-        return "\n".join(text.rstrip() for text in lines)
+        return "\n".join(lines)
+
+    def rejected_text(self, at_most: int | None = None) -> str:
+        """Reasons with their counts, the most frequent first."""
+        ordered = sorted(
+            self.rejected.items(), key=lambda item: (-item[1], item[0])
+        )
+        return ", ".join(
+            f"{reason} ({count})" for reason, count in ordered[:at_most]
+        )

@@ -1,36 +1,58 @@
 """Load a source into schema `raw`: all of it, or nothing."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from python_ml import schema
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion.base import (
     BAR_VALUES,
+    REMEDIES,
     BarSource,
     IngestSummary,
     Load,
     SeriesSummary,
 )
+from python_ml.ingestion.grid import SessionGrid
 from python_ml.ingestion.screening import (
+    clean_text,
     rejected_rows,
     screen_adjustments,
     screen_bars,
 )
-from python_ml.ingestion.sessions import fill_sessions
+from python_ml.ingestion.sessions import (
+    SessionFill,
+    calendar_time_zone,
+    fill_sessions,
+)
 from python_ml.jobs import job_run
 from python_ml.logs import get_logger, log_event
-from python_ml.warehouse.bulk import insert_frame, read_frame
+from python_ml.progress import progress
+from python_ml.seeds import intraday_minutes
+from python_ml.warehouse.bulk import (
+    ANALYZE_ROWS,
+    analyze_table,
+    insert_frame,
+    read_frame,
+)
 from python_ml.warehouse.connection import Warehouse
 
-# The newest record of each bar that the load may restate.
+# Enough that a part's own cost is nothing, few enough to hold several copies.
+ROWS_AT_ONCE = 100_000
+
+# The newest record of each bar that the load may restate, as the primary key
+# has them when read backwards.
 KNOWN_BARS = """
 select distinct on (bars.symbol_id, bars.timeframe, bars.opened_at)
-    symbols.ticker,
+    bars.symbol_id,
     bars.timeframe,
     bars.opened_at,
     bars.open as known_open,
@@ -39,27 +61,27 @@ select distinct on (bars.symbol_id, bars.timeframe, bars.opened_at)
     bars.close as known_close,
     bars.volume as known_volume
 from {raw}.bars as bars
-inner join {raw}.symbols as symbols on bars.symbol_id = symbols.symbol_id
 where
-    symbols.ticker = any(:tickers)
+    bars.symbol_id = any(:symbol_ids)
     and bars.opened_at
     between cast(:first_at as timestamptz) and cast(:last_at as timestamptz)
 order by
-    bars.symbol_id, bars.timeframe, bars.opened_at, bars.batch_id desc
+    bars.symbol_id desc,
+    bars.timeframe desc,
+    bars.opened_at desc,
+    bars.batch_id desc
 """
 
 KNOWN_ADJUSTMENTS = """
 select distinct on (
     adjustments.symbol_id, adjustments.effective_at, adjustments.kind
 )
-    symbols.ticker,
+    adjustments.symbol_id,
     adjustments.effective_at,
     adjustments.kind,
     adjustments.factor as known_factor
 from {raw}.adjustments as adjustments
-inner join {raw}.symbols as symbols
-    on adjustments.symbol_id = symbols.symbol_id
-where symbols.ticker = any(:tickers)
+where adjustments.symbol_id = any(:symbol_ids)
 order by
     adjustments.symbol_id,
     adjustments.effective_at,
@@ -71,7 +93,11 @@ logger = get_logger(__name__)
 
 
 def ingest(
-    warehouse: Warehouse, source: BarSource, *, now: datetime | None = None
+    warehouse: Warehouse,
+    source: BarSource,
+    *,
+    now: datetime | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> IngestSummary:
     """Load everything a source has that `raw` does not hold yet.
 
@@ -91,6 +117,8 @@ def ingest(
         Where from.
     now : datetime, optional
         Time of the load, with a time zone; by default the real one.
+    arguments : mapping of str to object, optional
+        What else the job was asked for, such as files; kept in `ml.job_runs`.
 
     Returns
     -------
@@ -105,7 +133,8 @@ def ingest(
     JobRunningError
         If another load is under way.
     """
-    with job_run(warehouse, "ingest", {"source": source.name}) as job:
+    record = {"source": source.name} | dict(arguments or {})
+    with job_run(warehouse, "ingest", record) as job:
         load = source.read()
         if load.bars.empty:
             raise IngestionError(
@@ -150,226 +179,339 @@ def _write(
 ) -> IngestSummary:
     """Write what is new of `load`; the caller's transaction holds it all."""
     fill = fill_sessions(connection, source.calendar, now=now)
-    bars, bar_reasons = screen_bars(
-        load.bars.reset_index(drop=True), fill.sessions, now=now
-    )
-    known_symbols = _known_symbols(connection, source, bars)
-    adjustments, adjustment_reasons = screen_adjustments(
-        load.adjustments.reset_index(drop=True),
+    grid = SessionGrid(
         fill.sessions,
-        now=now,
-        tickers={*known_symbols, *bars["ticker"]},
+        intraday_minutes(warehouse.settings),
+        calendar_time_zone(source.calendar),
     )
-    if bars.empty:
-        # A source with no good bar is not to be trusted with the rest.
-        adjustments = adjustments.head(0)
+    batch = _Batch(warehouse, connection, source, now, job_run_id)
+    bars = load.bars.reset_index(drop=True)
+    tickers = clean_text(bars["ticker"])
+    batch.check_calendars({*tickers.cat.categories})
+    parts = _split_by_ticker(tickers)
+    for rows in progress(parts, total=len(parts), description="loading bars"):
+        batch.write_bars(load, bars.iloc[rows], grid)
+    batch.write_adjustments(load.adjustments, fill.sessions)
+    batch.finish()
+    return batch.summary(fill)
 
-    bars = _with_known(
-        bars,
-        _read_known_bars(warehouse, bars),
-        key=["ticker", "timeframe", "opened_at"],
-        values=BAR_VALUES,
-    )
-    adjustments = _with_known(
-        adjustments,
-        _read_known_adjustments(warehouse, adjustments),
-        key=["ticker", "effective_at", "kind"],
-        values=["factor"],
-    )
-    new_bars = bars.loc[bars["is_new"] | bars["is_restated"]]
-    new_adjustments = adjustments.loc[
-        adjustments["is_new"] | adjustments["is_restated"]
-    ]
-    rejected_recorded = insert_frame(
-        connection,
-        schema.rejected_bars,
-        pd.concat(
-            [
-                rejected_rows(
-                    rows.reset_index(drop=True),
-                    reasons,
-                    source=source.name,
-                    rejected_at=now,
-                )
-                for rows, reasons in (
-                    (load.bars, bar_reasons),
-                    (load.adjustments, adjustment_reasons),
-                )
-            ],
-            ignore_index=True,
-        ),
-        skip_existing=True,
-    )
 
+def _split_by_ticker(tickers: "pd.Series[Any]") -> list[NDArray[np.intp]]:
+    """Row numbers in parts that hold all rows of their tickers.
+
+    Tickers go by name, so that new ones get ids that rise with it and bars
+    arrive in the order of their key; the rows of each stay in order.
+    """
+    ordered = tickers.cat.reorder_categories(sorted(tickers.cat.categories))
+    # The code of a missing ticker is -1; as an unsigned number it is the last.
+    codes = ordered.cat.codes.to_numpy(np.int64).view(np.uint64)
+    rows = np.argsort(codes, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(codes[rows])) + 1, len(rows))
+    parts = []
+    start = 0
+    for number, end in enumerate(ends.tolist()):
+        is_last = number == len(ends) - 1
+        if is_last or ends[number + 1] - start > ROWS_AT_ONCE:
+            parts.append(rows[start:end])
+            start = end
+    return parts
+
+
+@dataclass
+class _Batch:
+    """What one load writes, in parts but under one batch id."""
+
+    warehouse: Warehouse
+    connection: sa.Connection
+    source: BarSource
+    now: datetime
+    job_run_id: int
     batch_id: int | None = None
-    if len(new_bars) or len(new_adjustments) or rejected_recorded:
-        batch_id = connection.execute(
-            sa.insert(schema.ingest_batches)
-            .values(
-                source=source.name,
-                job_run_id=job_run_id,
-                ingested_at=now,
-                n_bars=len(new_bars),
-                n_adjustments=len(new_adjustments),
-                n_rejected=rejected_recorded,
-            )
-            .returning(schema.ingest_batches.c.batch_id)
-        ).scalar_one()
-    symbol_ids = _fill_symbols(connection, source, bars, known_symbols)
-    for table, rows, known_from in (
-        (schema.bars, new_bars, "closed_at"),
-        (schema.adjustments, new_adjustments, "effective_at"),
-    ):
-        if rows.empty:
-            continue
-        insert_frame(
-            connection,
-            table,
-            rows.assign(
-                symbol_id=rows["ticker"].map(symbol_ids),
-                batch_id=batch_id,
-                recorded_at=rows[known_from].where(rows["is_new"], now),
-                is_backfill=rows["is_new"],
-                ingested_at=now,
-                source=source.name,
-            )[list(table.columns.keys())],
+    symbols: dict[str, "sa.Row[Any]"] = field(default_factory=dict)
+    new_symbol_ids: set[int] = field(default_factory=set)
+    bars: Counter[str] = field(default_factory=Counter)
+    adjustments: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    written: Counter[sa.Table] = field(default_factory=Counter)
+    series: list[SeriesSummary] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.symbols = {
+            row.ticker: row
+            for row in self.connection.execute(sa.select(schema.symbols))
+        }
+
+    def check_calendars(self, tickers: set[str]) -> None:
+        """Refuse symbols that the warehouse has on another calendar."""
+        calendar = self.source.calendar
+        for ticker in sorted(self.symbols.keys() & tickers):
+            known = self.symbols[ticker].calendar
+            if known != calendar:
+                raise IngestionError(
+                    f"Source {self.source.name!r} has {ticker} on calendar "
+                    f"{calendar!r}, but raw.symbols has it on {known!r}: load "
+                    f"it with --calendar {known}, or give it another ticker."
+                )
+
+    def write_bars(
+        self, load: Load, bars: pd.DataFrame, grid: SessionGrid
+    ) -> None:
+        """Write what is new of some rows of `load.bars`."""
+        good, reasons = screen_bars(
+            bars, grid, now=self.now, time_zone=load.time_zone
         )
-    return IngestSummary(
-        source=source.name,
-        batch_id=batch_id,
-        bars_loaded=int(bars["is_new"].sum()),
-        bars_restated=int(bars["is_restated"].sum()),
-        bars_known=len(bars) - len(new_bars),
-        adjustments_loaded=int(adjustments["is_new"].sum()),
-        adjustments_restated=int(adjustments["is_restated"].sum()),
-        adjustments_known=len(adjustments) - len(new_adjustments),
-        rejected={
-            str(reason): int(count)
-            for reason, count in pd.concat([bar_reasons, adjustment_reasons])
-            .value_counts()
-            .items()
-        },
-        rejected_recorded=rejected_recorded,
-        sessions_added=fill.n_added,
-        sessions_differing=fill.differing,
-        series=_series_summaries(bars),
-    )
+        self._write_rejected(bars, reasons, load.source_names)
+        if good.empty:
+            return
+        self._fill_symbols(good)
+        marked = self._marked(
+            good.astype({"timeframe": "str"}),
+            KNOWN_BARS,
+            key=["symbol_id", "timeframe", "opened_at"],
+            values=BAR_VALUES,
+            parameters={
+                "first_at": good["opened_at"].min().isoformat(),
+                "last_at": good["opened_at"].max().isoformat(),
+            },
+        )
+        self._write_records(
+            schema.bars, marked, self.bars, known_from="closed_at"
+        )
+        self.series += _series_summaries(good)
 
+    def write_adjustments(
+        self, adjustments: pd.DataFrame, sessions: pd.DataFrame
+    ) -> None:
+        """Write what is new of the splits and dividends."""
+        adjustments = adjustments.reset_index(drop=True)
+        good, reasons = screen_adjustments(
+            adjustments, sessions, now=self.now, tickers={*self.symbols}
+        )
+        self._write_rejected(adjustments, reasons)
+        # A source with no good bar is not to be trusted with the rest.
+        if good.empty or not self.series:
+            return
+        marked = self._marked(
+            good.astype({"kind": "str"}),
+            KNOWN_ADJUSTMENTS,
+            key=["symbol_id", "effective_at", "kind"],
+            values=["factor"],
+        )
+        self._write_records(
+            schema.adjustments,
+            marked,
+            self.adjustments,
+            known_from="effective_at",
+        )
 
-def _known_symbols(
-    connection: sa.Connection, source: BarSource, bars: pd.DataFrame
-) -> dict[str, "sa.Row[Any]"]:
-    """Rows of `raw.symbols` by ticker."""
-    known = {
-        row.ticker: row for row in connection.execute(sa.select(schema.symbols))
-    }
-    for ticker in sorted(known.keys() & {*bars["ticker"]}):
-        if known[ticker].calendar != source.calendar:
-            raise IngestionError(
-                f"Source {source.name!r} has {ticker} on calendar "
-                f"{source.calendar!r}, but raw.symbols has it on "
-                f"{known[ticker].calendar!r}: give it another ticker."
+    def finish(self) -> None:
+        """Put the batch on record and renew the statistics."""
+        if self.written:
+            self.connection.execute(
+                sa.insert(schema.ingest_batches).values(
+                    batch_id=self._batch_id(),
+                    source=self.source.name,
+                    job_run_id=self.job_run_id,
+                    ingested_at=self.now,
+                    n_bars=self.written[schema.bars],
+                    n_adjustments=self.written[schema.adjustments],
+                    n_rejected=self.written[schema.rejected_bars],
+                )
             )
-    return known
+        for table, n_rows in self.written.items():
+            if n_rows >= ANALYZE_ROWS:
+                analyze_table(self.connection, table)
 
-
-def _fill_symbols(
-    connection: sa.Connection,
-    source: BarSource,
-    bars: pd.DataFrame,
-    known: Mapping[str, "sa.Row[Any]"],
-) -> dict[str, int]:
-    """Add new symbols, date them by their first bar; ids by ticker."""
-    first_sessions = bars.groupby("ticker")["session_date"].min().dt.date
-    new = first_sessions.loc[~first_sessions.index.isin(list(known))]
-    if len(new):
-        insert_frame(
-            connection,
-            schema.symbols,
-            pd.DataFrame(
-                {
-                    "ticker": new.index,
-                    "calendar": source.calendar,
-                    "listed_from": new.to_numpy(),
-                    "source": source.name,
-                }
+    def summary(self, fill: SessionFill) -> IngestSummary:
+        """Say what was done."""
+        return IngestSummary(
+            source=self.source.name,
+            batch_id=self.batch_id,
+            bars_loaded=self.bars["is_new"],
+            bars_restated=self.bars["is_restated"],
+            bars_known=self.bars["is_known"],
+            adjustments_loaded=self.adjustments["is_new"],
+            adjustments_restated=self.adjustments["is_restated"],
+            adjustments_known=self.adjustments["is_known"],
+            rejected=dict(self.rejected),
+            rejected_recorded=self.written[schema.rejected_bars],
+            sessions_added=fill.n_added,
+            sessions_differing=fill.differing,
+            series=tuple(
+                sorted(self.series, key=lambda one: (one.ticker, one.timeframe))
             ),
         )
-    earlier = [
-        {"known_ticker": ticker, "first_session": first_session}
-        for ticker, first_session in first_sessions.items()
-        if ticker in known
-        and (
-            known[ticker].listed_from is None
-            or first_session < known[ticker].listed_from
+
+    def _batch_id(self) -> int:
+        """Id of the batch, drawn when the first row needs it."""
+        if self.batch_id is None:
+            table = schema.ingest_batches
+            name = self.warehouse.settings.schema(str(table.schema))
+            self.batch_id = int(
+                self.connection.execute(
+                    sa.select(
+                        sa.func.nextval(
+                            sa.func.pg_get_serial_sequence(
+                                f"{name}.{table.name}", "batch_id"
+                            )
+                        )
+                    )
+                ).scalar_one()
+            )
+        return self.batch_id
+
+    def _insert(
+        self, table: sa.Table, rows: pd.DataFrame, **options: bool
+    ) -> None:
+        n_rows = insert_frame(
+            self.connection, table, rows, analyze=False, **options
         )
-    ]
-    if earlier:
-        connection.execute(
-            sa.update(schema.symbols)
-            .where(schema.symbols.c.ticker == sa.bindparam("known_ticker"))
-            .values(listed_from=sa.bindparam("first_session")),
-            earlier,
+        if n_rows:
+            self.written[table] += n_rows
+
+    def _write_rejected(
+        self,
+        rows: pd.DataFrame,
+        reasons: "pd.Series[str]",
+        source_names: Mapping[str, str] | None = None,
+    ) -> None:
+        if reasons.empty:
+            return
+        self.rejected.update(reasons)
+        self._insert(
+            schema.rejected_bars,
+            rejected_rows(
+                rows,
+                reasons,
+                source=self.source.name,
+                rejected_at=self.now,
+                source_names=source_names,
+            ),
+            skip_existing=True,
         )
-    return {
-        row.ticker: row.symbol_id
-        for row in connection.execute(
-            sa.select(schema.symbols.c.ticker, schema.symbols.c.symbol_id)
+
+    def _fill_symbols(self, bars: pd.DataFrame) -> None:
+        """Add new symbols, and date all by their first bar."""
+        first_sessions = (
+            bars.groupby("ticker", observed=True)["session_date"]
+            .min()
+            .dt.date.to_dict()
         )
-    }
+        new = {
+            ticker: day
+            for ticker, day in first_sessions.items()
+            if ticker not in self.symbols
+        }
+        if new:
+            insert_frame(
+                self.connection,
+                schema.symbols,
+                pd.DataFrame(
+                    {
+                        "ticker": list(new),
+                        "calendar": self.source.calendar,
+                        "listed_from": list(new.values()),
+                        "source": self.source.name,
+                    }
+                ),
+            )
+        earlier = [
+            {"known_ticker": ticker, "first_session": day}
+            for ticker, day in first_sessions.items()
+            if ticker in self.symbols
+            and (
+                self.symbols[ticker].listed_from is None
+                or day < self.symbols[ticker].listed_from
+            )
+        ]
+        if earlier:
+            self.connection.execute(
+                sa.update(schema.symbols)
+                .where(schema.symbols.c.ticker == sa.bindparam("known_ticker"))
+                .values(listed_from=sa.bindparam("first_session")),
+                earlier,
+            )
+        if new or earlier:
+            rows = self.connection.execute(
+                sa.select(schema.symbols).where(
+                    schema.symbols.c.ticker.in_([*first_sessions])
+                )
+            )
+            self.symbols |= {row.ticker: row for row in rows}
+            self.new_symbol_ids |= {
+                self.symbols[ticker].symbol_id for ticker in new
+            }
 
+    def _marked(
+        self,
+        rows: pd.DataFrame,
+        known_query: str,
+        *,
+        key: list[str],
+        values: list[str],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        """Give rows their symbol and mark what is new, and what has changed."""
+        tickers = rows["ticker"].cat
+        ids = [
+            self.symbols[name].symbol_id if name in self.symbols else -1
+            for name in tickers.categories
+        ]
+        rows = rows.assign(symbol_id=np.array(ids)[tickers.codes])
+        # What this load itself has added holds nothing yet.
+        symbol_ids = sorted({*rows["symbol_id"]} - self.new_symbol_ids)
+        if not symbol_ids:
+            return rows.assign(is_new=True, is_restated=False)
+        known = read_frame(
+            self.warehouse,
+            known_query,
+            {"symbol_ids": symbol_ids} | dict(parameters or {}),
+        )
+        merged = rows.merge(
+            known, on=key, how="left", validate="1:1", indicator="found_in"
+        )
+        is_new = merged["found_in"] == "left_only"
+        is_changed = pd.concat(
+            [merged[name] != merged[f"known_{name}"] for name in values],
+            axis="columns",
+        ).any(axis="columns")
+        return merged.assign(is_new=is_new, is_restated=~is_new & is_changed)
 
-def _read_known_bars(warehouse: Warehouse, bars: pd.DataFrame) -> pd.DataFrame:
-    """Newest record of each stored bar within the reach of `bars`."""
-    return read_frame(
-        warehouse,
-        KNOWN_BARS,
-        {
-            "tickers": sorted(set(bars["ticker"])),
-            "first_at": _iso(bars["opened_at"].min()),
-            "last_at": _iso(bars["opened_at"].max()),
-        },
-    )
-
-
-def _read_known_adjustments(
-    warehouse: Warehouse, adjustments: pd.DataFrame
-) -> pd.DataFrame:
-    """Newest record of each stored event of the symbols of `adjustments`."""
-    return read_frame(
-        warehouse,
-        KNOWN_ADJUSTMENTS,
-        {"tickers": sorted(set(adjustments["ticker"]))},
-    )
-
-
-def _iso(moment: Any) -> str | None:
-    return None if pd.isna(moment) else moment.isoformat()
-
-
-def _with_known(
-    rows: pd.DataFrame,
-    known: pd.DataFrame,
-    *,
-    key: list[str],
-    values: list[str],
-) -> pd.DataFrame:
-    """Mark rows that are new, and those whose value differs from the known."""
-    merged = rows.merge(
-        known, on=key, how="left", validate="1:1", indicator="found_in"
-    )
-    is_new = merged["found_in"] == "left_only"
-    is_changed = pd.concat(
-        [merged[name] != merged[f"known_{name}"] for name in values],
-        axis="columns",
-    ).any(axis="columns")
-    return merged.assign(is_new=is_new, is_restated=~is_new & is_changed)
+    def _write_records(
+        self,
+        table: sa.Table,
+        marked: pd.DataFrame,
+        tally: Counter[str],
+        *,
+        known_from: str,
+    ) -> None:
+        """Write the records that are new or changed."""
+        n_new = int(marked["is_new"].sum())
+        n_restated = int(marked["is_restated"].sum())
+        tally.update(
+            is_new=n_new,
+            is_restated=n_restated,
+            is_known=len(marked) - n_new - n_restated,
+        )
+        rows = marked.loc[marked["is_new"] | marked["is_restated"]]
+        if rows.empty:
+            return
+        self._insert(
+            table,
+            rows.assign(
+                batch_id=self._batch_id(),
+                recorded_at=rows[known_from].where(rows["is_new"], self.now),
+                is_backfill=rows["is_new"],
+                ingested_at=self.now,
+                source=self.source.name,
+            )[list(table.columns.keys())],
+        )
 
 
 def _series_summaries(bars: pd.DataFrame) -> tuple[SeriesSummary, ...]:
-    spans = bars.groupby(["ticker", "timeframe"])["session_date"].agg(
-        ["size", "min", "max"]
-    )
+    spans = bars.groupby(["ticker", "timeframe"], observed=True)[
+        "session_date"
+    ].agg(["size", "min", "max"])
     return tuple(
         SeriesSummary(
             ticker=ticker,
@@ -386,18 +528,20 @@ def _series_summaries(bars: pd.DataFrame) -> tuple[SeriesSummary, ...]:
 
 def _all_rejected_message(warehouse: Warehouse, summary: IngestSummary) -> str:
     """What was wrong with a load of which nothing could be stored."""
-    n_rejected = sum(summary.rejected.values())
-    most_common = sorted(
-        summary.rejected.items(), key=lambda item: (-item[1], item[0])
-    )[:3]
-    reasons = ", ".join(f"{reason} ({count})" for reason, count in most_common)
     query = warehouse.sql(
         "select reason, ticker, source_row from {raw}.rejected_bars "
         f"where batch_source = '{summary.source}' "
         "order by rejected_bar_id desc limit 20"
     )
-    return (
-        f"Source {summary.source!r}: every row was rejected ({n_rejected}), "
-        f"most often as {reasons}. See them: swiftbolt db psql -c "
-        f'"{query}"'
+    remedies = [
+        REMEDIES[reason] for reason in summary.rejected if reason in REMEDIES
+    ]
+    return " ".join(
+        [
+            f"Source {summary.source!r}: every row was rejected "
+            f"({sum(summary.rejected.values())}), most often as "
+            f"{summary.rejected_text(at_most=3)}.",
+            *remedies,
+            f'See them: swiftbolt db psql -c "{query}"',
+        ]
     )

@@ -27,7 +27,7 @@ class SampleSource:
         """Read the package's file."""
         prices = sample_prices()
         return Load(
-            bars=prices.assign(
+            bars=prices.rename(columns={"session_date": "opened_at"}).assign(
                 timeframe="d1",
                 source_row_number=range(1, len(prices) + 1),
             ),

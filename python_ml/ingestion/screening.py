@@ -1,85 +1,138 @@
 """Which rows of a load cannot be stored, and why."""
 
+import contextlib
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from python_ml.ingestion.base import BAR_VALUES
+from python_ml.ingestion.base import BAR_KEY, BAR_VALUES
+from python_ml.ingestion.grid import (
+    DAILY,
+    DAY,
+    NO_TIME,
+    WEEKLY,
+    Microseconds,
+    Places,
+    SessionGrid,
+    to_utc,
+)
+from python_ml.ingestion.order import out_of_order
+from python_ml.ingestion.times import from_local, read_times, to_local
 
-# Other timeframes are built from these.
-TIMEFRAMES = ("d1",)
 ADJUSTMENT_KINDS = ("split", "dividend")
 PRICES = ["open", "high", "low", "close"]
 
+# A series is taken to be in another zone if nearly all its bars are within
+# sessions when read so, and clearly fewer as they are. Today's are no evidence:
+# a morning is too short to tell.
+ROWS_THAT_SHOW_A_ZONE = 10
+SHARE_WITHIN_SESSIONS = 0.95
+SHARE_GAINED = 0.03
+
+# Name of a reason, or one for each row, and which rows it holds for.
+Check = tuple[str | NDArray[np.object_], Any]
+
 
 def screen_bars(
-    bars: pd.DataFrame, sessions: pd.DataFrame, *, now: datetime
+    bars: pd.DataFrame,
+    grid: SessionGrid,
+    *,
+    now: datetime,
+    time_zone: str | None = None,
 ) -> tuple[pd.DataFrame, "pd.Series[str]"]:
     """Part bars that can be stored from those that cannot.
 
     A row has one reason: the first that holds, in the order of this function.
-    Of several good rows for one bar the first is kept.
+    Of several good rows for one bar the first is kept, unless it stands out
+    of the order of its series.
 
     Parameters
     ----------
     bars : DataFrame
-        `Load.bars`, on a unique index.
-    sessions : DataFrame
-        session_date, opened_at and closed_at of the calendar.
+        `Load.bars`, on a unique index, with all rows of its tickers.
+    grid : SessionGrid
+        Bars that can exist.
     now : datetime
         Bars that close later are rejected; with a time zone.
+    time_zone : str, optional
+        Zone of the times that name none.
 
     Returns
     -------
     accepted : DataFrame
-        ticker, timeframe, session_date, opened_at, closed_at and values as
-        floats, on the index of `bars`.
+        ticker, timeframe, session_date (of a week: the first), opened_at,
+        closed_at and values as floats, on the index of `bars`.
     reasons : Series of str
         Reason of every other row, on the index of `bars`.
     """
     values = _numbers(bars[BAR_VALUES])
     prices = values[PRICES]
-    screened = pd.concat(
-        [
-            _text(bars["ticker"]).rename("ticker"),
-            _text(bars["timeframe"]).rename("timeframe"),
-            _at_sessions(bars["session_date"], sessions),
-            values,
-        ],
-        axis="columns",
+    ticker = clean_text(bars["ticker"])
+    timeframe = clean_text(bars["timeframe"])
+    times = read_times(
+        bars["opened_at"],
+        time_zone=time_zone,
+        may_be_date=timeframe.isin([DAILY, WEEKLY]).to_numpy(bool),
     )
-    session_date = screened["session_date"]
+    places = _place(timeframe, times.moments, grid)
+    moment_now = pd.Timestamp(now).value // 1000
+    series = _numbered(ticker, timeframe)
     reasons = _first_reasons(
-        {
-            "missing_ticker": screened["ticker"].isna(),
-            "unknown_timeframe": ~screened["timeframe"].isin(TIMEFRAMES),
-            "unreadable_date": session_date.isna(),
-            "not_closed_yet": (screened["closed_at"] > now)
-            | (session_date > pd.Timestamp(now.date())),
-            "no_session": screened["closed_at"].isna(),
-            "unreadable_price": prices.isna().any(axis="columns"),
-            "infinite_price": prices.isin([np.inf, -np.inf]).any(
-                axis="columns"
+        [
+            ("malformed_row", is_malformed(bars)),
+            ("missing_ticker", ticker.isna()),
+            ("unknown_timeframe", ~timeframe.isin(grid.timeframes)),
+            (times.reason, times.reason != None),  # noqa: E711
+            ("in_the_future", times.moments > moment_now),
+            (
+                "wrong_zone",
+                _is_in_wrong_zone(
+                    series, timeframe, times.moments, places, grid, moment_now
+                ),
             ),
-            "price_not_positive": (prices <= 0).any(axis="columns"),
-            "high_below_low": values["high"] < values["low"],
-            "open_outside_range": _is_outside(values, "open"),
-            "close_outside_range": _is_outside(values, "close"),
-            "unreadable_volume": values["volume"].isna(),
-            "infinite_volume": values["volume"].isin([np.inf, -np.inf]),
-            "negative_volume": values["volume"] < 0,
-        }
+            (places.reason, places.reason != None),  # noqa: E711
+            ("not_closed_yet", places.closed_at > moment_now),
+            ("unreadable_price", prices.isna().any(axis="columns")),
+            (
+                "infinite_price",
+                prices.isin([np.inf, -np.inf]).any(axis="columns"),
+            ),
+            ("price_not_positive", (prices <= 0).any(axis="columns")),
+            ("high_below_low", values["high"] < values["low"]),
+            ("open_outside_range", _is_outside(values, "open")),
+            ("close_outside_range", _is_outside(values, "close")),
+            ("unreadable_volume", values["volume"].isna()),
+            ("infinite_volume", values["volume"].isin([np.inf, -np.inf])),
+            ("negative_volume", values["volume"] < 0),
+        ],
+        bars.index,
     )
-    return _without_duplicates(
-        screened,
-        reasons,
-        key=["ticker", "timeframe", "session_date"],
-        values=BAR_VALUES,
+    screened = pd.DataFrame(
+        {
+            "ticker": ticker,
+            "timeframe": timeframe,
+            "session_date": to_utc(places.session_date).tz_localize(None),
+            "opened_at": to_utc(places.opened_at),
+            "closed_at": to_utc(places.closed_at),
+            **values,
+        },
+        index=bars.index,
+    )
+    is_good = reasons.isna().to_numpy()
+    is_out = np.zeros(len(bars), bool)
+    is_out[is_good] = out_of_order(
+        _numbered_by_file(series, bars)[is_good], places.opened_at[is_good]
+    )
+    return _without_repeated(
+        screened, reasons, is_out=is_out, key=BAR_KEY, values=BAR_VALUES
     )
 
 
@@ -115,8 +168,8 @@ def screen_adjustments(
     factor = _numbers(adjustments[["factor"]])["factor"]
     screened = pd.concat(
         [
-            _text(adjustments["ticker"]).rename("ticker"),
-            _text(adjustments["kind"]).rename("kind"),
+            clean_text(adjustments["ticker"]).rename("ticker"),
+            clean_text(adjustments["kind"]).rename("kind"),
             factor,
             _at_sessions(adjustments["session_date"], sessions),
         ],
@@ -124,21 +177,29 @@ def screen_adjustments(
     ).rename(columns={"opened_at": "effective_at"})
     session_date = screened["session_date"]
     reasons = _first_reasons(
-        {
-            "missing_ticker": screened["ticker"].isna(),
-            "adjustment_without_bars": ~screened["ticker"].isin(tickers),
-            "unknown_adjustment_kind": ~screened["kind"].isin(ADJUSTMENT_KINDS),
-            "unreadable_date": session_date.isna(),
-            "not_effective_yet": (screened["effective_at"] > now)
-            | (session_date > pd.Timestamp(now.date())),
-            "no_session": screened["effective_at"].isna(),
-            "unreadable_factor": factor.isna() | np.isinf(factor),
-            "factor_not_positive": factor <= 0,
-        }
+        [
+            ("missing_ticker", screened["ticker"].isna()),
+            ("adjustment_without_bars", ~screened["ticker"].isin(tickers)),
+            (
+                "unknown_adjustment_kind",
+                ~screened["kind"].isin(ADJUSTMENT_KINDS),
+            ),
+            ("unreadable_date", session_date.isna()),
+            (
+                "not_effective_yet",
+                (screened["effective_at"] > now)
+                | (session_date > pd.Timestamp(now.date())),
+            ),
+            ("no_session", screened["effective_at"].isna()),
+            ("unreadable_factor", factor.isna() | np.isinf(factor)),
+            ("factor_not_positive", factor <= 0),
+        ],
+        adjustments.index,
     )
-    return _without_duplicates(
+    return _without_repeated(
         screened.drop(columns="closed_at"),
         reasons,
+        is_out=np.zeros(len(adjustments), bool),
         key=["ticker", "session_date", "kind"],
         values=["factor"],
     )
@@ -150,6 +211,7 @@ def rejected_rows(
     *,
     source: str,
     rejected_at: datetime,
+    source_names: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Rows for `raw.rejected_bars`.
 
@@ -166,22 +228,21 @@ def rejected_rows(
         Name of the source.
     rejected_at : datetime
         With a time zone.
+    source_names : mapping of str to str, optional
+        What the source calls the columns.
     """
     rejected = rows.loc[reasons.index]
     numbers: list[int | None] = [None] * len(rejected)
     if "source_row_number" in rejected:
         numbers = [int(number) for number in rejected["source_row_number"]]
         rejected = rejected.drop(columns="source_row_number")
-    source_rows = [
-        {str(name): _as_json(value) for name, value in row.items()}
-        for row in rejected.to_dict(orient="records")
-    ]
+    source_rows = _as_records(rejected.rename(columns=dict(source_names or {})))
     frame = pd.DataFrame(
         {
             "batch_source": source,
-            "ticker": _text(rejected["ticker"]),
+            "ticker": clean_text(rejected["ticker"]),
             "timeframe": (
-                _text(rejected["timeframe"])
+                clean_text(rejected["timeframe"])
                 if "timeframe" in rejected
                 else None
             ),
@@ -205,38 +266,168 @@ def rejected_rows(
     return frame.drop(columns="text")
 
 
-def _first_reasons(checks: "dict[str, pd.Series[bool]]") -> "pd.Series[str]":
-    """Name of the first check that each row fails, missing where none."""
-    index = next(iter(checks.values())).index
-    failed = np.column_stack(
-        [check.to_numpy(bool) for check in checks.values()]
+def clean_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Text without surrounding space as categories, missing if nothing is left.
+
+    Examples
+    --------
+    >>> clean_text(pd.Series([" IBM", "IBM", "", None])).tolist()
+    ['IBM', 'IBM', nan, nan]
+    """
+    codes, found = pd.factorize(values)
+    text = pd.Series(found).astype("str").str.strip()
+    text_codes, names = pd.factorize(text.where(text != ""))
+    # A further code for what was missing.
+    clean_codes = np.append(text_codes, -1)[codes]
+    return pd.Series(
+        pd.Categorical.from_codes(clean_codes, pd.Index(names, dtype="str")),
+        index=values.index,
+        name=values.name,
     )
-    names = np.array([*checks, None], dtype=object)
-    first = np.where(failed.any(axis=1), failed.argmax(axis=1), len(checks))
-    return pd.Series(names[first], index=index, dtype=object)
 
 
-def _without_duplicates(
+def is_malformed(bars: pd.DataFrame) -> NDArray[np.bool_]:
+    """Mark rows that the source could not tell into columns."""
+    if "malformed_row" not in bars:
+        return np.zeros(len(bars), bool)
+    return bars["malformed_row"].notna().to_numpy(bool)
+
+
+def _place(
+    timeframe: "pd.Series[Any]", moments: Microseconds, grid: SessionGrid
+) -> Places:
+    """Places of bars of several timeframes."""
+    n_rows = len(moments)
+    places = Places(
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, None, dtype=object),
+    )
+    for name in grid.timeframes & {*timeframe.cat.categories}:
+        rows = np.flatnonzero(timeframe == name)
+        own = grid.place(name, moments[rows])
+        places.session_date[rows] = own.session_date
+        places.opened_at[rows] = own.opened_at
+        places.closed_at[rows] = own.closed_at
+        places.reason[rows] = own.reason
+    return places
+
+
+def _is_in_wrong_zone(
+    series: NDArray[np.intp],
+    timeframe: "pd.Series[Any]",
+    moments: Microseconds,
+    places: Places,
+    grid: SessionGrid,
+    now: int,
+) -> NDArray[np.bool_]:
+    """Mark series that fit the sessions only if their clock is another one.
+
+    The clock of the exchange taken for UTC, or UTC for the exchange's. Such
+    bars are partly on the grid, hours from where they belong.
+    """
+    is_intraday = (moments != NO_TIME) & timeframe.isin(
+        grid.intraday_timeframes
+    ).to_numpy(bool)
+    is_evidence = is_intraday & (moments < now - DAY)
+    n_series = series.max(initial=-1) + 1
+    n_rows = np.bincount(series[is_evidence], minlength=n_series)
+
+    def share_within(places: Places, rows: NDArray[np.bool_]) -> Any:
+        is_within = (places.opened_at != NO_TIME) | (
+            places.reason == "off_grid"
+        )
+        n_within = np.bincount(
+            series[rows][is_within[rows]], minlength=n_series
+        )
+        return n_within / np.maximum(n_rows, 1)
+
+    as_given = share_within(places, is_evidence)
+    is_suspect = (n_rows >= ROWS_THAT_SHOW_A_ZONE) & (
+        as_given <= 1 - SHARE_GAINED
+    )
+    is_wrong = np.zeros(n_series, bool)
+    rows = is_evidence & is_suspect[series]
+    if rows.any():
+        for read_otherwise in (from_local, to_local):
+            other = np.full(len(moments), NO_TIME)
+            other[rows] = read_otherwise(moments[rows], grid.time_zone)
+            share = share_within(_place(timeframe, other, grid), rows)
+            is_wrong |= (
+                is_suspect
+                & (share >= SHARE_WITHIN_SESSIONS)
+                & (share >= as_given + SHARE_GAINED)
+            )
+    is_wrong_row: NDArray[np.bool_] = is_intraday & is_wrong[series]
+    return is_wrong_row
+
+
+def _numbered(*labels: "pd.Series[Any]") -> NDArray[np.intp]:
+    """Number of each row's combination of categories."""
+    numbers = np.zeros(len(labels[0]), np.int64)
+    for label in labels:
+        numbers = numbers * (len(label.cat.categories) + 1) + (
+            label.cat.codes.to_numpy(np.int64) + 1
+        )
+    return pd.factorize(numbers)[0]
+
+
+def _numbered_by_file(
+    series: NDArray[np.intp], bars: pd.DataFrame
+) -> NDArray[np.intp]:
+    """Tell a series of one file from the same of another."""
+    if "file" not in bars:
+        return series
+    return _numbered(
+        pd.Series(pd.Categorical(series)), clean_text(bars["file"])
+    )
+
+
+def _first_reasons(
+    checks: Sequence[Check], index: pd.Index
+) -> "pd.Series[str]":
+    """Reason of the first check that each row fails, missing where none."""
+    reasons = np.full(len(index), None, dtype=object)
+    is_open = np.full(len(index), True)
+    for reason, failed in checks:
+        found = is_open & np.asarray(failed, dtype=bool)
+        if found.any():
+            reasons[found] = (
+                reason if isinstance(reason, str) else reason[found]
+            )
+            is_open &= ~found
+    return pd.Series(reasons, index=index, dtype=object)
+
+
+def _without_repeated(
     screened: pd.DataFrame,
     reasons: "pd.Series[str]",
     *,
+    is_out: NDArray[np.bool_],
     key: list[str],
     values: list[str],
 ) -> tuple[pd.DataFrame, "pd.Series[str]"]:
-    """Keep the first row of each key; say how the others differ from it."""
-    good = screened.loc[reasons.isna()]
-    first_values = good.groupby(key, sort=False)[values].transform("first")
-    is_identical = (good[values] == first_values).all(axis="columns")
-    is_repeated = good.duplicated(key)
-    repeated = pd.Series(
-        np.where(is_identical, "identical_duplicate", "conflicting_duplicate"),
-        index=good.index,
-        dtype=object,
-    ).loc[is_repeated]
-    return (
-        good.loc[~is_repeated],
-        pd.concat([reasons.dropna(), repeated]).sort_index(),
-    )
+    """Keep one row of each key, the first in order; say why not the others."""
+    is_good = reasons.isna().to_numpy()
+    rows = np.flatnonzero(is_good)
+    rows = rows[np.argsort(is_out[rows], kind="stable")]
+    good = screened.iloc[rows]
+    is_repeated = good.duplicated(key).to_numpy()
+    if is_repeated.any():
+        is_shared = good.duplicated(key, keep=False)
+        shared = good.loc[is_shared]
+        first = shared.groupby(key, sort=False, observed=True)[
+            values
+        ].transform("first")
+        is_identical = (shared[values] == first).all(axis="columns")
+        reasons.loc[good.index[is_repeated]] = np.where(
+            is_identical.reindex(good.index[is_repeated]),
+            "identical_duplicate",
+            "conflicting_duplicate",
+        )
+    reasons.loc[good.index[~is_repeated & is_out[rows]]] = "out_of_order"
+    return screened.loc[reasons.isna()], reasons.dropna()
 
 
 def _is_outside(values: pd.DataFrame, price: str) -> "pd.Series[bool]":
@@ -267,14 +458,37 @@ def _dates(values: "pd.Series[Any]") -> "pd.Series[pd.Timestamp]":
 
 
 def _numbers(values: pd.DataFrame) -> pd.DataFrame:
-    numbers: pd.DataFrame = values.apply(pd.to_numeric, errors="coerce")
-    return numbers.astype("float64")
+    return pd.DataFrame(
+        {name: _floats(values[name]) for name in values}, index=values.index
+    )
 
 
-def _text(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Text without surrounding space, missing where nothing is left."""
-    text = values.astype("string").str.strip()
-    return text.mask(text == "").astype(object).where(text.notna(), None)
+def _floats(values: "pd.Series[Any]") -> NDArray[np.float64]:
+    """Numbers, NaN for what is none."""
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.to_numpy(np.float64, na_value=np.nan)
+    if values.dtype == "str":
+        # Text of numbers alone is read ten times as fast.
+        with contextlib.suppress(pa.ArrowInvalid):
+            numbers: NDArray[np.float64] = (
+                pa.array(values).cast(pa.float64()).to_numpy(False)
+            )
+            return numbers
+    return pd.to_numeric(values, errors="coerce").to_numpy(np.float64)
+
+
+def _as_records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON objects; missing text and times are null."""
+    plain = {
+        str(name): values
+        if pd.api.types.is_numeric_dtype(values.dtype) or values.dtype == object
+        else values.astype(object).where(values.notna(), None)
+        for name, values in rows.items()
+    }
+    return [
+        {name: _as_json(value) for name, value in zip(plain, row, strict=True)}
+        for row in zip(*plain.values(), strict=True)
+    ]
 
 
 def _as_json(value: Any) -> Any:

@@ -89,14 +89,7 @@ def calendar_sessions(calendar: str, *, through: date) -> pd.DataFrame:
     >>> sessions.iloc[-1].closed_at  # the day before a holiday
     Timestamp('2012-07-03 17:00:00+0000', tz='UTC')
     """
-    try:
-        kind = type(exchange_calendars.get_calendar(calendar))
-    except InvalidCalendarName:
-        raise IngestionError(
-            f"There is no exchange calendar {calendar!r}; use a name from "
-            "exchange_calendars.get_calendar_names(include_aliases=False), "
-            "such as 'XNYS' or '24/7'."
-        ) from None
+    kind = type(_exchange(calendar))
     start, end = pd.Timestamp(FIRST_SESSION_DATE), pd.Timestamp(through)
     if (earliest := kind.bound_min()) is not None:
         start = max(start, earliest)
@@ -118,6 +111,22 @@ def calendar_sessions(calendar: str, *, through: date) -> pd.DataFrame:
             }
         )
     )
+
+
+def calendar_time_zone(calendar: str) -> str:
+    """Zone of the exchange's clocks.
+
+    Raises
+    ------
+    IngestionError
+        If there is no such calendar.
+
+    Examples
+    --------
+    >>> calendar_time_zone("XNYS")
+    'America/New_York'
+    """
+    return str(_exchange(calendar).tz)
 
 
 def fill_sessions(
@@ -214,6 +223,17 @@ def stored_sessions(connection: sa.Connection, calendar: str) -> pd.DataFrame:
         .order_by(schema.sessions.c.session_date)
     ).all()
     return _in_microseconds(pd.DataFrame(rows, columns=SESSION_COLUMNS))
+
+
+def _exchange(calendar: str) -> exchange_calendars.ExchangeCalendar:
+    try:
+        return exchange_calendars.get_calendar(calendar)
+    except InvalidCalendarName:
+        raise IngestionError(
+            f"There is no exchange calendar {calendar!r}; use a name from "
+            "exchange_calendars.get_calendar_names(include_aliases=False), "
+            "such as 'XNYS' or '24/7'."
+        ) from None
 
 
 def _in_microseconds(sessions: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,6 @@ refused |
 """
 
 import contextlib
-import io
 import json
 import logging
 import math
@@ -28,18 +27,19 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import pyarrow as pa
-import pyarrow.csv
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 from python_ml.exceptions import SchemaError
 from python_ml.logs import get_logger, log_event
+from python_ml.warehouse.binary_rows import BinaryRows, arrow_type
 from python_ml.warehouse.connection import Warehouse, to_json
 
 logger = get_logger(__name__)
 
 # A freshly loaded table plans blind until it is analysed.
 ANALYZE_ROWS = 10_000
+COPY_BYTES = 1 << 20
 NULLABLE_TYPES = {
     pa.bool_(): pd.BooleanDtype(),
     pa.int16(): pd.Int16Dtype(),
@@ -112,6 +112,7 @@ def insert_frame(
     frame: pd.DataFrame,
     *,
     skip_existing: bool = False,
+    analyze: bool = True,
 ) -> int:
     """Append a frame to a table, in the caller's transaction.
 
@@ -127,6 +128,9 @@ def insert_frame(
     skip_existing : bool, default=False
         Leave out rows whose key the table already holds, also when the frame
         itself holds it twice.
+    analyze : bool, default=True
+        Renew the table's statistics after many rows. Whoever writes in parts
+        says False and calls `analyze_table` at the end.
 
     Returns
     -------
@@ -143,9 +147,12 @@ def insert_frame(
     if frame.empty:
         return 0
     quote = connection.dialect.identifier_preparer.quote
-    name = f"{quote(_schema_name(connection, table))}.{quote(table.name)}"
+    name = _full_name(connection, table)
     columns = ", ".join(quote(column) for column in frame.columns)
-    data = _to_csv(table, frame)
+    rows = BinaryRows(
+        {str(column): table.columns[column] for column in frame.columns},
+        _to_arrays(table, frame),
+    )
     with _refusals_explained(table):
         if skip_existing:
             incoming = quote(f"incoming_{table.name}")
@@ -153,16 +160,16 @@ def insert_frame(
                 f"create temporary table {incoming} on commit drop as "
                 f"select {columns} from {name} with no data"
             )
-            _copy(connection, f"{incoming} ({columns})", data)
+            _copy(connection, f"{incoming} ({columns})", rows)
             n_inserted = connection.exec_driver_sql(
                 f"insert into {name} ({columns}) select {columns} "
                 f"from {incoming} on conflict do nothing"
             ).rowcount
             connection.exec_driver_sql(f"drop table {incoming}")
         else:
-            n_inserted = _copy(connection, f"{name} ({columns})", data)
-    if n_inserted >= ANALYZE_ROWS:
-        connection.exec_driver_sql(f"analyze {name}")
+            n_inserted = _copy(connection, f"{name} ({columns})", rows)
+    if analyze and n_inserted >= ANALYZE_ROWS:
+        analyze_table(connection, table)
     log_event(
         logger,
         "rows_written",
@@ -172,6 +179,11 @@ def insert_frame(
         skipped=len(frame) - n_inserted,
     )
     return n_inserted
+
+
+def analyze_table(connection: sa.Connection, table: sa.Table) -> None:
+    """Renew a table's statistics, in the caller's transaction."""
+    connection.exec_driver_sql(f"analyze {_full_name(connection, table)}")
 
 
 def _render(
@@ -272,7 +284,7 @@ def _check_columns(table: sa.Table, frame: pd.DataFrame) -> None:
         )
 
 
-def _to_csv(table: sa.Table, frame: pd.DataFrame) -> io.BytesIO:
+def _to_arrays(table: sa.Table, frame: pd.DataFrame) -> dict[str, pa.Array]:
     arrays = {}
     for name in frame.columns:
         column = table.columns[name]
@@ -290,46 +302,27 @@ def _to_csv(table: sa.Table, frame: pd.DataFrame) -> io.BytesIO:
                 "(NaN counts as none)."
             )
         arrays[str(name)] = array
-    data = io.BytesIO()
-    # Strings are always quoted, so an empty field is NULL and "" is not.
-    pyarrow.csv.write_csv(
-        pa.table(arrays),
-        data,
-        pyarrow.csv.WriteOptions(include_header=False),
-    )
-    data.seek(0)
-    return data
+    return arrays
 
 
 def _to_arrow(column: sa.Column[Any], values: pd.Series) -> pa.Array:
+    kind = arrow_type(column)
     if isinstance(column.type, JSONB):
         return pa.array(
             [
                 None if _is_missing(value) else to_json(value)
                 for value in values
             ],
-            pa.string(),
+            kind,
         )
     array = pa.array(values, from_pandas=True)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    if pa.types.is_null(array.type):
-        return array.cast(pa.string())
-    if isinstance(column.type, sa.Text):
-        if not _is_text(array.type):
-            raise TypeError(f"{array.type} is not text")
-        return array
-    if isinstance(column.type, sa.DateTime):
-        if getattr(array.type, "tz", None) is None:
-            raise TypeError(f"{array.type} is not a time with a time zone")
-        return array.cast(pa.timestamp("us", "UTC"), safe=False)
-    if isinstance(column.type, sa.Date):
-        return array.cast(pa.date32())
-    if isinstance(column.type, sa.Boolean):
-        return array.cast(pa.bool_())
-    if isinstance(column.type, sa.Integer):
-        return array.cast(pa.int64())
-    return array.cast(pa.float64())
+    if isinstance(column.type, sa.Text) and not _is_text(array.type):
+        raise TypeError(f"{array.type} is not text")
+    if isinstance(column.type, sa.DateTime) and not _is_moment(array.type):
+        raise TypeError(f"{array.type} is not a time with a time zone")
+    return array.cast(kind, safe=not isinstance(column.type, sa.DateTime))
 
 
 def _is_missing(value: Any) -> bool:
@@ -344,13 +337,26 @@ def _is_missing(value: Any) -> bool:
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_null(kind)
+    )
 
 
-def _copy(connection: sa.Connection, target: str, data: io.BytesIO) -> int:
+def _is_moment(kind: pa.DataType) -> bool:
+    return bool(
+        (pa.types.is_timestamp(kind) and kind.tz is not None)
+        or pa.types.is_null(kind)
+    )
+
+
+def _copy(connection: sa.Connection, target: str, rows: BinaryRows) -> int:
     cursor = connection.connection.cursor()
     try:
-        cursor.copy_expert(f"copy {target} from stdin (format csv)", data)
+        cursor.copy_expert(
+            f"copy {target} from stdin (format binary)", rows, COPY_BYTES
+        )
         return int(cursor.rowcount)
     finally:
         cursor.close()
@@ -372,6 +378,9 @@ def _refusals_explained(table: sa.Table) -> Iterator[None]:
         ) from error
 
 
-def _schema_name(connection: sa.Connection, table: sa.Table) -> str:
+def _full_name(connection: sa.Connection, table: sa.Table) -> str:
+    """Schema and table, quoted, of this warehouse."""
     names = connection.get_execution_options().get("schema_translate_map", {})
-    return str(names.get(table.schema, table.schema))
+    quote = connection.dialect.identifier_preparer.quote
+    schema = str(names.get(table.schema, table.schema))
+    return f"{quote(schema)}.{quote(table.name)}"

@@ -2,7 +2,7 @@
 
 with
 
-own as (
+computed as (
 
     select * from {{ ref('int_bars_scaled_to_features') }}
 
@@ -22,7 +22,7 @@ higher as (
         volatility_ratio_5_20,
         range_place_20
 
-    from {{ ref('int_bars_scaled_to_features') }}
+    from computed
 
     where
         timeframe in (
@@ -38,37 +38,38 @@ higher as (
 joined as (
 
     select
-        own.*,
+        computed.*,
         higher.closed_at as higher_bar_closed_at,
         case
-            when own.higher_timeframe is null then true
+            when computed.higher_timeframe is null then true
             else coalesce(higher.is_volatility_window_whole, false)
         end as is_higher_window_whole,
         case
-            when own.higher_timeframe is null then 0 else higher.return_1
+            when computed.higher_timeframe is null then 0 else higher.return_1
         end as higher_return_1,
         case
-            when own.higher_timeframe is null then 0 else higher.return_5
+            when computed.higher_timeframe is null then 0 else higher.return_5
         end as higher_return_5,
         case
-            when own.higher_timeframe is null then 0
+            when computed.higher_timeframe is null then 0
             else higher.volatility_ratio_5_20
         end as higher_volatility_ratio_5_20,
         case
-            when own.higher_timeframe is null then 0 else higher.range_place_20
+            when computed.higher_timeframe is null then 0
+            else higher.range_place_20
         end as higher_range_place_20,
         greatest(
-            own.max_recorded_at,
-            coalesce(higher.max_recorded_at, own.max_recorded_at)
+            computed.max_recorded_at,
+            coalesce(higher.max_recorded_at, computed.max_recorded_at)
         ) as last_recorded_at
 
-    from own
+    from computed
 
     left join higher
         on
-            own.symbol_id = higher.symbol_id
-            and own.higher_timeframe = higher.timeframe
-            and own.higher_bar_number = higher.bar_number
+            computed.symbol_id = higher.symbol_id
+            and computed.higher_timeframe = higher.timeframe
+            and computed.higher_bar_number = higher.bar_number
 
 ),
 
@@ -107,10 +108,13 @@ final as (
         closed_at as last_bar_closed_at,
         higher_bar_closed_at,
         last_recorded_at as max_recorded_at,
+        batch_id,
         reference_close,
         {{ kept_where('unusable_reason is null', features) }}
 
     from judged
+
+    where bar_number >= from_bar_number
 
 )
 

@@ -14,21 +14,11 @@ targets as (
         label_end_bar_number,
         label_end_at,
         label_return,
-        is_target_due
+        is_target_due,
+        mean_squared_move,
+        batch_id
 
     from {{ ref('int_bars_matched_to_targets') }}
-
-),
-
-volatilities as (
-
-    select
-        symbol_id,
-        timeframe,
-        bar_number,
-        mean_squared_move
-
-    from {{ ref('int_bars_averaged_to_volatility') }}
 
 ),
 
@@ -52,19 +42,13 @@ scaled as (
         label_rules.volatility_multiple,
         label_rules.fixed_return,
         {{ expected_volatility(
-            'volatilities.mean_squared_move', 'targets.horizon_bars'
+            'targets.mean_squared_move', 'targets.horizon_bars'
         ) }} as expected_volatility
 
     from targets
 
     inner join label_rules
         on targets.timeframe = label_rules.timeframe
-
-    left join volatilities
-        on
-            targets.symbol_id = volatilities.symbol_id
-            and targets.timeframe = volatilities.timeframe
-            and targets.bar_number = volatilities.bar_number
 
 ),
 
@@ -108,7 +92,8 @@ final as (
         expected_volatility,
         label_threshold,
         label_end_bar_number,
-        label_end_at
+        label_end_at,
+        batch_id
 
     from measured
 

@@ -58,6 +58,12 @@ off_grid as (
 
     where grid.calendar is null
 
+),
+
+unaccepted as (
+
+    {{ without_exceptions('audit_bar_off_grid', 'off_grid') }}
+
 )
 
-select * from off_grid
+select * from unaccepted

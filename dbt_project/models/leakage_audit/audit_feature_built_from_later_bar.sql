@@ -22,6 +22,12 @@ later as (
 
     where last_bar_closed_at > closed_at
 
+),
+
+unaccepted as (
+
+    {{ without_exceptions('audit_feature_built_from_later_bar', 'later') }}
+
 )
 
-select * from later
+select * from unaccepted

@@ -109,6 +109,14 @@ violations as (
         is_trained_after_close
         or is_deployed_after_close
 
+),
+
+unaccepted as (
+
+    {{ without_exceptions(
+        'audit_forecast_by_version_from_its_future', 'violations'
+    ) }}
+
 )
 
-select * from violations
+select * from unaccepted

@@ -22,6 +22,12 @@ early as (
 
     where higher_bar_closed_at > closed_at
 
+),
+
+unaccepted as (
+
+    {{ without_exceptions('audit_higher_bar_used_before_its_close', 'early') }}
+
 )
 
-select * from early
+select * from unaccepted

@@ -108,6 +108,12 @@ crossing as (
             )
         )
 
+),
+
+unaccepted as (
+
+    {{ without_exceptions('audit_label_crosses_cut', 'crossing') }}
+
 )
 
-select * from crossing
+select * from unaccepted

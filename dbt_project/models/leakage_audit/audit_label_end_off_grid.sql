@@ -53,6 +53,12 @@ off_grid as (
         coalesce(labels.label_end_at <> grid.closed_at, true)
         and (labels.label_end_at is not null or grid.closed_at is not null)
 
+),
+
+unaccepted as (
+
+    {{ without_exceptions('audit_label_end_off_grid', 'off_grid') }}
+
 )
 
-select * from off_grid
+select * from unaccepted

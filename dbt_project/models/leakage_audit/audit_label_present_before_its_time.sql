@@ -53,6 +53,12 @@ early as (
         labels.label_end_at is null
         or labels.label_end_at > last_bars.last_closed_at
 
+),
+
+unaccepted as (
+
+    {{ without_exceptions('audit_label_present_before_its_time', 'early') }}
+
 )
 
-select * from early
+select * from unaccepted

@@ -7,7 +7,8 @@ adjustments as (
         effective_at,
         kind,
         factor,
-        recorded_at
+        recorded_at,
+        batch_id
 
     from {{ ref('stg_market__adjustments') }}
 
@@ -21,7 +22,8 @@ per_event as (
         sum(ln(factor)) as log_price_factor,
         sum(case when kind = 'split' then ln(factor) else 0 end)
             as log_split_factor,
-        max(recorded_at) as recorded_at
+        max(recorded_at) as recorded_at,
+        max(batch_id) as batch_id
 
     from adjustments
 

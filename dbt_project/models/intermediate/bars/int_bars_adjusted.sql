@@ -20,6 +20,7 @@ bars as (
         close,
         volume,
         recorded_at,
+        batch_id,
         higher_timeframe,
         higher_bar_number
 
@@ -34,7 +35,8 @@ adjustments as (
         effective_at,
         log_price_factor,
         log_split_factor,
-        recorded_at
+        recorded_at,
+        batch_id
 
     from {{ ref('int_adjustments_summed_by_time') }}
 
@@ -56,7 +58,8 @@ time_line as (
         *,
         cast(0 as double precision) as log_price_factor,
         cast(0 as double precision) as log_split_factor,
-        recorded_at as known_at
+        cast(null as timestamp with time zone) as adjustment_recorded_at,
+        cast(null as bigint) as adjustment_batch_id
 
     from bars
 
@@ -77,11 +80,13 @@ time_line as (
         cast(null as double precision) as close,
         cast(null as double precision) as volume,
         cast(null as timestamp with time zone) as recorded_at,
+        cast(null as bigint) as batch_id,
         cast(null as text) as higher_timeframe,
         cast(null as integer) as higher_bar_number,
         adjustments.log_price_factor,
         adjustments.log_split_factor,
-        adjustments.recorded_at as known_at
+        adjustments.recorded_at as adjustment_recorded_at,
+        adjustments.batch_id as adjustment_batch_id
 
     from adjustments
 
@@ -96,8 +101,9 @@ summed_up as (
         *,
         exp(sum(log_price_factor) over up_to_then) as price_factor,
         exp(sum(log_split_factor) over up_to_then) as split_factor,
-        max(case when bar_number is null then known_at end) over up_to_then
-            as last_adjustment_recorded_at
+        max(adjustment_recorded_at) over up_to_then
+            as last_adjustment_recorded_at,
+        max(adjustment_batch_id) over up_to_then as last_adjustment_batch_id
 
     from time_line
 
@@ -135,7 +141,10 @@ adjusted as (
         volume * split_factor as adjusted_volume,
         greatest(
             recorded_at, coalesce(last_adjustment_recorded_at, recorded_at)
-        ) as max_recorded_at
+        ) as max_recorded_at,
+        greatest(
+            batch_id, coalesce(last_adjustment_batch_id, batch_id)
+        ) as batch_id
 
     from summed_up
 

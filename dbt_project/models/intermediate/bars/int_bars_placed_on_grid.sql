@@ -6,15 +6,25 @@ bars as (
         symbol_id,
         timeframe,
         opened_at,
-        closed_at,
         open,
         high,
         low,
         close,
         volume,
-        recorded_at
+        recorded_at,
+        batch_id
 
     from {{ ref('stg_market__bars') }}
+
+),
+
+due as (
+
+    select
+        symbol_id,
+        from_opened_at
+
+    from {{ ref('int_bars_due') }}
 
 ),
 
@@ -62,10 +72,16 @@ placed as (
         bars.close,
         bars.volume,
         bars.recorded_at,
+        bars.batch_id,
         grid.higher_timeframe,
         grid.higher_bar_number
 
     from bars
+
+    inner join due
+        on
+            bars.symbol_id = due.symbol_id
+            and bars.opened_at >= due.from_opened_at
 
     inner join symbols
         on bars.symbol_id = symbols.symbol_id
@@ -75,7 +91,6 @@ placed as (
             symbols.calendar = grid.calendar
             and bars.timeframe = grid.timeframe
             and bars.opened_at = grid.opened_at
-            and bars.closed_at = grid.closed_at
 
 )
 

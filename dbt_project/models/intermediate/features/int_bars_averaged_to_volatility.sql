@@ -9,24 +9,49 @@ bars as (
 
     select
         symbol_id,
+        ticker,
+        calendar,
         timeframe,
+        block_number,
+        is_run_up,
+        from_label_bar_number,
         bar_number,
-        move
+        closed_at,
+        adjusted_close,
+        batch_id
 
-    from {{ ref('int_bars_measured') }}
+    from {{ ref('int_bars_cut_into_blocks') }}
+
+),
+
+measured as (
+
+    select
+        *,
+        {{ trailing_log_return('adjusted_close', 1) }} as move
+
+    from bars
+
+),
+
+accumulated as (
+
+    select
+        *,
+        {{ running_sum('move * move') }} as squared_moves
+
+    from measured
 
 ),
 
 averaged as (
 
     select
-        symbol_id,
-        timeframe,
-        bar_number,
-        {{ trailing_mean('move * move', window_bars) }} as mean_squared_move,
+        *,
+        {{ trailing_mean('squared_moves', window_bars) }} as mean_squared_move,
         {{ trailing_bars_are_whole(window_bars) }} as is_whole
 
-    from bars
+    from accumulated
 
 ),
 
@@ -34,8 +59,14 @@ guarded as (
 
     select
         symbol_id,
+        ticker,
+        calendar,
         timeframe,
+        from_label_bar_number,
         bar_number,
+        closed_at,
+        adjusted_close,
+        batch_id,
         case
             when
                 is_whole
@@ -45,6 +76,8 @@ guarded as (
         end as mean_squared_move
 
     from averaged
+
+    where not is_run_up
 
 )
 

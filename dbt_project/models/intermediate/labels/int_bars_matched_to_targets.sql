@@ -6,14 +6,32 @@ bars as (
 
     select
         symbol_id,
+        timeframe,
+        bar_number,
+        adjusted_close,
+        batch_id
+
+    from {{ ref('bars') }}
+
+),
+
+-- Where labels are due, with the scale that their thresholds are set by.
+measured as (
+
+    select
+        symbol_id,
         ticker,
         calendar,
         timeframe,
         bar_number,
         closed_at,
-        adjusted_close
+        adjusted_close,
+        mean_squared_move,
+        batch_id
 
-    from {{ ref('bars') }}
+    from {{ ref('int_bars_averaged_to_volatility') }}
+
+    where bar_number >= from_label_bar_number
 
 ),
 
@@ -57,18 +75,19 @@ last_bars as (
 aimed as (
 
     select
-        bars.*,
+        measured.*,
         horizons.horizon,
         horizons.horizon_bars,
-        {{ forward_bar_number('bars.bar_number', 'horizons.horizon_bars') }}
-            as label_end_bar_number
+        {{ forward_bar_number(
+            'measured.bar_number', 'horizons.horizon_bars'
+        ) }} as label_end_bar_number
 
-    from bars
+    from measured
 
     inner join horizons
         on
-            bars.calendar = horizons.calendar
-            and bars.timeframe = horizons.timeframe
+            measured.calendar = horizons.calendar
+            and measured.timeframe = horizons.timeframe
 
 ),
 
@@ -83,12 +102,17 @@ matched as (
         aimed.horizon_bars,
         aimed.bar_number,
         aimed.closed_at,
+        aimed.mean_squared_move,
         aimed.label_end_bar_number,
         grid.closed_at as label_end_at,
         {{ forward_log_return(
             'aimed.adjusted_close', 'targets.adjusted_close'
         ) }} as label_return,
-        aimed.label_end_bar_number <= last_bars.bar_number as is_target_due
+        aimed.label_end_bar_number <= last_bars.bar_number as is_target_due,
+        -- A label is as new as the newer of the bars that it lies between.
+        greatest(
+            aimed.batch_id, coalesce(targets.batch_id, aimed.batch_id)
+        ) as batch_id
 
     from aimed
 

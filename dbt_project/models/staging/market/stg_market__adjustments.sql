@@ -12,6 +12,8 @@ records as (
 
     from {{ source('market', 'adjustments') }}
 
+    where {{ is_known('recorded_at', 'batch_id') }}
+
 ),
 
 -- The batch id rises in commit order; a timestamp could tie or run backwards.

@@ -1,57 +1,43 @@
 with
 
-records as (
-
-    select
-        symbol_id,
-        timeframe,
-        opened_at,
-        closed_at,
-        open,
-        high,
-        low,
-        close,
-        volume,
-        recorded_at,
-        source,
-        batch_id
-
-    from {{ source('market', 'bars') }}
-
-),
-
--- The batch id rises in commit order; a timestamp could tie or run backwards.
-dated as (
-
-    select
-        *,
-        max(batch_id) over (
-            partition by symbol_id, timeframe, opened_at
-        ) as newest_batch_id
-
-    from records
-
-),
-
 newest_records as (
 
     select
-        symbol_id,
-        timeframe,
-        opened_at,
-        closed_at,
-        open,
-        high,
-        low,
-        close,
-        volume,
-        recorded_at,
-        source,
-        batch_id
+        records.symbol_id,
+        records.timeframe,
+        records.opened_at,
+        records.closed_at,
+        records.open,
+        records.high,
+        records.low,
+        records.close,
+        records.volume,
+        records.recorded_at,
+        records.source,
+        records.batch_id
 
-    from dated
+    from {{ source('market', 'bars') }} as records
 
-    where batch_id = newest_batch_id
+    -- The batch id rises in commit order; a timestamp could tie or run back.
+    left join {{ source('market', 'bars') }} as later_records
+        on
+            records.symbol_id = later_records.symbol_id
+            and records.timeframe = later_records.timeframe
+            and records.opened_at = later_records.opened_at
+            and records.batch_id < later_records.batch_id
+            and {{ is_known(
+                'later_records.recorded_at',
+                'later_records.batch_id',
+                closed_at='later_records.closed_at'
+            ) }}
+
+    where
+        later_records.batch_id is null
+        and {{ is_known(
+            'records.recorded_at',
+            'records.batch_id',
+            closed_at='records.closed_at'
+        ) }}
 
 )
 

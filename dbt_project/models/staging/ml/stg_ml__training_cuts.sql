@@ -13,7 +13,8 @@ training_cuts as (
         window_starts_at,
         fit_labels_end_before,
         validation_starts_at,
-        scope
+        scope,
+        created_at
 
     from {{ source('ml', 'training_cuts') }}
 

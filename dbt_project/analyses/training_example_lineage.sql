@@ -1,0 +1,286 @@
+-- Every record that one training example was made from: the bars in its
+-- windows, those of the next higher timeframe, the bar on which its label ends,
+-- and the splits and dividends between them.
+{%- set example = var('example', {
+    'cut_id': 0, 'ticker': '', 'timeframe': '', 'horizon': '', 'bar_number': 0
+}) %}
+
+with
+
+examples as (
+
+    select
+        symbol_id,
+        calendar,
+        timeframe,
+        bar_number,
+        label_end_bar_number
+
+    from {{ ref('training_examples') }}
+
+    where
+        cut_id = {{ example.cut_id }}
+        and ticker = '{{ example.ticker }}'
+        and timeframe = '{{ example.timeframe }}'
+        and horizon = '{{ example.horizon }}'
+        and bar_number = {{ example.bar_number }}
+
+),
+
+bars as (
+
+    select
+        symbol_id,
+        timeframe,
+        bar_number,
+        opened_at,
+        closed_at,
+        higher_timeframe,
+        higher_bar_number
+
+    from {{ ref('bars') }}
+
+),
+
+lookbacks as (
+
+    select
+        max(
+            case when family <> 'higher timeframe' then lookback_bars end
+        ) as own_bars,
+        max(
+            case when family = 'higher timeframe' then lookback_bars end
+        ) as higher_bars
+
+    from {{ ref('feature_catalog') }}
+
+),
+
+own_bars as (
+
+    select
+        cast('features' as text) as part,
+        bars.*
+
+    from examples
+
+    cross join lookbacks
+
+    inner join bars
+        on
+            examples.symbol_id = bars.symbol_id
+            and examples.timeframe = bars.timeframe
+            and bars.bar_number
+            between examples.bar_number - lookbacks.own_bars
+            and examples.bar_number
+
+),
+
+higher_bars as (
+
+    select
+        cast('higher timeframe' as text) as part,
+        bars.*
+
+    from examples
+
+    cross join lookbacks
+
+    inner join own_bars
+        on examples.bar_number = own_bars.bar_number
+
+    inner join bars
+        on
+            own_bars.symbol_id = bars.symbol_id
+            and own_bars.higher_timeframe = bars.timeframe
+            and bars.bar_number
+            between own_bars.higher_bar_number - lookbacks.higher_bars
+            and own_bars.higher_bar_number
+
+),
+
+label_ends as (
+
+    select
+        cast('label' as text) as part,
+        bars.*
+
+    from examples
+
+    inner join bars
+        on
+            examples.symbol_id = bars.symbol_id
+            and examples.timeframe = bars.timeframe
+            and examples.label_end_bar_number = bars.bar_number
+
+),
+
+read_bars as (
+
+    select * from own_bars
+
+    union all
+
+    select * from higher_bars
+
+    union all
+
+    select * from label_ends
+
+),
+
+records as (
+
+    select
+        records.symbol_id,
+        records.timeframe,
+        timeframes.sort_order,
+        records.opened_at,
+        records.closed_at,
+        records.close,
+        records.recorded_at,
+        records.is_backfill,
+        records.ingested_at,
+        records.source,
+        records.batch_id
+
+    from {{ ref('stg_market__bar_records') }} as records
+
+    inner join {{ ref('timeframes') }} as timeframes
+        on records.timeframe = timeframes.timeframe
+
+    where
+        records.symbol_id in (
+            select examples.symbol_id
+            from examples
+        )
+
+),
+
+newest_records as (
+
+    select records.*
+
+    from records
+
+    left join records as later_records
+        on
+            records.timeframe = later_records.timeframe
+            and records.opened_at = later_records.opened_at
+            and records.batch_id < later_records.batch_id
+
+    where later_records.batch_id is null
+
+),
+
+-- A bar is its own record where its timeframe was loaded, else it was made from
+-- those of the next finer timeframe that was.
+matched as (
+
+    select
+        read_bars.part,
+        read_bars.bar_number,
+        read_bars.timeframe as bar_timeframe,
+        newest_records.*,
+        max(newest_records.sort_order) over (
+            partition by
+                read_bars.part, read_bars.timeframe, read_bars.bar_number
+        ) as coarsest_sort_order
+
+    from read_bars
+
+    inner join {{ ref('timeframes') }} as timeframes
+        on read_bars.timeframe = timeframes.timeframe
+
+    inner join newest_records
+        on
+            read_bars.opened_at <= newest_records.opened_at
+            and read_bars.closed_at >= newest_records.closed_at
+            and timeframes.sort_order >= newest_records.sort_order
+
+),
+
+bar_lineage as (
+
+    select
+        part,
+        bar_timeframe,
+        bar_number,
+        cast('bar' as text) as kind,
+        timeframe as record_timeframe,
+        opened_at,
+        close as recorded_value,
+        source,
+        recorded_at,
+        is_backfill,
+        ingested_at,
+        batch_id
+
+    from matched
+
+    where sort_order = coarsest_sort_order
+
+),
+
+spans as (
+
+    select
+        read_bars.symbol_id,
+        min(read_bars.opened_at) as first_opened_at,
+        max(read_bars.closed_at) as last_closed_at
+
+    from read_bars
+
+    group by read_bars.symbol_id
+
+),
+
+adjustment_lineage as (
+
+    select
+        cast('adjustment' as text) as part,
+        cast(null as text) as bar_timeframe,
+        cast(null as integer) as bar_number,
+        records.kind,
+        cast(null as text) as record_timeframe,
+        records.effective_at as opened_at,
+        records.factor as recorded_value,
+        records.source,
+        records.recorded_at,
+        records.is_backfill,
+        records.ingested_at,
+        records.batch_id
+
+    from spans
+
+    inner join {{ ref('stg_market__adjustments') }} as adjustments
+        on
+            spans.symbol_id = adjustments.symbol_id
+            and spans.first_opened_at < adjustments.effective_at
+            and spans.last_closed_at >= adjustments.effective_at
+
+    inner join {{ source('market', 'adjustments') }} as records
+        on
+            adjustments.symbol_id = records.symbol_id
+            and adjustments.effective_at = records.effective_at
+            and adjustments.kind = records.kind
+            and adjustments.batch_id = records.batch_id
+
+),
+
+combined as (
+
+    select * from bar_lineage
+
+    union all
+
+    select * from adjustment_lineage
+
+)
+
+select * from combined
+order by
+    part asc,
+    bar_timeframe asc,
+    bar_number asc,
+    opened_at asc

@@ -1,0 +1,114 @@
+{#
+    Incremental builds are driven by work lists: small tables, made first in
+    every run, of the series that have changed and from which bar on. The dbt
+    models behind them read only what the lists name and need not know why.
+
+    The watermark is the highest batch id that a table has seen. Batch ids are
+    given out under the ingest lock, so they rise in commit order; a timestamp
+    would lose rows that were committed late.
+#}
+
+{# The table of features as it stands; none when it is to be built anew. #}
+{% macro built_relation(name) -%}
+    {%- set built = none -%}
+    {%- if execute and not flags.FULL_REFRESH -%}
+        {%- set built = adapter.get_relation(
+            database=target.database,
+            schema=generate_schema_name('features', model),
+            identifier=name,
+        ) -%}
+    {%- endif -%}
+    {{ return(built) }}
+{%- endmacro %}
+
+
+{# Highest `batch_id` in the table `name` of features; 0 when built anew. #}
+{% macro watermark(name) -%}
+    {%- set built = built_relation(name) -%}
+    {%- if built -%}
+        (select coalesce(max(batch_id), 0) from {{ built }})
+    {%- else -%}
+        0
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    Stop when labels were built with other horizons or rules than the seeds now
+    hold: rows of both kinds in one table would look alike. One symbol of each
+    calendar is looked at, since all are built alike.
+#}
+{% macro stop_when_label_seeds_changed(symbols, horizons, rules) -%}
+    {%- set labels = built_relation('labels') -%}
+    {%- if labels -%}
+        {%- set changed -%}
+            with
+
+            some_symbols as (
+
+                select
+                    calendar,
+                    min(symbol_id) as symbol_id
+
+                from {{ symbols }}
+
+                group by calendar
+
+            ),
+
+            built as (
+
+                select
+                    labels.calendar,
+                    labels.timeframe,
+                    labels.horizon,
+                    min(labels.horizon_bars) as horizon_bars,
+                    max(
+                        abs(
+                            labels.label_threshold - case
+                                when rules.rule = 'fixed_return'
+                                    then rules.fixed_return
+                                else
+                                    rules.volatility_multiple
+                                    * labels.expected_volatility
+                            end
+                        )
+                    ) as threshold_difference
+
+                from {{ labels }} as labels
+
+                inner join some_symbols
+                    on labels.symbol_id = some_symbols.symbol_id
+
+                left join {{ rules }} as rules
+                    on labels.timeframe = rules.timeframe
+
+                group by labels.calendar, labels.timeframe, labels.horizon
+
+            )
+
+            select count(*) as n_changed
+
+            from built
+
+            left join {{ horizons }} as horizons
+                on
+                    built.calendar = horizons.calendar
+                    and built.timeframe = horizons.timeframe
+                    and built.horizon = horizons.horizon
+
+            where
+                coalesce(built.horizon_bars <> horizons.horizon_bars, true)
+                or built.threshold_difference > 1e-12
+
+            having count(*) > 0
+        {%- endset -%}
+        {%- if run_query(changed) | length > 0 -%}
+            {{ exceptions.raise_compiler_error(
+                "The seeds horizons or label_rules have changed since "
+                ~ labels ~ " was built. Build it again with: "
+                ~ "dbt build --full-refresh"
+            ) }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,307 @@
+"""What was known when: builds of the past and the records they rest on."""
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Callable
+
+import click
+import pandas as pd
+import pytest
+
+from python_ml import pipeline
+from python_ml.cli import build
+from python_ml.cuts import end_of_day, ensure_cuts
+from python_ml.exceptions import BuildError
+from python_ml.ingestion.load import ingest
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.dbt import run_dbt
+from tests.conftest import BUILD_WITHOUT_TESTS
+from tests.restated_market import AS_OF, LATER, RESTATED, RestatedSource
+from tests.synthetic_market import SPLIT, SyntheticSource, sessions
+
+KEYS = {
+    "bars": "symbol_id, timeframe, bar_number",
+    "feature_rows": "symbol_id, timeframe, bar_number",
+    "labels": "symbol_id, timeframe, horizon, bar_number",
+    "training_examples": "cut_id, symbol_id, timeframe, horizon, bar_number",
+}
+LIVE_SCHEMAS = (
+    "staging",
+    "intermediate",
+    "features",
+    "forecasting",
+    "monitoring",
+    "leakage_audit",
+)
+
+
+def tables(warehouse: Warehouse, *, past: str = "") -> dict[str, pd.DataFrame]:
+    """Tables of a build by name, each in the order of its key."""
+    settings = warehouse.settings
+    there = dataclasses.replace(
+        warehouse,
+        settings=dataclasses.replace(
+            settings, schema_prefix=settings.schema_prefix + past
+        ),
+    )
+    return {
+        name: read_frame(
+            there, f"select * from {{features}}.{name} order by {key}"
+        )
+        for name, key in KEYS.items()
+    }
+
+
+def relations(warehouse: Warehouse) -> dict[tuple[str, str], tuple[int, str]]:
+    """Every relation of the live schemas: which one it is and what it holds."""
+    with warehouse.begin() as connection:
+        found = connection.exec_driver_sql(
+            "select relnamespace::regnamespace::text, relname, oid::int "
+            "from pg_class where relkind in ('r', 'v') "
+            "and relnamespace::regnamespace::text = any(%s)",
+            ([warehouse.settings.schema(name) for name in LIVE_SCHEMAS],),
+        ).all()
+        return {
+            (schema, name): (
+                oid,
+                connection.exec_driver_sql(
+                    f"select md5(string_agg(md5(one::text), '' order by "
+                    f'md5(one::text))) from "{schema}"."{name}" as one'
+                ).scalar_one(),
+            )
+            for schema, name, oid in found
+        }
+
+
+@pytest.fixture(scope="module")
+def original(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+    """The synthetic market, built, with cuts as of `AS_OF`."""
+    made = fresh_warehouse()
+    ingest(made, SyntheticSource())
+    run_dbt(made, BUILD_WITHOUT_TESTS)
+    ensure_cuts(made, {"XNYS": end_of_day(AS_OF)}, [("XNYS", "d1")])
+    return made
+
+
+def test_a_training_set_rebuilt_after_restatements_is_the_same_row_for_row(
+    original: Warehouse, fresh_warehouse: Callable[..., Warehouse]
+) -> None:
+    original.close()
+    with fresh_warehouse(template=original.parameters.database) as warehouse:
+        selection = [*BUILD_WITHOUT_TESTS, "--select", "+training_examples"]
+        past = [*selection, "--vars", f"as_of: {AS_OF}"]
+        prefix = f"asof_{AS_OF:%Y%m%d}_"
+        run_dbt(warehouse, past)
+        before = tables(warehouse, past=prefix)
+        live_before = tables(warehouse)
+
+        restated = ingest(warehouse, RestatedSource(), now=LATER)
+        assert restated.bars_restated == len(RESTATED)
+        assert restated.adjustments_restated == 1
+        run_dbt(warehouse, past)
+        after = tables(warehouse, past=prefix)
+        run_dbt(warehouse, selection)
+        live_after = tables(warehouse)
+
+    assert before["training_examples"]["split_part"].value_counts()["fit"] > 100
+    for name in KEYS:
+        pd.testing.assert_frame_equal(
+            before[name], after[name], check_exact=True
+        )
+    # What the later records would have done to it, had they got in.
+    changed = (
+        live_after["training_examples"] != live_before["training_examples"]
+    ).any(axis=1)
+    assert changed.sum() > 100
+    assert before["bars"]["closed_at"].max() <= end_of_day(AS_OF)
+    assert before["bars"]["max_recorded_at"].max() <= end_of_day(AS_OF)
+
+
+def test_a_build_of_the_past_leaves_every_live_relation_as_it_is(
+    original: Warehouse, fresh_warehouse: Callable[..., Warehouse]
+) -> None:
+    original.close()
+    with fresh_warehouse(template=original.parameters.database) as warehouse:
+        ingest(warehouse, RestatedSource(), now=LATER)
+        live = relations(warehouse)
+        assert len(live) > 40
+        summary = pipeline.build(warehouse, as_of=end_of_day(AS_OF))
+        assert summary.counts["pass"] > 50
+        # The vars of a build reach its unit tests too.
+        unit = ["test", "--select", "test_type:unit"]
+        run_dbt(warehouse, [*unit, "--vars", f"as_of: {AS_OF}"])
+        assert relations(warehouse) == live
+        made = read_frame(
+            warehouse,
+            "select table_schema || '.' || table_name as relation "
+            "from information_schema.tables "
+            "where table_schema like 'asof%'",
+        )
+        jobs = read_frame(
+            warehouse, "select arguments from {ml}.job_runs where job = 'build'"
+        )
+    prefix = f"asof_{AS_OF:%Y%m%d}_"
+    assert set(made["relation"]) == {
+        f"{prefix}{schema}.{name}" for schema, name in live
+    }
+    assert jobs["arguments"][0] == {"as_of": end_of_day(AS_OF).isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("as_of", "prefix", "schema"),
+    [
+        ("2012-06-29", "", "asof_20120629_features"),
+        ("2012-06-29T15:30:00Z", "ann_", "ann_asof_20120629t153000_features"),
+        ("2012-06-29 15:30", "", "asof_20120629t153000_features"),
+        ("2012-06-29T17:30:00+02:00", "", "asof_20120629t153000_features"),
+        (
+            "'2012-06-29T15:30:00.5'",
+            "",
+            "asof_20120629t153000f500000_features",
+        ),
+    ],
+)
+def test_a_build_of_the_past_has_schemas_of_its_own(
+    module_warehouse: Warehouse, as_of: str, prefix: str, schema: str
+) -> None:
+    assert schema_of_bars(module_warehouse, as_of, prefix) == schema
+
+
+@pytest.mark.parametrize(
+    ("as_of", "prefix", "message"),
+    [
+        ("yesterday", "", "as_of is 'yesterday'; use a date like 2012-06-29"),
+        ("2012-06", "", "use a date like 2012-06-29"),
+        ("2012-06-29", "a" * 40, "longer than 63 characters"),
+    ],
+)
+def test_a_time_that_is_none_and_a_name_too_long_are_refused(
+    module_warehouse: Warehouse, as_of: str, prefix: str, message: str
+) -> None:
+    with pytest.raises(BuildError, match=message):
+        schema_of_bars(module_warehouse, as_of, prefix)
+
+
+def schema_of_bars(warehouse: Warehouse, as_of: str, prefix: str) -> str:
+    settings = dataclasses.replace(warehouse.settings, schema_prefix=prefix)
+    listed = run_dbt(
+        dataclasses.replace(warehouse, settings=settings),
+        [
+            "list",
+            "--select",
+            "bars",
+            "--output",
+            "json",
+            "--output-keys",
+            "schema",
+            "--resource-type",
+            "model",
+            "--vars",
+            f"as_of: {as_of}",
+        ],
+    )
+    (found,) = listed.output
+    return str(json.loads(found)["schema"])
+
+
+def lineage(warehouse: Warehouse, bar_number: int) -> pd.DataFrame:
+    """What the documented query says of PAIR's d1 example of a bar."""
+    example = {
+        "cut_id": 1,
+        "ticker": "PAIR",
+        "timeframe": "d1",
+        "horizon": "5d",
+        "bar_number": bar_number,
+    }
+    compiled = run_dbt(
+        warehouse,
+        [
+            "compile",
+            "--select",
+            "training_example_lineage",
+            "--vars",
+            json.dumps({"example": example}),
+        ],
+    )
+    (analysis,) = compiled.output.results
+    return read_frame(warehouse, analysis.node.compiled_code)
+
+
+def test_a_training_example_is_traced_to_the_records_it_was_made_from(
+    original: Warehouse, fresh_warehouse: Callable[..., Warehouse]
+) -> None:
+    original.close()
+    days = sessions()
+    with fresh_warehouse(template=original.parameters.database) as warehouse:
+        restated = ingest(warehouse, RestatedSource(), now=LATER)
+        run_dbt(
+            warehouse,
+            [
+                *BUILD_WITHOUT_TESTS,
+                "--select",
+                "+training_examples",
+                "stg_market__bar_records",
+            ],
+        )
+        numbers = read_frame(
+            warehouse,
+            "select session_date, bar_number from {features}.bars "
+            "where ticker = 'PAIR' and timeframe = 'd1' order by bar_number",
+        )["bar_number"].tolist()
+        at = {
+            session: lineage(warehouse, numbers[session])
+            for session in (295, 299, 360, 361, SPLIT + 1)
+        }
+
+    # Restated are sessions 300, SPLIT - 2 and the dividend.
+    parts = {
+        session: sorted(
+            {
+                *trace.loc[
+                    trace["batch_id"] == restated.batch_id, "part"
+                ].tolist()
+            }
+        )
+        for session, trace in at.items()
+    }
+    # The last is in the label's span of the session after the split.
+    after_split = parts.pop(SPLIT + 1)
+    assert {"adjustment", "features"} <= set(after_split)
+    assert parts == {
+        295: ["label"],
+        299: [],
+        360: ["features", "higher timeframe"],
+        361: ["higher timeframe"],
+    }
+    trace = at[360]
+    own = trace[trace["part"] == "features"]
+    assert own["bar_number"].tolist() == numbers[300:361]
+    assert own["recorded_at"].iloc[0] == LATER
+    assert not own["is_backfill"].iloc[0]
+    assert own["is_backfill"].iloc[1:].all()
+    assert set(trace["source"]) == {"synthetic"}
+    assert set(trace["kind"]) == {"bar"}
+    # The weeks were made from days, the 21 that are looked at whole.
+    higher = trace[trace["part"] == "higher timeframe"]
+    assert higher["bar_number"].nunique() == 21
+    assert set(higher["record_timeframe"]) == {"d1"}
+    assert 95 < len(higher) <= 105
+    label = trace[trace["part"] == "label"]
+    assert label["bar_number"].tolist() == [numbers[365]]
+    assert days[365] == f"{label['opened_at'].iloc[0]:%Y-%m-%d}"
+
+
+def test_the_command_takes_a_date_or_a_time_and_refuses_the_rest() -> None:
+    def parsed(text: str) -> object:
+        return build.make_context("build", ["--as-of", text]).params["as_of"]
+
+    assert parsed("2012-06-29") == end_of_day(datetime.date(2012, 6, 29))
+    assert parsed("20120629") == end_of_day(datetime.date(2012, 6, 29))
+    noon = datetime.datetime(2012, 6, 29, 12, tzinfo=datetime.UTC)
+    assert parsed("2012-06-29T12:00") == noon
+    assert parsed("2012-06-29T14:00:00+02:00") == noon
+    for wrong in ("2012-06-31", "2012-06-29T25:00", "yesterday"):
+        with pytest.raises(click.BadParameter, match="no date like 2012-06-29"):
+            parsed(wrong)
