@@ -36,7 +36,7 @@ class UnknownVersionError(SwiftBoltError, LookupError):
 
 
 class IngestionError(SwiftBoltError, ValueError):
-    """A load left nothing that could be stored."""
+    """A source that cannot be read, or of which nothing can be stored."""
 
 
 class BuildError(SwiftBoltError, RuntimeError):

@@ -360,12 +360,18 @@ class Benchmark:
             self._measure_full_builds(parts)
             if "size" in parts:
                 self._measure_size()
+            if "memory" in parts:
+                self._measure_memory(MEMORY, ["-c", BUILD_CODE])
+            if "incremental" in parts:
+                self._measure_incremental()
+            if {"memory", "validate"} & set(parts):
+                self._cut()
             if "validate" in parts:
                 self._measure_validation()
             if "memory" in parts:
-                self._measure_memory()
-            if "incremental" in parts:
-                self._measure_incremental()
+                self._measure_memory(
+                    MEMORY_VALIDATE, ["-m", "python_ml.cli", "validate"]
+                )
 
     def _prepare(self, warehouse: Warehouse, bars: pl.DataFrame) -> None:
         """Load bars and build what `bars` itself is built from."""
@@ -518,13 +524,11 @@ class Benchmark:
         self.figures.add(SIZE, float(size or 0), "bytes a row")
 
     def _measure_validation(self) -> None:
-        from expectations.gate import judge
-
-        self._cut()
         # As dbt, without its imports.
         import great_expectations  # noqa: F401
 
         import expectations.plugins  # noqa: F401
+        from expectations.gate import judge
 
         for _ in range(self.rounds):
             checkpoint(self.warehouse)
@@ -571,14 +575,13 @@ class Benchmark:
             [(calendar, timeframe) for calendar, timeframe, _ in found],
         )
 
-    def _measure_memory(self) -> None:
-        for name, command in (
-            (MEMORY, ["-c", BUILD_CODE]),
-            (MEMORY_VALIDATE, ["-m", "python_ml.cli", "validate"]),
-        ):
-            peak, _ = run_python(self.warehouse, command)
-            say(f"{name}: {peak:.0f} MB")
-            self.figures.add(name, peak, "MB")
+    def _measure_memory(self, name: str, command: Sequence[str]) -> None:
+        # What validation finds is told by the part `validate`.
+        peak, _ = run_python(
+            self.warehouse, command, may_fail=name == MEMORY_VALIDATE
+        )
+        say(f"{name}: {peak:.0f} MB")
+        self.figures.add(name, peak, "MB")
 
 
 def find_selections(warehouse: Warehouse) -> tuple[list[str], list[str]]:
@@ -738,7 +741,7 @@ def autocommit(warehouse: Warehouse) -> Iterator[sa.Connection]:
 
 
 def run_python(
-    warehouse: Warehouse, command: Sequence[str]
+    warehouse: Warehouse, command: Sequence[str], *, may_fail: bool = False
 ) -> tuple[float, str]:
     """Run Python on a warehouse and watch its memory.
 
@@ -755,7 +758,7 @@ def run_python(
     Raises
     ------
     BuildError
-        If it fails.
+        If it ends with an error and may not.
     """
     environment = {
         name: value
@@ -783,11 +786,11 @@ def run_python(
             process.kill()
         output.seek(0)
         log.seek(0)
-        if process.returncode:
+        if process.returncode and not may_fail:
             lines = log.read().strip().splitlines()
             raise BuildError(
-                f"python {' '.join(command)[:80]} ended with "
-                f"{process.returncode}: {lines[-1] if lines else 'no message'}"
+                f"A process of the benchmark ended with {process.returncode}: "
+                f"{lines[-1] if lines else 'no message'}"
             )
         return peak / 1e6, output.read()
 

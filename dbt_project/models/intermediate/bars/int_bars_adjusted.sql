@@ -101,8 +101,10 @@ summed_up as (
         *,
         exp(sum(log_price_factor) over up_to_then) as price_factor,
         exp(sum(log_split_factor) over up_to_then) as split_factor,
-        max(adjustment_recorded_at) over up_to_then
-            as last_adjustment_recorded_at,
+        -- Whatever spans the event looks at the bar that opens with it.
+        max(adjustment_recorded_at) over (
+            partition by symbol_id, timeframe, opened_at
+        ) as own_adjustment_recorded_at,
         max(adjustment_batch_id) over up_to_then as last_adjustment_batch_id
 
     from time_line
@@ -140,7 +142,7 @@ adjusted as (
         close / price_factor as adjusted_close,
         volume * split_factor as adjusted_volume,
         greatest(
-            recorded_at, coalesce(last_adjustment_recorded_at, recorded_at)
+            recorded_at, coalesce(own_adjustment_recorded_at, recorded_at)
         ) as max_recorded_at,
         greatest(
             batch_id, coalesce(last_adjustment_batch_id, batch_id)

@@ -28,6 +28,17 @@ due as (
 
 ),
 
+-- Of a timeframe that is rolled up, loaded bars are kept in raw but not built.
+loaded_timeframes as (
+
+    select timeframe
+
+    from {{ ref('timeframes') }}
+
+    where finer_timeframe is null
+
+),
+
 symbols as (
 
     select
@@ -82,6 +93,9 @@ placed as (
         on
             bars.symbol_id = due.symbol_id
             and bars.opened_at >= due.from_opened_at
+
+    inner join loaded_timeframes
+        on bars.timeframe = loaded_timeframes.timeframe
 
     inner join symbols
         on bars.symbol_id = symbols.symbol_id

@@ -91,7 +91,8 @@ accumulated as (
         {{ running_sum('log_close') }} as log_closes,
         {{ running_sum('place_in_block * log_close') }} as placed_log_closes,
         {{ extreme_of_5('max', 'adjusted_high') }} as highest_high_5,
-        {{ extreme_of_5('min', 'adjusted_low') }} as lowest_low_5
+        {{ extreme_of_5('min', 'adjusted_low') }} as lowest_low_5,
+        {{ extreme_of_5('max', 'max_recorded_at') }} as last_recorded_at_5
 
     from shaped
 
@@ -117,7 +118,11 @@ windowed as (
         adjusted_volume,
         higher_timeframe,
         higher_bar_number,
-        max_recorded_at,
+        -- Of all bars that the longest window looks at.
+        greatest(
+            {{ trailing_extreme('greatest', 'last_recorded_at_5', 5, 12) }},
+            {{ trailing_value('max_recorded_at', longest_bars) }}
+        ) as max_recorded_at,
         batch_id,
         log_close,
         move,
