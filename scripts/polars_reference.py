@@ -327,7 +327,7 @@ def make_bars(inputs: Inputs) -> pl.DataFrame:
     parts = [placed]
     for timeframe, finer in (
         inputs.timeframes.sort("sort_order")
-        .filter(pl.col("finer_timeframe") != "")
+        .filter(pl.col("finer_timeframe").is_not_null())
         .select("timeframe", "finer_timeframe")
         .iter_rows()
     ):
@@ -338,8 +338,10 @@ def make_bars(inputs: Inputs) -> pl.DataFrame:
 
 
 def _placed_on_grid(inputs: Inputs) -> pl.DataFrame:
+    loaded = inputs.timeframes.filter(pl.col("finer_timeframe").is_null())
     placed = (
         inputs.bars.lazy()
+        .filter(pl.col("timeframe").is_in(loaded["timeframe"].implode()))
         .join(inputs.symbols.lazy(), on="symbol_id", maintain_order="left")
         .join(
             inputs.grid.lazy(),
@@ -383,9 +385,7 @@ def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
             .cum_sum()
             .over("symbol_id")
             .exp(),
-            pl.col("adjusted_at", "adjusted_batch_id")
-            .cum_max()
-            .over("symbol_id"),
+            pl.col("adjusted_batch_id").cum_max().over("symbol_id"),
         )
         .sort("effective_at")
     )
@@ -401,9 +401,13 @@ def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(
             pl.col("price_factor", "split_factor").fill_null(1.0),
-            pl.max_horizontal("max_recorded_at", "adjusted_at").alias(
-                "max_recorded_at"
-            ),
+            # Declared by the bar that opens with it.
+            pl.max_horizontal(
+                "max_recorded_at",
+                pl.when(pl.col("effective_at") == pl.col("opened_at")).then(
+                    "adjusted_at"
+                ),
+            ).alias("max_recorded_at"),
             pl.max_horizontal("batch_id", "adjusted_batch_id").alias(
                 "batch_id"
             ),
@@ -454,14 +458,10 @@ def _rolled_up(
             pl.len().over("calendar", "coarse_number").alias("n_finer"),
         )
     )
-    loaded = bars.filter(pl.col("timeframe") == timeframe)["symbol_id"].unique()
     basis = pl.col("close") / pl.col("adjusted_close")
     return (
         bars.lazy()
-        .filter(
-            pl.col("timeframe") == finer,
-            ~pl.col("symbol_id").is_in(loaded.implode()),
-        )
+        .filter(pl.col("timeframe") == finer)
         .join(
             places.lazy(), on=["calendar", "bar_number"], maintain_order="left"
         )
@@ -683,7 +683,13 @@ def make_feature_rows(
         FEATURES[name].alias(name)
         for name in {*features, *HIGHER_FEATURES} & FEATURES.keys()
     ]
-    scaled = windows.lazy().with_columns(own_features).collect()
+    scaled = (
+        windows.lazy()
+        .with_columns(
+            *own_features, _last_recorded_at().alias("max_recorded_at")
+        )
+        .collect()
+    )
     higher = scaled.filter(
         pl.col("timeframe").is_in(
             inputs.grid["higher_timeframe"].drop_nulls().unique().implode()
@@ -746,6 +752,17 @@ def make_feature_rows(
             ),
         )
         .collect()
+    )
+
+
+def _last_recorded_at() -> pl.Expr:
+    """When the last known of all bars in the longest window was recorded."""
+    time = pl.col("max_recorded_at").to_physical()
+    return (
+        pl.when(pl.col("place") >= LONGEST_BARS)
+        .then(time.rolling_max(LONGEST_BARS + 1))
+        .otherwise(time.cum_max().over(SERIES))
+        .cast(POLARS_TYPES["timestamp with time zone"])
     )
 
 
