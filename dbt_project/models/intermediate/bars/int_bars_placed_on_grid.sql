@@ -16,6 +16,9 @@ bars as (
 
     from {{ ref('stg_market__bars') }}
 
+    -- Weeks are rolled up from days: loaded ones are kept in raw, not built.
+    where timeframe = 'd1'
+
 ),
 
 due as (
@@ -25,17 +28,6 @@ due as (
         from_opened_at
 
     from {{ ref('int_bars_due') }}
-
-),
-
--- Of a timeframe that is rolled up, loaded bars are kept in raw but not built.
-loaded_timeframes as (
-
-    select timeframe
-
-    from {{ ref('timeframes') }}
-
-    where finer_timeframe is null
 
 ),
 
@@ -93,9 +85,6 @@ placed as (
         on
             bars.symbol_id = due.symbol_id
             and bars.opened_at >= due.from_opened_at
-
-    inner join loaded_timeframes
-        on bars.timeframe = loaded_timeframes.timeframe
 
     inner join symbols
         on bars.symbol_id = symbols.symbol_id
