@@ -379,10 +379,12 @@ def run(as_json: bool) -> None:
 def validate(as_json: bool) -> None:
     """Run the suites of expectations/ over the warehouse; exit 1 on failure.
 
-    Every expectation's result goes to ml.validation_results. What cannot be
-    judged counts as failed: a suite that did not load whole, an empty table.
+    Every expectation's result goes to ml.validation_results, and pages to the
+    folder `validation` of SWIFTBOLT_HOME: summary.html needs no network. What
+    cannot be judged counts as failed: a suite that did not load whole, an
+    empty table.
     """
-    from expectations.gate import judge
+    from expectations.gate import default_pages_dir, judge
     from python_ml.jobs import job_run
     from python_ml.warehouse.connection import open_warehouse
 
@@ -390,7 +392,11 @@ def validate(as_json: bool) -> None:
         open_warehouse(load_settings()) as warehouse,
         job_run(warehouse, "validate", {}) as job,
     ):
-        summary = judge(warehouse, job_run_id=job.job_run_id)
+        summary = judge(
+            warehouse,
+            job_run_id=job.job_run_id,
+            pages_dir=default_pages_dir(warehouse.settings),
+        )
         job.counts.update(summary.counts())
         click.echo(
             json.dumps(summary.to_dict()) if as_json else summary.to_text()

@@ -9,9 +9,6 @@ import pandas as pd
 from python_ml.exceptions import SettingsError
 from python_ml.settings import Settings
 
-# Until the seed has the column.
-MINUTES = {"m15": 15, "h1": 60, "h4": 240}
-
 
 def read_seed(settings: Settings, name: str) -> pd.DataFrame:
     """Rows of `dbt_project/seeds/<name>.csv`, empty fields as NaN.
@@ -47,7 +44,5 @@ def intraday_minutes(settings: Settings) -> dict[str, int]:
     240
     """
     timeframes = read_seed(settings, "timeframes")
-    if "minutes" not in timeframes:
-        return MINUTES
     minutes = timeframes.set_index("timeframe")["minutes"].dropna()
     return {str(name): int(value) for name, value in minutes.items()}

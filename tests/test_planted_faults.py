@@ -50,9 +50,9 @@ FAULTS = {
         ],
     ),
     "label_end_at moved back": (
-        "models/intermediate/labels/int_bars_matched_to_targets.sql",
-        "grid.closed_at as label_end_at",
-        "grid.closed_at - interval '1 hour' as label_end_at",
+        "models/intermediate/labels/int_horizons_laid_on_grid.sql",
+        "ends.closed_at as label_end_at",
+        "ends.closed_at - interval '1 hour' as label_end_at",
         "int_bars_matched_to_targets",
         [
             "a_hole_in_the_bars_does_not_pull_a_later_bar_into_its_place",

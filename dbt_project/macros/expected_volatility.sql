@@ -1,9 +1,11 @@
 {#
-    Volatility to expect of the log return over the next `horizon_bars` bars:
-    the square root of the summed variance of the bars ahead, each taken as the
-    mean squared move of the last bars at its place in the session. Bars of one
-    session or longer have one place, so all bars ahead share one variance.
+    The common scale of labels, bands and features: the square root of the
+    variance to expect, summed over bars. Null where nothing has moved.
 #}
-{% macro expected_volatility(mean_squared_move, horizon_bars) -%}
-    sqrt({{ mean_squared_move }} * {{ horizon_bars }})
+{% macro volatility_of(variance, bars) -%}
+    {%- set floor = var('volatility_floor') -%}
+    case
+        when {{ variance }} > {{ bars }} * power({{ floor }}, 2)
+            then sqrt({{ variance }})
+    end
 {%- endmacro %}

@@ -10,6 +10,15 @@
 {%- endmacro %}
 
 
+{# Log ratio of two volatilities, given as variances. #}
+{% macro half_log_ratio(variance, other_variance) -%}
+    0.5 * (
+        {{ guarded_log(variance) }}
+        - {{ guarded_log(other_variance) }}
+    )
+{%- endmacro %}
+
+
 {# Square root of a variance, which rounding may leave just under zero. #}
 {% macro guarded_sqrt(expression) -%}
     sqrt(case when {{ expression }} >= 0 then {{ expression }} else 0 end)

@@ -2,6 +2,8 @@
     Incremental builds are driven by work lists: small tables, made first in
     every run, of the series that have changed and from which bar on. The dbt
     models behind them read only what the lists name and need not know why.
+    What is due is deleted first and then made again, so that a row that no
+    longer comes of the bars does not stay.
 
     The watermark is the highest batch id that a table has seen. Batch ids are
     given out under the ingest lock, so they rise in commit order; a timestamp
@@ -29,6 +31,102 @@
         (select coalesce(max(batch_id), 0) from {{ built }})
     {%- else -%}
         0
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    Pre-hook of an incremental table: delete what the work list `due` says is
+    made again, by a condition on `built` and `due`.
+#}
+{% macro delete_what_is_due(due, condition) -%}
+    {%- set built = built_relation(model.name) -%}
+    {%- if built -%}
+        delete from {{ built }} as built
+        using {{ generate_schema_name('intermediate', model) }}.{{ due }} as due
+        where {{ condition }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    Pre-hook of a table that is made anew in every run: empty it. Unlike dbt's
+    own tables it is not replaced, so the views behind it stay.
+#}
+{% macro delete_all() -%}
+    {%- if is_incremental() -%}
+        truncate table {{ this }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    Post-hook of a large table: its primary key and statistics, once it is
+    filled. Sorting all keys at the end takes a third of the time that keeping
+    them in order row by row does. Later runs find the key and add nothing;
+    autovacuum keeps the statistics.
+#}
+{% macro add_primary_key(columns) -%}
+    {%- if execute and not has_primary_key(this) -%}
+        alter table {{ this }} add primary key ({{ columns | join(', ') }});
+        analyze {{ this }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro has_primary_key(relation) -%}
+    {%- set found -%}
+        select 1
+        from information_schema.table_constraints
+        where
+            constraint_type = 'PRIMARY KEY'
+            and table_schema = '{{ relation.schema }}'
+            and table_name = '{{ relation.identifier }}'
+    {%- endset -%}
+    {{ return(run_query(found) | length > 0) }}
+{%- endmacro %}
+
+
+{#
+    Stop when a timeframe that was rolled up so far has been loaded: bars of
+    both origins would stand in one series.
+#}
+{% macro stop_when_loaded_over_rolled_up(source_bars) -%}
+    {%- set bars = built_relation('bars') -%}
+    {%- if bars -%}
+        {%- set mixed -%}
+            select distinct
+                built.ticker,
+                built.timeframe
+
+            from {{ bars }} as built
+
+            inner join (
+                select distinct
+                    symbol_id,
+                    timeframe
+
+                from {{ source_bars }}
+
+                where batch_id > {{ watermark('bars') }}
+            ) as loaded
+                on
+                    built.symbol_id = loaded.symbol_id
+                    and built.timeframe = loaded.timeframe
+
+            where built.rolled_up_from is not null
+
+            order by built.ticker, built.timeframe
+        {%- endset -%}
+        {%- set series = run_query(mixed) -%}
+        {%- if series | length > 0 -%}
+            {{ exceptions.raise_compiler_error(
+                "Bars were loaded of " ~ series | length ~ " series that were "
+                ~ "rolled up from finer bars so far (first: "
+                ~ series[0][0] ~ " " ~ series[0][1] ~ "). Build them again "
+                ~ "from what was loaded with: dbt build --full-refresh"
+            ) }}
+        {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -21,14 +21,31 @@
 {%- endmacro %}
 
 
+{#
+    Number of a block among those of all series: one number sorts and compares
+    several times faster than a series' keys.
+#}
+{% macro block_id(series_number, bar_number) -%}
+    {{ series_number }} * 1000000 + {{ block_number(bar_number) }}
+{%- endmacro %}
+
+
 {% macro block_order() -%}
-    partition by symbol_id, timeframe, block_number order by bar_number asc
+    partition by block_id order by bar_number asc
 {%- endmacro %}
 
 
 {# Value of `expression`, `bars` bars ago. #}
 {% macro trailing_value(expression, bars) -%}
     lag({{ expression }}, {{ bars }}) over ({{ block_order() }})
+{%- endmacro %}
+
+
+{# Value of `expression` at the start of the block's run-up. #}
+{% macro first_in_block(expression) -%}
+    first_value({{ expression }}) over (
+        {{ block_order() }} rows between unbounded preceding and current row
+    )
 {%- endmacro %}
 
 
@@ -54,22 +71,16 @@
 {%- endmacro %}
 
 
-{# `max` or `min` over the last five bars, the piece of longer ones. #}
-{% macro extreme_of_5(function, expression) -%}
-    {{ function }}({{ expression }}) over (
-        {{ block_order() }} rows between 4 preceding and current row
-    )
-{%- endmacro %}
-
-
 {#
-    Maximum (`greatest`) or minimum (`least`) over `pieces` times `bars` bars
-    from that over `bars` bars.
+    Maximum (`greatest`) or minimum (`least`) over the last `bars` bars from
+    that over `piece_bars`. Pieces may overlap.
 #}
-{% macro trailing_extreme(function, extreme, bars, pieces) -%}
-    {%- set values = [extreme] -%}
-    {%- for piece in range(1, pieces) -%}
-        {%- do values.append(trailing_value(extreme, piece * bars)) -%}
+{% macro trailing_extreme(function, piece, piece_bars, bars) -%}
+    {%- set values = [piece] -%}
+    {%- for start in range(piece_bars, bars, piece_bars) -%}
+        {%- do values.append(
+            trailing_value(piece, [start, bars - piece_bars] | min)
+        ) -%}
     {%- endfor -%}
     {{ function }}({{ values | join(', ') }})
 {%- endmacro %}

@@ -568,7 +568,7 @@ class EmbeddedServer:
             "unix_socket_permissions": "0700",
             "max_connections": 60,
             "shared_buffers": _megabytes(memory // 8, 128 * MIB, 2 * GIB),
-            "work_mem": _megabytes(memory // 64, 16 * MIB, 256 * MIB),
+            "work_mem": _megabytes(memory // 48, 16 * MIB, 512 * MIB),
             "maintenance_work_mem": _megabytes(
                 memory // 32, 64 * MIB, 512 * MIB
             ),

@@ -1,10 +1,11 @@
--- Weeks are rolled up here and not in a step of their own, so that the loaded
--- bars are read and adjusted once for both.
+-- Coarser bars are rolled up here and not in a step of their own, so that the
+-- loaded bars are read and adjusted once for all timeframes.
 {%- set columns = [
     'symbol_id', 'ticker', 'calendar', 'timeframe', 'bar_number',
-    'session_date', 'opened_at', 'closed_at', 'open', 'high', 'low', 'close',
-    'volume', 'adjusted_open', 'adjusted_high', 'adjusted_low',
-    'adjusted_close', 'adjusted_volume', 'higher_timeframe',
+    'session_date', 'session_number', 'place_in_session', 'session_bars',
+    'opened_at', 'closed_at', 'open', 'high', 'low', 'close', 'volume',
+    'adjusted_open', 'adjusted_high', 'adjusted_low', 'adjusted_close',
+    'adjusted_volume', 'rolled_up_from', 'higher_timeframe',
     'higher_bar_number', 'max_recorded_at', 'batch_id',
 ] %}
 
@@ -12,153 +13,165 @@ with
 
 loaded as (
 
-    select {{ columns | join(', ') }}
+    select
+        *,
+        cast(null as text) as rolled_up_from
 
     from {{ ref('int_bars_adjusted') }}
 
 ),
 
-sessions as (
-
-    select
-        calendar,
-        session_number,
-        week_number
-
-    from {{ ref('int_sessions_numbered_by_week') }}
-
-),
-
-weeks as (
-
-    select
-        calendar,
-        week_number,
-        first_session_number,
-        last_session_number,
-        session_date,
-        opened_at,
-        closed_at,
-        n_sessions
-
-    from {{ ref('int_weeks_grouped_from_sessions') }}
-
-),
-
--- A week's bar exists only when all its sessions have one: a partial week is a
--- hole in the grid, never a shorter bar.
-rolled_up as (
-
-    select
-        loaded.symbol_id,
-        loaded.ticker,
-        loaded.calendar,
-        weeks.week_number as bar_number,
-        weeks.session_date,
-        weeks.opened_at,
-        weeks.closed_at,
-        max(
-            case
-                when loaded.bar_number = weeks.first_session_number
-                    then loaded.adjusted_open
-            end
-        ) as adjusted_open,
-        max(loaded.adjusted_high) as adjusted_high,
-        min(loaded.adjusted_low) as adjusted_low,
-        max(
-            case
-                when loaded.bar_number = weeks.last_session_number
-                    then loaded.adjusted_close
-            end
-        ) as adjusted_close,
-        sum(loaded.adjusted_volume) as adjusted_volume,
-        max(
-            case
-                when loaded.bar_number = weeks.last_session_number
-                    then loaded.close
-            end
-        ) as close,
-        max(
-            case
-                when loaded.bar_number = weeks.last_session_number
-                    then
-                        loaded.volume
-                        / nullif(loaded.adjusted_volume, 0)
-            end
-        ) as shares_per_adjusted_share,
-        max(loaded.max_recorded_at) as max_recorded_at,
-        max(loaded.batch_id) as batch_id
-
-    from loaded
-
-    inner join sessions
-        on
-            loaded.calendar = sessions.calendar
-            and loaded.bar_number = sessions.session_number
-
-    inner join weeks
-        on
-            sessions.calendar = weeks.calendar
-            and sessions.week_number = weeks.week_number
-
-    where loaded.timeframe = 'd1'
-
-    group by
-        loaded.symbol_id,
-        loaded.ticker,
-        loaded.calendar,
-        weeks.week_number,
-        weeks.session_date,
-        weeks.opened_at,
-        weeks.closed_at,
-        weeks.n_sessions
-
-    having count(*) = weeks.n_sessions
-
-),
-
--- As traded means on the basis of the week's last session: a split inside the
--- week would otherwise leave its high and low on two bases.
-weekly as (
+rolled_up_series as (
 
     select
         symbol_id,
-        ticker,
-        calendar,
-        cast('w1' as text) as timeframe,
-        cast(bar_number as integer) as bar_number,
-        session_date,
-        opened_at,
-        closed_at,
+        timeframe,
+        rolled_up_from
+
+    from {{ ref('int_series_rolled_up') }}
+
+),
+
+grid as (
+
+    select * from {{ ref('bar_grid') }}
+
+),
+
+-- Every loaded bar once for each coarser bar that it is a part of.
+parts as (
+
+    select
+        loaded.symbol_id,
+        loaded.ticker,
+        loaded.calendar,
+        series.timeframe,
+        series.rolled_up_from,
+        loaded.bar_number as part_number,
+        loaded.opened_at,
+        loaded.closed_at,
+        loaded.adjusted_open,
+        loaded.adjusted_high,
+        loaded.adjusted_low,
+        loaded.adjusted_close,
+        loaded.adjusted_volume,
+        loaded.close,
+        loaded.volume,
+        loaded.max_recorded_at,
+        loaded.batch_id,
+        case series.timeframe
+            when 'h1' then loaded.h1_bar_number
+            when 'h4' then loaded.h4_bar_number
+            when 'd1' then loaded.d1_bar_number
+            when 'w1' then loaded.w1_bar_number
+        end as bar_number
+
+    from loaded
+
+    inner join rolled_up_series as series
+        on
+            loaded.symbol_id = series.symbol_id
+            and loaded.timeframe = series.rolled_up_from
+
+),
+
+placed as (
+
+    select
+        parts.*,
+        grid.session_date,
+        grid.session_number,
+        grid.place_in_session,
+        grid.session_bars,
+        grid.opened_at as bar_opened_at,
+        grid.closed_at as bar_closed_at,
+        grid.higher_timeframe,
+        grid.higher_bar_number,
+        parts.opened_at = grid.opened_at as is_first,
+        parts.closed_at = grid.closed_at as is_last
+
+    from parts
+
+    inner join grid
+        on
+            parts.calendar = grid.calendar
+            and parts.timeframe = grid.timeframe
+            and parts.bar_number = grid.bar_number
+
+),
+
+-- A coarser bar exists only when all its parts do: a partial one is a hole in
+-- the grid, never a shorter bar.
+grouped as (
+
+    select
+        symbol_id,
+        timeframe,
+        bar_number,
+        max(ticker) as ticker,
+        max(calendar) as calendar,
+        max(rolled_up_from) as rolled_up_from,
+        max(session_date) as session_date,
+        max(session_number) as session_number,
+        max(place_in_session) as place_in_session,
+        max(session_bars) as session_bars,
+        max(bar_opened_at) as opened_at,
+        max(bar_closed_at) as closed_at,
+        max(higher_timeframe) as higher_timeframe,
+        max(higher_bar_number) as higher_bar_number,
+        max(case when is_first then adjusted_open end) as adjusted_open,
+        max(adjusted_high) as adjusted_high,
+        min(adjusted_low) as adjusted_low,
+        max(case when is_last then adjusted_close end) as adjusted_close,
+        -- In decimals, whose sum does not depend on the order of the rows.
+        cast(
+            sum(cast(adjusted_volume as decimal(38, 10))) as double precision
+        ) as adjusted_volume,
+        max(case when is_last then close end) as close,
+        max(
+            case when is_last then volume / nullif(adjusted_volume, 0) end
+        ) as shares_per_adjusted_share,
+        max(max_recorded_at) as max_recorded_at,
+        max(batch_id) as batch_id
+
+    from placed
+
+    group by symbol_id, timeframe, bar_number
+
+    having
+        max(case when is_first then 1 else 0 end) = 1
+        and max(case when is_last then 1 else 0 end) = 1
+        and count(*) = max(part_number) - min(part_number) + 1
+
+),
+
+-- As traded means on the basis of the bar's last part: a split inside a week
+-- would otherwise leave its high and low on two bases.
+rolled_up as (
+
+    select
+        *,
         adjusted_open * (close / adjusted_close) as open,
         -- Rounding must not leave the close outside its own range.
         greatest(adjusted_high * (close / adjusted_close), close) as high,
         least(adjusted_low * (close / adjusted_close), close) as low,
-        close,
-        adjusted_volume * coalesce(shares_per_adjusted_share, 1) as volume,
-        adjusted_open,
-        adjusted_high,
-        adjusted_low,
-        adjusted_close,
-        adjusted_volume,
-        cast(null as text) as higher_timeframe,
-        cast(null as integer) as higher_bar_number,
-        max_recorded_at,
-        batch_id
+        adjusted_volume * coalesce(shares_per_adjusted_share, 1) as volume
 
-    from rolled_up
+    from grouped
 
 ),
 
 combined as (
 
-    select * from loaded
+    select {{ columns | join(', ') }}
+
+    from loaded
 
     union all
 
     select {{ columns | join(', ') }}
 
-    from weekly
+    from rolled_up
 
 )
 

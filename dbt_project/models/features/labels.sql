@@ -15,40 +15,25 @@ targets as (
         label_end_at,
         label_return,
         is_target_due,
-        mean_squared_move,
+        rule,
+        volatility_multiple,
+        fixed_return,
+        variance_ahead,
         batch_id
 
     from {{ ref('int_bars_matched_to_targets') }}
 
 ),
 
-label_rules as (
-
-    select
-        timeframe,
-        rule,
-        volatility_multiple,
-        fixed_return
-
-    from {{ ref('label_rules') }}
-
-),
-
 scaled as (
 
     select
-        targets.*,
-        label_rules.rule,
-        label_rules.volatility_multiple,
-        label_rules.fixed_return,
-        {{ expected_volatility(
-            'targets.mean_squared_move', 'targets.horizon_bars'
+        *,
+        {{ volatility_of(
+            'variance_ahead', 'horizon_bars'
         ) }} as expected_volatility
 
     from targets
-
-    inner join label_rules
-        on targets.timeframe = label_rules.timeframe
 
 ),
 

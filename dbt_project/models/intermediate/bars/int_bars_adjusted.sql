@@ -1,6 +1,15 @@
 -- Bars and adjustments are laid on one time line and summed up along it, an
 -- adjustment at the open of its session counting for the bar that opens then:
 -- no bar needs to exist at the ex-date, and none sees a later adjustment.
+-- Symbols without any adjustment are spared the time line.
+{%- set carried = [
+    'ticker', 'calendar', 'bar_number', 'session_date', 'session_number',
+    'place_in_session', 'session_bars', 'closed_at', 'open', 'high', 'low',
+    'close', 'volume', 'recorded_at', 'batch_id', 'h1_bar_number',
+    'h4_bar_number', 'd1_bar_number', 'w1_bar_number', 'higher_timeframe',
+    'higher_bar_number',
+] %}
+
 with
 
 bars as (
@@ -9,20 +18,7 @@ bars as (
         symbol_id,
         timeframe,
         opened_at,
-        ticker,
-        calendar,
-        bar_number,
-        session_date,
-        closed_at,
-        open,
-        high,
-        low,
-        close,
-        volume,
-        recorded_at,
-        batch_id,
-        higher_timeframe,
-        higher_bar_number
+        {{ carried | join(',\n        ') }}
 
     from {{ ref('int_bars_placed_on_grid') }}
 
@@ -42,20 +38,32 @@ adjustments as (
 
 ),
 
+adjusted_symbols as (
+
+    select distinct symbol_id
+
+    from adjustments
+
+),
+
 series as (
 
     select distinct
-        symbol_id,
-        timeframe
+        adjusted_symbols.symbol_id,
+        loaded.timeframe
 
-    from bars
+    from adjusted_symbols
+
+    inner join {{ ref('int_series_loaded') }} as loaded
+        on adjusted_symbols.symbol_id = loaded.symbol_id
 
 ),
 
 time_line as (
 
     select
-        *,
+        bars.*,
+        true as is_bar,
         cast(0 as double precision) as log_price_factor,
         cast(0 as double precision) as log_split_factor,
         cast(null as timestamp with time zone) as adjustment_recorded_at,
@@ -63,26 +71,19 @@ time_line as (
 
     from bars
 
+    inner join adjusted_symbols
+        on bars.symbol_id = adjusted_symbols.symbol_id
+
     union all
 
     select
         adjustments.symbol_id,
         series.timeframe,
         adjustments.effective_at as opened_at,
-        cast(null as text) as ticker,
-        cast(null as text) as calendar,
-        cast(null as integer) as bar_number,
-        cast(null as date) as session_date,
-        cast(null as timestamp with time zone) as closed_at,
-        cast(null as double precision) as open,
-        cast(null as double precision) as high,
-        cast(null as double precision) as low,
-        cast(null as double precision) as close,
-        cast(null as double precision) as volume,
-        cast(null as timestamp with time zone) as recorded_at,
-        cast(null as bigint) as batch_id,
-        cast(null as text) as higher_timeframe,
-        cast(null as integer) as higher_bar_number,
+        {% for column in carried -%}
+            null as {{ column }},
+        {% endfor -%}
+        false as is_bar,
         adjustments.log_price_factor,
         adjustments.log_split_factor,
         adjustments.recorded_at as adjustment_recorded_at,
@@ -117,6 +118,40 @@ summed_up as (
 
 ),
 
+factored as (
+
+    select
+        symbol_id,
+        timeframe,
+        opened_at,
+        {{ carried | join(',\n        ') }},
+        price_factor,
+        split_factor,
+        own_adjustment_recorded_at,
+        last_adjustment_batch_id
+
+    from summed_up
+
+    where is_bar
+
+    union all
+
+    select
+        bars.*,
+        cast(1 as double precision) as price_factor,
+        cast(1 as double precision) as split_factor,
+        cast(null as timestamp with time zone) as own_adjustment_recorded_at,
+        cast(null as bigint) as last_adjustment_batch_id
+
+    from bars
+
+    left join adjusted_symbols
+        on bars.symbol_id = adjusted_symbols.symbol_id
+
+    where adjusted_symbols.symbol_id is null
+
+),
+
 adjusted as (
 
     select
@@ -127,6 +162,9 @@ adjusted as (
         calendar,
         bar_number,
         session_date,
+        session_number,
+        place_in_session,
+        session_bars,
         closed_at,
         open,
         high,
@@ -134,6 +172,10 @@ adjusted as (
         close,
         volume,
         recorded_at,
+        h1_bar_number,
+        h4_bar_number,
+        d1_bar_number,
+        w1_bar_number,
         higher_timeframe,
         higher_bar_number,
         open / price_factor as adjusted_open,
@@ -148,9 +190,7 @@ adjusted as (
             batch_id, coalesce(last_adjustment_batch_id, batch_id)
         ) as batch_id
 
-    from summed_up
-
-    where bar_number is not null
+    from factored
 
 )
 

@@ -1,6 +1,7 @@
 -- The work list of `bars`: symbols with a new record of a bar or adjustment,
 -- and the start of the week in which the first of them takes effect, since a
 -- week's bar is made from all its days.
+{%- do stop_when_loaded_over_rolled_up(source('market', 'bars')) -%}
 {%- set watermark = watermark('bars') %}
 
 with

@@ -16,9 +16,6 @@ bars as (
 
     from {{ ref('stg_market__bars') }}
 
-    -- Weeks are rolled up from days: loaded ones are kept in raw, not built.
-    where timeframe = 'd1'
-
 ),
 
 due as (
@@ -49,8 +46,15 @@ grid as (
         timeframe,
         bar_number,
         session_date,
+        session_number,
+        place_in_session,
+        session_bars,
         opened_at,
         closed_at,
+        h1_bar_number,
+        h4_bar_number,
+        d1_bar_number,
+        w1_bar_number,
         higher_timeframe,
         higher_bar_number
 
@@ -67,6 +71,9 @@ placed as (
         bars.timeframe,
         grid.bar_number,
         grid.session_date,
+        grid.session_number,
+        grid.place_in_session,
+        grid.session_bars,
         grid.opened_at,
         grid.closed_at,
         bars.open,
@@ -76,6 +83,10 @@ placed as (
         bars.volume,
         bars.recorded_at,
         bars.batch_id,
+        grid.h1_bar_number,
+        grid.h4_bar_number,
+        grid.d1_bar_number,
+        grid.w1_bar_number,
         grid.higher_timeframe,
         grid.higher_bar_number
 

@@ -1,23 +1,22 @@
--- The mean squared move of the last bars: the variance to expect of the next.
--- Null unless the window is whole and has moved at all.
-{%- set window_bars = var('volatility_window_bars') | int(20) -%}
-{%- set volatility_floor = var('volatility_floor') %}
+-- The variance to expect of a bar at its own place and of a whole session: the
+-- mean squared move of the last bars or, intraday, the session profile. Null
+-- unless the window is whole.
+{%- set window_bars = var('volatility_window_bars') | int(20) %}
 
 with
 
 bars as (
 
     select
-        symbol_id,
-        ticker,
-        calendar,
-        timeframe,
-        block_number,
-        is_run_up,
-        from_label_bar_number,
+        block_id,
         bar_number,
-        closed_at,
         adjusted_close,
+        series_number,
+        is_run_up,
+        closed_at,
+        full_session_bars,
+        place_variance,
+        profile_variance,
         batch_id
 
     from {{ ref('int_bars_cut_into_blocks') }}
@@ -55,25 +54,23 @@ averaged as (
 
 ),
 
-guarded as (
+expected as (
 
     select
-        symbol_id,
-        ticker,
-        calendar,
-        timeframe,
-        from_label_bar_number,
+        series_number,
         bar_number,
         closed_at,
         adjusted_close,
+        full_session_bars,
         batch_id,
         case
-            when
-                is_whole
-                and mean_squared_move
-                > {{ volatility_floor }} * {{ volatility_floor }}
-                then mean_squared_move
-        end as mean_squared_move
+            when full_session_bars > 1 then place_variance
+            when is_whole then mean_squared_move
+        end as place_variance,
+        case
+            when full_session_bars > 1 then profile_variance
+            when is_whole then mean_squared_move
+        end as session_variance
 
     from averaged
 
@@ -81,4 +78,4 @@ guarded as (
 
 )
 
-select * from guarded
+select * from expected

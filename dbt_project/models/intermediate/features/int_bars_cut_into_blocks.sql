@@ -1,6 +1,9 @@
 -- Bars of the series that are due, in blocks that begin at fixed bar numbers,
 -- each led by the last bars of the block before as its run-up. Every window
 -- stays inside its block, so a block is computed alike alone and among all.
+--
+-- What is the same along a series is left to the work list: rows are sorted
+-- and windowed by the million.
 {%- set block_bars = var('block_bars') | int(512) -%}
 {%- set run_up_bars = var('longest_lookback_bars') | int(60) %}
 
@@ -11,9 +14,9 @@ due as (
     select
         symbol_id,
         timeframe,
-        from_bar_number,
-        from_label_bar_number,
-        from_block_number
+        series_number,
+        is_read_by_finer,
+        from_block_number * {{ block_bars }} as from_block_bar_number
 
     from {{ ref('int_series_due') }}
 
@@ -23,10 +26,10 @@ own as (
 
     select
         bars.*,
-        {{ block_number('bars.bar_number') }} as block_number,
-        false as is_run_up,
-        due.from_bar_number,
-        due.from_label_bar_number
+        due.series_number,
+        due.is_read_by_finer,
+        {{ block_id('due.series_number', 'bars.bar_number') }} as block_id,
+        false as is_run_up
 
     from {{ ref('bars') }} as bars
 
@@ -34,7 +37,7 @@ own as (
         on
             bars.symbol_id = due.symbol_id
             and bars.timeframe = due.timeframe
-            and bars.bar_number >= due.from_block_number * {{ block_bars }}
+            and bars.bar_number >= due.from_block_bar_number
 
 ),
 
@@ -42,10 +45,10 @@ run_up as (
 
     select
         bars.*,
-        {{ block_number('bars.bar_number') }} + 1 as block_number,
-        true as is_run_up,
-        due.from_bar_number,
-        due.from_label_bar_number
+        due.series_number,
+        due.is_read_by_finer,
+        {{ block_id('due.series_number', 'bars.bar_number') }} + 1 as block_id,
+        true as is_run_up
 
     from {{ ref('bars') }} as bars
 
@@ -54,7 +57,7 @@ run_up as (
             bars.symbol_id = due.symbol_id
             and bars.timeframe = due.timeframe
             and bars.bar_number
-            >= due.from_block_number * {{ block_bars }} - {{ run_up_bars }}
+            >= due.from_block_bar_number - {{ run_up_bars }}
 
     where
         mod(bars.bar_number, {{ block_bars }})
@@ -70,6 +73,59 @@ cut as (
 
     select * from run_up
 
+),
+
+profiles as (
+
+    select
+        symbol_id,
+        timeframe,
+        session_number,
+        place_in_session,
+        full_session_bars,
+        place_variance,
+        session_variance
+
+    from {{ ref('int_session_profiles') }}
+
+),
+
+-- Bars of one session or longer have one place and no profile.
+profiled as (
+
+    select
+        cut.block_id,
+        cut.series_number,
+        cut.is_read_by_finer,
+        cut.is_run_up,
+        cut.bar_number,
+        cut.session_date,
+        cut.session_number,
+        cut.place_in_session,
+        cut.session_bars,
+        cut.closed_at,
+        cut.close,
+        cut.adjusted_open,
+        cut.adjusted_high,
+        cut.adjusted_low,
+        cut.adjusted_close,
+        cut.adjusted_volume,
+        cut.higher_bar_number,
+        cut.max_recorded_at,
+        cut.batch_id,
+        coalesce(profiles.full_session_bars, 1) as full_session_bars,
+        profiles.place_variance,
+        profiles.session_variance as profile_variance
+
+    from cut
+
+    left join profiles
+        on
+            cut.symbol_id = profiles.symbol_id
+            and cut.timeframe = profiles.timeframe
+            and cut.session_number = profiles.session_number
+            and cut.place_in_session = profiles.place_in_session
+
 )
 
-select * from cut
+select * from profiled

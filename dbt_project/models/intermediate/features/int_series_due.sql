@@ -6,7 +6,8 @@
     ref('stg_market__symbols'), ref('horizons'), ref('label_rules')
 ) -%}
 {%- set features_watermark = watermark('feature_rows') -%}
-{%- set labels_watermark = watermark('labels') %}
+{%- set labels_watermark = watermark('labels') -%}
+{%- set labels = built_relation('labels') %}
 
 with
 
@@ -14,32 +15,98 @@ bars as (
 
     select
         symbol_id,
+        calendar,
         timeframe,
         bar_number,
-        higher_timeframe,
-        higher_bar_number,
         batch_id
 
     from {{ ref('bars') }}
 
 ),
 
+series as (
+
+    select distinct
+        symbol_id,
+        timeframe
+
+    from {{ ref('int_series_loaded') }}
+
+    union
+
+    select
+        symbol_id,
+        timeframe
+
+    from {{ ref('int_series_rolled_up') }}
+
+),
+
+symbols as (
+
+    select
+        symbol_id,
+        ticker
+
+    from {{ ref('stg_market__symbols') }}
+
+),
+
+timeframes as (
+
+    select
+        timeframe,
+        higher_timeframe
+
+    from {{ ref('timeframes') }}
+
+),
+
 horizons as (
 
     select
+        calendar,
         timeframe,
         max(horizon_bars) as longest_horizon_bars
 
     from {{ ref('horizons') }}
 
-    group by timeframe
+    group by calendar, timeframe
+
+),
+
+grid as (
+
+    select
+        calendar,
+        timeframe,
+        bar_number,
+        higher_timeframe,
+        higher_bar_number
+
+    from {{ ref('bar_grid') }}
+
+),
+
+grid_starts as (
+
+    select
+        calendar,
+        timeframe,
+        higher_timeframe,
+        min(higher_bar_number) as higher_bar_number
+
+    from grid
+
+    where higher_timeframe is not null
+
+    group by calendar, timeframe, higher_timeframe
 
 ),
 
 watermarks as (
 
-    select
-        least({{ features_watermark }}, {{ labels_watermark }}) as batch_id
+    select least({{ features_watermark }}, {{ labels_watermark }}) as batch_id
 
 ),
 
@@ -47,6 +114,7 @@ changes as (
 
     select
         bars.symbol_id,
+        max(bars.calendar) as calendar,
         bars.timeframe,
         min(bars.bar_number) as bar_number
 
@@ -59,45 +127,35 @@ changes as (
 
 ),
 
--- The series' last bar that was there before: what lies behind it is new, and
--- holes behind it have only now become holes.
-previous_ends as (
+-- Bars of the next lower timeframe that read a changed bar.
+first_readers as (
 
     select
-        bars.symbol_id,
-        bars.timeframe,
-        max(bars.bar_number) as bar_number
+        changes.symbol_id,
+        changes.calendar,
+        grid.timeframe,
+        min(grid.bar_number) as bar_number
 
-    from bars
+    from changes
 
-    inner join watermarks
-        on bars.batch_id <= watermarks.batch_id
-
-    inner join changes
+    inner join grid_starts
         on
-            bars.symbol_id = changes.symbol_id
-            and bars.timeframe = changes.timeframe
+            changes.calendar = grid_starts.calendar
+            and changes.timeframe = grid_starts.higher_timeframe
 
-    group by bars.symbol_id, bars.timeframe
-
-),
-
-changes_of_higher as (
-
-    select
-        bars.symbol_id,
-        bars.timeframe,
-        min(bars.bar_number) as bar_number
-
-    from bars
-
-    inner join changes
+    inner join series
         on
-            bars.symbol_id = changes.symbol_id
-            and bars.higher_timeframe = changes.timeframe
-            and bars.higher_bar_number >= changes.bar_number
+            changes.symbol_id = series.symbol_id
+            and grid_starts.timeframe = series.timeframe
 
-    group by bars.symbol_id, bars.timeframe
+    inner join grid
+        on
+            grid_starts.calendar = grid.calendar
+            and grid_starts.timeframe = grid.timeframe
+            and greatest(changes.bar_number, grid_starts.higher_bar_number)
+            = grid.higher_bar_number
+
+    group by changes.symbol_id, changes.calendar, grid.timeframe
 
 ),
 
@@ -105,6 +163,7 @@ first_changes as (
 
     select
         symbol_id,
+        calendar,
         timeframe,
         min(bar_number) as bar_number
 
@@ -113,10 +172,34 @@ first_changes as (
 
         union all
 
-        select * from changes_of_higher
+        select * from first_readers
     ) as either
 
-    group by symbol_id, timeframe
+    group by symbol_id, calendar, timeframe
+
+),
+
+-- The series' last bar that has labels: what lies behind it is new, and holes
+-- behind it have only now become holes.
+with_previous_ends as (
+
+    select
+        first_changes.*,
+        {% if labels -%}
+            (
+                select max(labels.bar_number)
+
+                from {{ labels }} as labels
+
+                where
+                    first_changes.symbol_id = labels.symbol_id
+                    and first_changes.timeframe = labels.timeframe
+            )
+        {%- else -%}
+            cast(null as integer)
+        {%- endif %} as previous_end
+
+    from first_changes
 
 ),
 
@@ -126,37 +209,38 @@ needed as (
 
     select
         first_changes.symbol_id,
-        bars.higher_timeframe as timeframe,
-        min(bars.higher_bar_number) as bar_number
+        first_changes.calendar,
+        grid.higher_timeframe as timeframe,
+        coalesce(grid.higher_bar_number, 1) as bar_number
 
     from first_changes
 
-    inner join bars
+    inner join grid
         on
-            first_changes.symbol_id = bars.symbol_id
-            and first_changes.timeframe = bars.timeframe
-            and first_changes.bar_number = bars.bar_number
+            first_changes.calendar = grid.calendar
+            and first_changes.timeframe = grid.timeframe
+            and first_changes.bar_number = grid.bar_number
 
-    where bars.higher_bar_number is not null
-
-    group by first_changes.symbol_id, bars.higher_timeframe
+    where grid.higher_timeframe is not null
 
 ),
 
 begun as (
 
     select
-        coalesce(first_changes.symbol_id, needed.symbol_id) as symbol_id,
-        coalesce(first_changes.timeframe, needed.timeframe) as timeframe,
-        first_changes.bar_number as from_bar_number,
+        coalesce(own.symbol_id, needed.symbol_id) as symbol_id,
+        coalesce(own.calendar, needed.calendar) as calendar,
+        coalesce(own.timeframe, needed.timeframe) as timeframe,
+        own.bar_number as from_bar_number,
+        least(own.bar_number, own.previous_end + 1) as from_new_bar_number,
         needed.bar_number as needed_bar_number
 
-    from first_changes
+    from with_previous_ends as own
 
     full outer join needed
         on
-            first_changes.symbol_id = needed.symbol_id
-            and first_changes.timeframe = needed.timeframe
+            own.symbol_id = needed.symbol_id
+            and own.timeframe = needed.timeframe
 
 ),
 
@@ -164,27 +248,45 @@ due as (
 
     select
         begun.symbol_id,
+        symbols.ticker,
+        begun.calendar,
         begun.timeframe,
+        timeframes.higher_timeframe,
+        row_number() over (
+            order by begun.timeframe asc, begun.symbol_id asc
+        ) as series_number,
         begun.from_bar_number,
-        least(
-            begun.from_bar_number, previous_ends.bar_number + 1
-        ) - horizons.longest_horizon_bars as from_label_bar_number,
+        {% for end, which in [('min', 'first'), ('max', 'last')] -%}
+            (
+                select {{ end }}(bars.bar_number)
+
+                from {{ ref('bars') }} as bars
+
+                where
+                    begun.symbol_id = bars.symbol_id
+                    and begun.timeframe = bars.timeframe
+            ) as {{ which }}_bar_number,
+        {% endfor -%}
+        begun.from_new_bar_number
+        - coalesce(horizons.longest_horizon_bars, 0) as from_label_bar_number,
+        begun.needed_bar_number is not null as is_read_by_finer,
         {{ block_number(
-            'least(begun.needed_bar_number, begun.from_bar_number, '
-            ~ 'previous_ends.bar_number + 1) - case when '
-            ~ 'begun.from_bar_number is null then 0 '
-            ~ 'else horizons.longest_horizon_bars end'
+            'least(begun.needed_bar_number, begun.from_new_bar_number '
+            ~ '- coalesce(horizons.longest_horizon_bars, 0))'
         ) }} as from_block_number
 
     from begun
 
-    inner join horizons
-        on begun.timeframe = horizons.timeframe
+    inner join symbols
+        on begun.symbol_id = symbols.symbol_id
 
-    left join previous_ends
+    inner join timeframes
+        on begun.timeframe = timeframes.timeframe
+
+    left join horizons
         on
-            begun.symbol_id = previous_ends.symbol_id
-            and begun.timeframe = previous_ends.timeframe
+            begun.calendar = horizons.calendar
+            and begun.timeframe = horizons.timeframe
 
 )
 

@@ -1,8 +1,11 @@
 -- Every bar with each of its horizons, the grid bar on which that ends and the
 -- bar found there, if any. The one place where features' bars look ahead.
+--
+-- The bars stand twice: shared, they would be a heap without an index, and the
+-- planner, which takes all labels for a handful, would search it for each.
 with
 
-bars as (
+targets as (
 
     select
         symbol_id,
@@ -15,23 +18,53 @@ bars as (
 
 ),
 
--- Where labels are due, with the scale that their thresholds are set by.
-measured as (
+due as (
 
     select
+        series_number,
         symbol_id,
         ticker,
         calendar,
         timeframe,
+        last_bar_number,
+        from_label_bar_number
+
+    from {{ ref('int_series_due') }}
+
+),
+
+volatilities as (
+
+    select
+        series_number,
         bar_number,
         closed_at,
         adjusted_close,
-        mean_squared_move,
+        full_session_bars,
+        place_variance,
         batch_id
 
     from {{ ref('int_bars_averaged_to_volatility') }}
 
-    where bar_number >= from_label_bar_number
+),
+
+-- Where labels are due, with the scale that their thresholds are set by.
+measured as (
+
+    select
+        due.symbol_id,
+        due.ticker,
+        due.calendar,
+        due.timeframe,
+        due.last_bar_number,
+        volatilities.*
+
+    from volatilities
+
+    inner join due
+        on
+            volatilities.series_number = due.series_number
+            and volatilities.bar_number >= due.from_label_bar_number
 
 ),
 
@@ -40,35 +73,29 @@ horizons as (
     select
         calendar,
         timeframe,
-        horizon,
-        horizon_bars
-
-    from {{ ref('horizons') }}
-
-),
-
-grid as (
-
-    select
-        calendar,
-        timeframe,
         bar_number,
-        closed_at
+        horizon,
+        horizon_bars,
+        label_end_bar_number,
+        label_end_at,
+        rule,
+        volatility_multiple,
+        fixed_return
 
-    from {{ ref('bar_grid') }}
+    from {{ ref('int_horizons_laid_on_grid') }}
 
 ),
 
-last_bars as (
+profiles as (
 
     select
         symbol_id,
         timeframe,
-        max(bar_number) as bar_number
+        bar_number,
+        horizon,
+        variance_ahead
 
-    from bars
-
-    group by symbol_id, timeframe
+    from {{ ref('int_profiles_summed_ahead') }}
 
 ),
 
@@ -78,9 +105,11 @@ aimed as (
         measured.*,
         horizons.horizon,
         horizons.horizon_bars,
-        {{ forward_bar_number(
-            'measured.bar_number', 'horizons.horizon_bars'
-        ) }} as label_end_bar_number
+        horizons.label_end_bar_number,
+        horizons.label_end_at,
+        horizons.rule,
+        horizons.volatility_multiple,
+        horizons.fixed_return
 
     from measured
 
@@ -88,6 +117,7 @@ aimed as (
         on
             measured.calendar = horizons.calendar
             and measured.timeframe = horizons.timeframe
+            and measured.bar_number = horizons.bar_number
 
 ),
 
@@ -102,13 +132,19 @@ matched as (
         aimed.horizon_bars,
         aimed.bar_number,
         aimed.closed_at,
-        aimed.mean_squared_move,
         aimed.label_end_bar_number,
-        grid.closed_at as label_end_at,
+        aimed.label_end_at,
+        aimed.rule,
+        aimed.volatility_multiple,
+        aimed.fixed_return,
+        case
+            when aimed.full_session_bars > 1 then profiles.variance_ahead
+            else aimed.place_variance * aimed.horizon_bars
+        end as variance_ahead,
         {{ forward_log_return(
             'aimed.adjusted_close', 'targets.adjusted_close'
         ) }} as label_return,
-        aimed.label_end_bar_number <= last_bars.bar_number as is_target_due,
+        aimed.label_end_bar_number <= aimed.last_bar_number as is_target_due,
         -- A label is as new as the newer of the bars that it lies between.
         greatest(
             aimed.batch_id, coalesce(targets.batch_id, aimed.batch_id)
@@ -116,18 +152,14 @@ matched as (
 
     from aimed
 
-    inner join last_bars
+    left join profiles
         on
-            aimed.symbol_id = last_bars.symbol_id
-            and aimed.timeframe = last_bars.timeframe
+            aimed.symbol_id = profiles.symbol_id
+            and aimed.timeframe = profiles.timeframe
+            and aimed.bar_number = profiles.bar_number
+            and aimed.horizon = profiles.horizon
 
-    left join grid
-        on
-            aimed.calendar = grid.calendar
-            and aimed.timeframe = grid.timeframe
-            and aimed.label_end_bar_number = grid.bar_number
-
-    left join bars as targets
+    left join targets
         on
             aimed.symbol_id = targets.symbol_id
             and aimed.timeframe = targets.timeframe

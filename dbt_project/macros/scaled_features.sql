@@ -1,0 +1,346 @@
+{#
+    Features of the own bars of some series: those of `blocks`
+    (int_bars_cut_into_blocks) for which `condition` holds. Moves and distances
+    are in units of the volatility to expect over as many bars; nothing carries
+    the scale of a price. Whatever divides by nothing is null and makes the row
+    unusable later.
+
+    All steps stand in one statement, because between views the order of the
+    rows would be lost and sorted anew for each. It is a macro, because the two
+    halves of the symbols are computed side by side and what finer bars read
+    before both; by a condition outside, all would be computed for each.
+#}
+{% macro scaled_features(blocks, condition) -%}
+{%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
+{%- set window_bars = var('volatility_window_bars') | int(20) -%}
+{%- set spans = [1, 2, 5, 10, 20, 60] -%}
+{%- set passed_on = [
+    'block_id', 'series_number', 'is_run_up', 'bar_number', 'session_date',
+    'place_in_session', 'session_bars', 'full_session_bars', 'closed_at',
+    'close', 'adjusted_close', 'adjusted_volume', 'place_variance',
+    'profile_variance', 'higher_bar_number', 'batch_id',
+] %}
+
+with
+
+bars as (
+
+    select
+        adjusted_open,
+        adjusted_high,
+        adjusted_low,
+        max_recorded_at,
+        {{ passed_on | join(',\n        ') }}
+
+    from {{ blocks }}
+
+    where {{ condition }}
+
+),
+
+-- What one bar says by itself and against the bar before it, in log prices.
+-- Closes in units of the block's first: small numbers keep their digits.
+measured as (
+
+    select
+        bar_number - {{ first_in_block('bar_number') }} as place_in_block,
+        adjusted_close / {{ first_in_block('adjusted_close') }}
+            as relative_close,
+        {{ trailing_log_return('adjusted_close', 1) }} as move,
+        ln(
+            adjusted_open / {{ trailing_value('adjusted_close', 1) }}
+        ) as gap,
+        ln(adjusted_close / adjusted_open) as body,
+        ln(adjusted_high / adjusted_low) as log_range,
+        ln(
+            adjusted_high / greatest(adjusted_open, adjusted_close)
+        ) as upper_shadow,
+        ln(
+            least(adjusted_open, adjusted_close) / adjusted_low
+        ) as lower_shadow,
+        {{ trailing_extreme('greatest', 'adjusted_high', 1, 4) }} as high_4,
+        {{ trailing_extreme('least', 'adjusted_low', 1, 4) }} as low_4,
+        {{ trailing_extreme('greatest', 'max_recorded_at', 1, 4) }}
+            as recorded_at_4,
+        {{ passed_on | join(',\n        ') }}
+
+    from bars
+
+),
+
+shaped as (
+
+    select
+        *,
+        ln(relative_close) as log_close,
+        -- Garman and Klass (1980), estimator 7 without its cross terms.
+        0.5 * log_range * log_range
+        - (2 * ln(2.0) - 1) * body * body as garman_klass_variance
+
+    from measured
+
+    {{ computed_once() }}
+
+),
+
+-- Running sums along each block and extremes of some bars: the pieces that
+-- longer windows are put together from. They stand first, because a row is
+-- unpacked up to the column that a window asks for.
+accumulated as (
+
+    select
+        {{ running_sum('move * move') }} as squared_moves,
+        {{ running_sum('abs(move)') }} as absolute_moves,
+        {{ running_sum('greatest(move, 0)') }} as gains,
+        {{ running_sum('least(move, 0) * least(move, 0)') }} as squared_losses,
+        {{ running_sum('log_range * log_range') }} as squared_ranges,
+        {{ running_sum('garman_klass_variance') }} as garman_klass_variances,
+        {{ running_sum('relative_close') }} as closes,
+        {{ running_sum('adjusted_volume') }} as volumes,
+        {{ running_sum('log_close') }} as log_closes,
+        {{ running_sum('place_in_block * log_close') }} as placed_log_closes,
+        {{ running_sum('place_variance') }} as place_variances,
+        log_close,
+        move,
+        {{ trailing_extreme('greatest', 'high_4', 4, 20) }} as high_20,
+        {{ trailing_extreme('least', 'low_4', 4, 20) }} as low_20,
+        {{ trailing_extreme('greatest', 'recorded_at_4', 4, 20) }}
+            as recorded_at_20,
+        {{ trailing_extreme('greatest', 'high_4', 4, 5) }} as high_5,
+        {{ trailing_extreme('least', 'low_4', 4, 5) }} as low_5,
+        place_in_block,
+        gap,
+        body,
+        log_range,
+        upper_shadow,
+        lower_shadow,
+        {{ passed_on | join(',\n        ') }}
+
+    from shaped
+
+),
+
+-- Every moving window that a feature needs, one column each.
+windowed as (
+
+    select
+        {% for bars in [5, 20, 60] -%}
+            {{ trailing_sum('squared_moves', bars) }}
+                as squared_moves_{{ bars }},
+            {{ trailing_sum('squared_ranges', bars) }}
+                as squared_ranges_{{ bars }},
+        {% endfor -%}
+        {% for bars in [5, 20] -%}
+            {{ trailing_sum('garman_klass_variances', bars) }}
+                as garman_klass_variances_{{ bars }},
+            {{ trailing_mean('absolute_moves', bars) }}
+                as mean_absolute_move_{{ bars }},
+            {{ trailing_mean('volumes', bars) }} as mean_volume_{{ bars }},
+        {% endfor -%}
+        {% for bars in [5, 10, 20, 60] -%}
+            {{ trailing_mean('closes', bars) }} as mean_close_{{ bars }},
+        {% endfor -%}
+        {% for bars in spans[1:] -%}
+            log_close
+            - {{ trailing_value('log_close', bars) }} as move_{{ bars }},
+            {{ trailing_sum('place_variances', bars) }}
+                as place_variance_{{ bars }},
+        {% endfor -%}
+        {% for bars in [20, 60] -%}
+            {{ trailing_sum('log_closes', bars) }} as log_closes_{{ bars }},
+            {{ trailing_sum('placed_log_closes', bars) }}
+                as placed_log_closes_{{ bars }},
+        {% endfor -%}
+        {{ trailing_sum('squared_losses', 20) }} as squared_losses_20,
+        {{ trailing_sum('gains', 14) }} as gains_14,
+        {{ trailing_sum('absolute_moves', 14) }} as absolute_moves_14,
+        {{ trailing_mean('squared_moves', window_bars) }} as mean_squared_move,
+        {{ trailing_bars_are_whole(window_bars) }}
+            as is_volatility_window_whole,
+        {{ trailing_bars_are_whole(longest_bars) }} as is_longest_window_whole,
+        {{ trailing_value('move', 1) }} as previous_move,
+        {{ trailing_extreme('greatest', 'high_20', 20, 60) }} as high_60,
+        {{ trailing_extreme('least', 'low_20', 20, 60) }} as low_60,
+        -- Of all bars that the longest window looks at.
+        {{ trailing_extreme(
+            'greatest', 'recorded_at_20', 20, longest_bars + 1
+        ) }} as max_recorded_at,
+        high_5,
+        low_5,
+        high_20,
+        low_20,
+        log_close,
+        move,
+        gap,
+        body,
+        log_range,
+        upper_shadow,
+        lower_shadow,
+        place_in_block,
+        {{ passed_on | join(',\n        ') }}
+
+    from accumulated
+
+),
+
+-- The least-squares slope on the places t - k + 1 to t: their mean is
+-- t - (k - 1) / 2 and their squared distances from it add up to
+-- k (k^2 - 1) / 12.
+expected as (
+
+    select
+        *,
+        {% for bars in [20, 60] -%}
+            (
+                placed_log_closes_{{ bars }}
+                - (place_in_block - {{ (bars - 1) / 2 }})
+                * log_closes_{{ bars }}
+            ) / {{ bars * (bars * bars - 1) / 12 }} as slope_{{ bars }},
+        {% endfor -%}
+        case
+            when full_session_bars > 1 then place_variance
+            when is_volatility_window_whole then mean_squared_move
+        end as variance_1,
+        case
+            when full_session_bars > 1 then profile_variance
+            when is_volatility_window_whole then mean_squared_move
+        end as session_variance
+
+    from windowed
+
+    where not is_run_up
+
+),
+
+-- Of whole sessions where the span is as long, else of the bars' own places,
+-- which must all be known.
+spanned as (
+
+    select
+        *,
+        {% for bars in spans[1:] -%}
+            case
+                when full_session_bars <= {{ bars }}
+                    then session_variance * {{ bars }} / full_session_bars
+                else place_variance_{{ bars }}
+            end as variance_{{ bars }},
+        {% endfor -%}
+        {{ volatility_of('variance_1', 1) }} as volatility_1
+
+    from expected
+
+),
+
+rooted as (
+
+    select
+        *,
+        {% for bars in spans[1:] -%}
+            case
+                when volatility_1 is not null then sqrt(variance_{{ bars }})
+            end as volatility_{{ bars }}
+            {{- ',' if not loop.last }}
+        {% endfor %}
+
+    from spanned
+
+    {{ computed_once() }}
+
+),
+
+scaled as (
+
+    select
+        series_number,
+        bar_number,
+        session_date,
+        closed_at,
+        close as reference_close,
+        adjusted_volume,
+        volatility_1,
+        session_variance,
+        is_volatility_window_whole,
+        is_longest_window_whole,
+        higher_bar_number,
+        max_recorded_at,
+        batch_id,
+        move / volatility_1 as return_1,
+        {% for bars in spans[1:] -%}
+            move_{{ bars }} / volatility_{{ bars }} as return_{{ bars }},
+        {% endfor -%}
+        abs(move) / volatility_1 as absolute_return_1,
+        {% for bars in [5, 20] -%}
+            mean_absolute_move_{{ bars }} * sqrt({{ bars }}.0)
+            / volatility_{{ bars }} as absolute_return_{{ bars }},
+        {% endfor -%}
+        abs(previous_move) / volatility_1 as previous_absolute_return_1,
+        gap / volatility_1 as overnight_gap,
+        {{ half_log_ratio(
+            'squared_moves_5 / nullif(variance_5, 0)', 'squared_moves_20 / nullif(variance_20, 0)'
+        ) }} as volatility_ratio_5_20,
+        {{ half_log_ratio(
+            'squared_moves_20 / nullif(variance_20, 0)', 'squared_moves_60 / nullif(variance_60, 0)'
+        ) }} as volatility_ratio_20_60,
+        -- With one place in the session the two are the same number.
+        case
+            when full_session_bars = 1 then 0
+            else {{ half_log_ratio('squared_moves_20', 'variance_20') }}
+        end as realized_to_expected_20,
+        {{ half_log_ratio(
+            'squared_ranges_5 / nullif(variance_5, 0)', 'squared_ranges_20 / nullif(variance_20, 0)'
+        ) }} as parkinson_ratio_5_20,
+        {{ half_log_ratio(
+            'squared_ranges_20 / nullif(variance_20, 0)',
+            'squared_ranges_60 / nullif(variance_60, 0)'
+        ) }} as parkinson_ratio_20_60,
+        -- Parkinson (1980): the variance is the squared range / (4 ln 2).
+        {{ half_log_ratio(
+            'squared_ranges_20 / (4 * ln(2.0))', 'squared_moves_20'
+        ) }} as parkinson_to_realized_20,
+        {{ half_log_ratio(
+            'garman_klass_variances_5 / nullif(variance_5, 0)',
+            'garman_klass_variances_20 / nullif(variance_20, 0)'
+        ) }} as garman_klass_ratio_5_20,
+        {{ half_log_ratio(
+            'garman_klass_variances_20', 'squared_moves_20'
+        ) }} as garman_klass_to_realized_20,
+        {{ guarded_ratio('squared_losses_20', 'squared_moves_20') }}
+            as downside_share_20,
+        {% for bars in [5, 10, 20, 60] -%}
+            (log_close - ln(mean_close_{{ bars }})) / volatility_{{ bars }}
+                as distance_from_average_{{ bars }},
+        {% endfor -%}
+        {% for bars in [5, 20, 60] -%}
+            {{ guarded_ratio(
+                'adjusted_close - low_' ~ bars,
+                'high_' ~ bars ~ ' - low_' ~ bars
+            ) }} as range_place_{{ bars }},
+        {% endfor -%}
+        {{ guarded_ratio('gains_14', 'absolute_moves_14') }} as rsi_14,
+        {% for bars in [20, 60] -%}
+            slope_{{ bars }} * {{ bars }} / volatility_{{ bars }}
+                as trend_slope_{{ bars }},
+        {% endfor -%}
+        {{ guarded_log('adjusted_volume') }}
+        - {{ guarded_log('mean_volume_20') }} as volume_ratio_20,
+        {{ guarded_log('mean_volume_5') }}
+        - {{ guarded_log('mean_volume_20') }} as volume_ratio_5_20,
+        body / volatility_1 as candle_body,
+        log_range / volatility_1 as candle_range,
+        upper_shadow / volatility_1 as upper_shadow,
+        lower_shadow / volatility_1 as lower_shadow,
+        cast({{ utc_minute_of_day('closed_at') }} as double precision)
+            as minute_of_day,
+        cast(place_in_session as double precision) / session_bars
+            as place_in_session,
+        {{ half_log_ratio(
+            'variance_1 * full_session_bars', 'session_variance'
+        ) }} as place_volatility,
+        cast(extract(isodow from session_date) as double precision) as weekday
+
+    from rooted
+
+)
+
+select * from scaled
+{%- endmacro %}

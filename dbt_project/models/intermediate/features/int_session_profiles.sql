@@ -1,0 +1,383 @@
+-- What to expect of each place in the session, from the moves of intraday bars
+-- at that place in the last sessions. Every session has all places of a full
+-- one: where an early close or a hole leaves none, the last known is carried.
+--
+-- Sums run inside a session, so each is made alike alone and among all.
+{%- set window_bars = var('volatility_window_bars') | int(20) -%}
+{%- set longest_sessions = var('longest_profile_sessions') | int(40) %}
+
+with
+
+due as (
+
+    select
+        symbol_id,
+        calendar,
+        timeframe,
+        from_block_number * {{ var('block_bars') }}
+        - {{ var('longest_lookback_bars') }} as from_bar_number
+
+    from {{ ref('int_series_due') }}
+
+),
+
+grid as (
+
+    select
+        calendar,
+        timeframe,
+        bar_number,
+        session_number,
+        place_in_session,
+        session_bars,
+        full_session_bars
+
+    from {{ ref('bar_grid') }}
+
+    where full_session_bars > 1
+
+),
+
+grid_starts as (
+
+    select
+        calendar,
+        timeframe,
+        min(bar_number) as bar_number
+
+    from grid
+
+    group by calendar, timeframe
+
+),
+
+-- Two sessions more than the profile looks back: one whose first bar lacks its
+-- move, one that the session before the first is compared with.
+series as (
+
+    select
+        due.symbol_id,
+        due.calendar,
+        due.timeframe,
+        grid.full_session_bars,
+        grid.session_number as from_session_number,
+        grid.session_number
+        - {{ longest_sessions }} - 2 as from_bars_session_number
+
+    from due
+
+    inner join grid_starts
+        on
+            due.calendar = grid_starts.calendar
+            and due.timeframe = grid_starts.timeframe
+
+    inner join grid
+        on
+            grid_starts.calendar = grid.calendar
+            and grid_starts.timeframe = grid.timeframe
+            and greatest(due.from_bar_number, grid_starts.bar_number)
+            = grid.bar_number
+
+),
+
+bars as (
+
+    select
+        bars.symbol_id,
+        bars.timeframe,
+        bars.bar_number,
+        bars.session_number,
+        bars.place_in_session,
+        bars.adjusted_close
+
+    from {{ ref('bars') }} as bars
+
+    inner join series
+        on
+            bars.symbol_id = series.symbol_id
+            and bars.timeframe = series.timeframe
+            and bars.session_number >= series.from_bars_session_number
+
+),
+
+with_previous as (
+
+    select
+        *,
+        lag(bar_number) over series_order as previous_bar_number,
+        lag(adjusted_close) over series_order as previous_close
+
+    from bars
+
+    window series_order as (
+        partition by symbol_id, timeframe order by bar_number asc
+    )
+
+),
+
+moves as (
+
+    select
+        symbol_id,
+        timeframe,
+        session_number,
+        place_in_session,
+        power(ln(adjusted_close / previous_close), 2) as squared_move
+
+    from with_previous
+
+    where previous_bar_number = bar_number - 1
+
+),
+
+measured as (
+
+    select
+        symbol_id,
+        timeframe,
+        session_number,
+        place_in_session,
+        avg(squared_move) over (
+            partition by symbol_id, timeframe, place_in_session
+            order by session_number asc
+            rows between {{ window_bars - 1 }} preceding and current row
+        ) as mean_squared_move,
+        lag(session_number, {{ window_bars - 1 }}) over (
+            partition by symbol_id, timeframe, place_in_session
+            order by session_number asc
+        ) as first_session_number
+
+    from moves
+
+),
+
+-- Sessions up to the series' last bar, and all places of each.
+last_sessions as (
+
+    select
+        symbol_id,
+        timeframe,
+        min(session_number) as first_session_number,
+        max(session_number) as last_session_number
+
+    from bars
+
+    group by symbol_id, timeframe
+
+),
+
+sessions as (
+
+    select
+        calendar,
+        timeframe,
+        session_number,
+        min(bar_number) as first_bar_number,
+        max(session_bars) as session_bars
+
+    from grid
+
+    group by calendar, timeframe, session_number
+
+),
+
+places as (
+
+    select distinct
+        calendar,
+        timeframe,
+        place_in_session
+
+    from grid
+
+),
+
+slots as (
+
+    select
+        series.symbol_id,
+        series.calendar,
+        series.timeframe,
+        series.full_session_bars,
+        series.from_session_number,
+        sessions.session_number,
+        places.place_in_session,
+        case
+            when places.place_in_session <= sessions.session_bars
+                then sessions.first_bar_number + places.place_in_session - 1
+        end as bar_number
+
+    from series
+
+    inner join last_sessions
+        on
+            series.symbol_id = last_sessions.symbol_id
+            and series.timeframe = last_sessions.timeframe
+
+    inner join sessions
+        on
+            series.calendar = sessions.calendar
+            and series.timeframe = sessions.timeframe
+            and last_sessions.first_session_number <= sessions.session_number
+            and last_sessions.last_session_number >= sessions.session_number
+
+    inner join places
+        on
+            series.calendar = places.calendar
+            and series.timeframe = places.timeframe
+
+),
+
+filled as (
+
+    select
+        slots.*,
+        measured.mean_squared_move,
+        measured.first_session_number,
+        count(measured.first_session_number) over (
+            partition by
+                slots.symbol_id, slots.timeframe, slots.place_in_session
+            order by slots.session_number asc
+            rows between unbounded preceding and current row
+        ) as n_measured
+
+    from slots
+
+    left join measured
+        on
+            slots.symbol_id = measured.symbol_id
+            and slots.timeframe = measured.timeframe
+            and slots.session_number = measured.session_number
+            and slots.place_in_session = measured.place_in_session
+
+),
+
+carried as (
+
+    select
+        *,
+        max(
+            case
+                when first_session_number is not null then mean_squared_move
+            end
+        ) over since_measured as carried_variance,
+        max(first_session_number) over since_measured
+            as carried_first_session_number
+
+    from filled
+
+    window since_measured as (
+        partition by symbol_id, timeframe, place_in_session, n_measured
+    )
+
+),
+
+expected as (
+
+    select
+        symbol_id,
+        calendar,
+        timeframe,
+        full_session_bars,
+        from_session_number,
+        session_number,
+        place_in_session,
+        bar_number,
+        case
+            when
+                carried_first_session_number
+                > session_number - {{ longest_sessions }}
+                then carried_variance
+        end as place_variance
+
+    from carried
+
+),
+
+summed_up as (
+
+    select
+        *,
+        sum(coalesce(place_variance, 0)) over session_places
+            as variance_to_place,
+        max(case when place_variance is null then bar_number end) over (
+            partition by symbol_id, timeframe
+            order by session_number asc, place_in_session asc
+            rows between unbounded preceding and current row
+        ) as last_unknown_bar_number
+
+    from expected
+
+    window session_places as (
+        partition by symbol_id, timeframe, session_number
+        order by place_in_session asc
+        rows between unbounded preceding and current row
+    )
+
+),
+
+-- Sums of what is never negative: the largest is that of the whole session.
+totalled as (
+
+    select
+        *,
+        max(variance_to_place) over whole_session as total_variance
+
+    from summed_up
+
+    window whole_session as (
+        partition by symbol_id, timeframe, session_number
+    )
+
+),
+
+with_previous_session as (
+
+    select
+        *,
+        lag(variance_to_place) over sessions_of_place
+            as previous_variance_to_place,
+        lag(total_variance) over sessions_of_place as previous_total_variance
+
+    from totalled
+
+    window sessions_of_place as (
+        partition by symbol_id, timeframe, place_in_session
+        order by session_number asc
+    )
+
+),
+
+-- Around a bar stand the places up to its own in this session and those after
+-- it in the session before: all that is known of the coming session. As many
+-- bars of the grid as a full session has must all be known, so that any shorter
+-- span is, too.
+profiles as (
+
+    select
+        symbol_id,
+        calendar,
+        timeframe,
+        session_number,
+        place_in_session,
+        full_session_bars,
+        place_variance,
+        variance_to_place,
+        previous_variance_to_place,
+        case
+            when
+                last_unknown_bar_number is null
+                or bar_number - last_unknown_bar_number >= full_session_bars
+                then
+                    variance_to_place
+                    + previous_total_variance
+                    - previous_variance_to_place
+        end as session_variance
+
+    from with_previous_session
+
+    where session_number >= from_session_number
+
+)
+
+select * from profiles
