@@ -3,11 +3,19 @@
 Great Expectations itself neither raises nor exits on failed data, on a suite
 that loaded in part, on an empty table or on a dead server. Here each of these
 is a failure. What was found is written to `ml.validation_results`, a row for
-each expectation, before anything is raised.
+each expectation, before anything is raised; a validation of everything leaves
+pages too (`expectations/pages.py`).
+
+The rows stay in the database. All conditions on the rows of a table are counted
+in one scan of it; only an expectation that failed is asked again, for the keys
+of some violations.
 """
 
 import datetime
 import json
+import logging
+import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,12 +37,14 @@ from python_ml.exceptions import (
 from python_ml.logs import get_logger, log_event
 from python_ml.progress import progress
 from python_ml.schema import training_cuts, validation_results
+from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.errors import translate_database_error
 
 if TYPE_CHECKING:
     from great_expectations.core import (
         ExpectationSuite,
+        ExpectationSuiteValidationResult,
         ExpectationValidationResult,
     )
     from great_expectations.data_context.data_context.file_data_context import (
@@ -42,6 +52,8 @@ if TYPE_CHECKING:
     )
     from great_expectations.datasource.fluent.interfaces import Batch
     from great_expectations.expectations.expectation import Expectation
+
+    _Judged = tuple[SuiteSummary, ExpectationSuiteValidationResult | None]
 
 logger = get_logger("python_ml.expectations.gate")
 
@@ -51,7 +63,14 @@ SUITES = ("bars", "feature_rows", "labels", "training_examples")
 CUT_SUITE = "training_examples"
 DATASOURCE = "warehouse"
 CONNECTION_VARIABLE = "SWIFTBOLT_DATABASE_URL"
+PAGES_VARIABLE = "SWIFTBOLT_DATA_DOCS"
+# Every query reads whole tables. How many rows a cut has is guessed far too
+# low, and a nested loop then takes minutes where a hash takes a second.
+SESSION_OPTIONS = "-c enable_nestloop=off -c enable_mergejoin=off"
+JUDGED_EXAMPLES = "judged_examples"
+# As many keys of violations are kept.
 N_SAMPLES = 20
+ROW_COUNT = "expect_table_row_count_to_be_between"
 
 
 def validate(
@@ -83,9 +102,21 @@ def validate(
         unknown or loaded in part, a table is missing or empty, the server
         does not answer. The results are written first where they can be.
     """
-    summary = judge(warehouse, cut_ids=cut_ids, job_run_id=job_run_id)
+    summary = judge(
+        warehouse,
+        cut_ids=cut_ids,
+        job_run_id=job_run_id,
+        pages_dir=(
+            default_pages_dir(warehouse.settings) if cut_ids is None else None
+        ),
+    )
     summary.raise_on_failure()
     return summary
+
+
+def default_pages_dir(settings: Settings) -> Path:
+    """Folder of the pages that a validation of everything leaves."""
+    return settings.home / "validation"
 
 
 def judge(
@@ -93,18 +124,27 @@ def judge(
     *,
     cut_ids: Sequence[int] | None = None,
     job_run_id: int | None = None,
+    pages_dir: Path | None = None,
 ) -> ValidationSummary:
     """Run the suites and write the results; see `validate`.
 
     Returns whatever the suites found. Raises ValidationFailedError only when
     nothing can be judged or recorded.
+
+    Parameters
+    ----------
+    warehouse, cut_ids, job_run_id
+        As in `validate`.
+    pages_dir : Path, optional
+        Folder for the pages of `expectations.pages.write_pages`.
     """
     names = SUITES if cut_ids is None else (CUT_SUITE,)
+    started = time.monotonic()
     try:
         cuts = _choose_cuts(warehouse, cut_ids)
-        context = _open_context(warehouse)
+        context = _open_context(warehouse, pages_dir)
         try:
-            suites = tuple(
+            judged = tuple(
                 _judge_suite(warehouse, context, name, cuts)
                 for name in progress(
                     names, total=len(names), description="validating"
@@ -114,15 +154,47 @@ def judge(
             _close_connections(context)
         summary = ValidationSummary(
             validated_at=datetime.datetime.now(datetime.UTC),
-            suites=suites + _unknown_suites(warehouse),
+            suites=(
+                *(suite for suite, _ in judged),
+                *_unknown_suites(warehouse),
+            ),
+            seconds=time.monotonic() - started,
         )
         _write(warehouse, summary, job_run_id)
     except (sa.exc.SQLAlchemyError, ServerError, SchemaError) as error:
         raise ValidationFailedError(
             f"The warehouse could not be validated. {_explain(error)}"
         ) from error
+    if pages_dir is not None:
+        summary = _write_pages(summary, context, judged, pages_dir)
     log_event(logger, "validated", **summary.counts())
     return summary
+
+
+def _write_pages(
+    summary: ValidationSummary,
+    context: "FileDataContext",
+    judged: "Sequence[_Judged]",
+    folder: Path,
+) -> ValidationSummary:
+    """Write the pages if it can be done; the verdict stands without them."""
+    from expectations.pages import write_pages
+
+    results = {
+        suite.suite: result for suite, result in judged if result is not None
+    }
+    try:
+        page = write_pages(summary, context, results, folder)
+    except Exception as error:
+        log_event(
+            logger,
+            "pages_not_written",
+            level=logging.WARNING,
+            folder=folder,
+            error=_one_line(error),
+        )
+        return summary
+    return replace(summary, page=page)
 
 
 def _choose_cuts(
@@ -157,7 +229,9 @@ def _choose_cuts(
     return tuple(sorted(known))
 
 
-def _open_context(warehouse: Warehouse) -> "FileDataContext":
+def _open_context(
+    warehouse: Warehouse, pages_dir: Path | None
+) -> "FileDataContext":
     """Open the context of the checkout; nothing is written to it."""
     folder = warehouse.settings.expectations_dir
     path = folder / "great_expectations.yml"
@@ -172,15 +246,19 @@ def _open_context(warehouse: Warehouse) -> "FileDataContext":
     # A suite silently loads without the classes that are not yet imported.
     import expectations.plugins  # noqa: F401
 
-    url = warehouse.parameters.url()
+    url = sa.make_url(warehouse.parameters.url()).set(
+        drivername="postgresql+psycopg2"
+    )
+    url = url.update_query_dict({"options": SESSION_OPTIONS})
     try:
         return gx.get_context(
             mode="file",
             context_root_dir=folder,
             runtime_environment={
-                CONNECTION_VARIABLE: url.replace(
-                    "postgresql://", "postgresql+psycopg2://", 1
-                )
+                CONNECTION_VARIABLE: url.render_as_string(hide_password=False),
+                PAGES_VARIABLE: str(
+                    (pages_dir or warehouse.settings.home) / "data_docs"
+                ),
             },
         )
     except Exception as error:
@@ -208,23 +286,29 @@ def _judge_suite(
     context: "FileDataContext",
     name: str,
     cuts: tuple[int, ...],
-) -> SuiteSummary:
+) -> "_Judged":
+    """Judge one suite; also Great Expectations' own result, for its pages."""
     dataset = name
     n_rows = None
+    result = None
     try:
         suite = _load_suite(warehouse, context, name)
-        dataset, batch = _open_batch(warehouse, context, name, cuts)
-        n_rows = _count_rows(warehouse, dataset)
+        dataset = _name_dataset(warehouse, suite, cuts)
         if name == CUT_SUITE and not cuts:
-            return _not_applicable(name, dataset)
+            _count_rows(warehouse, f"(select * from {dataset} limit 0) as none")
+            return _not_applicable(name, dataset), None
+        batch = _open_batch(warehouse, context, name, dataset)
+        for number, expectation in enumerate(suite.expectations):
+            # Results come in no set order; this finds each one's expectation.
+            expectation.id = str(uuid.UUID(int=number))
+            _set_scope(expectation, warehouse, cuts, dataset)
+        outcomes, result = _judge_expectations(batch, suite)
+        n_rows = _counted_rows(result)
+        if n_rows is None:
+            n_rows = _count_rows(warehouse, dataset)
     except _CheckFailed as failure:
         outcomes = [failure.outcome]
     else:
-        grain = suite.meta.get("grain", [])
-        outcomes = []
-        for expectation in suite.expectations:
-            _set_scope(expectation, warehouse, cuts)
-            outcomes.append(_judge_expectation(batch, expectation, grain))
         # A suite need not look for it: nearly all pass on no rows at all.
         if n_rows == 0 and all(outcome.is_success for outcome in outcomes):
             outcomes.append(
@@ -233,7 +317,7 @@ def _judge_suite(
                     f"{dataset} has no rows. Build it with: swiftbolt run",
                 )
             )
-    return SuiteSummary(name, dataset, n_rows, tuple(outcomes))
+    return SuiteSummary(name, dataset, n_rows, tuple(outcomes)), result
 
 
 class _CheckFailed(Exception):
@@ -333,16 +417,34 @@ def _read_expectation_types(path: Path, name: str) -> list[str]:
     return types
 
 
+def _name_dataset(
+    warehouse: Warehouse, suite: "ExpectationSuite", cuts: tuple[int, ...]
+) -> str:
+    """Table and condition of the rows that a suite judges, as SQL."""
+    from expectations.plugins.keyed_rows import with_schema_prefix
+
+    dataset = with_schema_prefix(
+        str(suite.meta.get("dataset", suite.name)),
+        warehouse.settings.schema_prefix,
+    )
+    if suite.name == CUT_SUITE and cuts:
+        dataset += f" where cut_id in ({', '.join(map(str, cuts))})"
+    return dataset
+
+
 def _open_batch(
-    warehouse: Warehouse,
-    context: "FileDataContext",
-    name: str,
-    cuts: tuple[int, ...],
-) -> tuple[str, "Batch"]:
-    """Open the rows that a suite judges; also name them."""
+    warehouse: Warehouse, context: "FileDataContext", name: str, dataset: str
+) -> "Batch":
+    """Open the rows that a suite judges."""
     from great_expectations.datasource.fluent.sql_datasource import QueryAsset
 
-    from expectations.plugins.keyed_rows import with_schema_prefix
+    from expectations.plugins.feature_rows import read_features, sum_of
+    from expectations.plugins.keyed_rows import (
+        COUNTS,
+        fill,
+        with_schema_prefix,
+    )
+    from expectations.plugins.training_examples import COUNT
 
     try:
         asset = context.data_sources.get(DATASOURCE).get_asset(name)
@@ -355,15 +457,28 @@ def _open_batch(
             f"({_one_line(error)}); restore it with: "
             "git checkout -- expectations",
         ) from error
-    # In memory only: the file keeps the names without a prefix.
-    asset.query = with_schema_prefix(
-        asset.query, warehouse.settings.schema_prefix
-    )
-    if name == CUT_SUITE and cuts:
-        asset.query += f" where cut_id in ({', '.join(map(str, cuts))})"
-    dataset = asset.query.split(" from ", 1)[-1].strip()
+    prefix = warehouse.settings.schema_prefix
+    engine: Any = asset.datasource.get_execution_engine()
     try:
-        return dataset, asset.get_batch(asset.build_batch_request())
+        query = with_schema_prefix(asset.query, prefix)
+        if "{sum_of_features}" in query:
+            features, columns = read_features(engine, dataset, prefix)
+            known = [feature for feature in features if feature in columns]
+            query = fill(query, {"sum_of_features": sum_of(known)})
+        if name == CUT_SUITE:
+            query = fill(query, {"dataset": f"(select * from {dataset})"})
+            # The engine's pool hands out the one connection it has, so that
+            # all of its queries see the table.
+            count = fill(COUNT, {"examples": JUDGED_EXAMPLES})
+            for statement in (
+                f"create temporary table {JUDGED_EXAMPLES} as {query}",
+                f"create temporary table {COUNTS} as {count}",
+            ):
+                engine.execute_query_in_transaction(sa.text(statement))
+            query = f"select * from {JUDGED_EXAMPLES}"
+        # In memory only: the file keeps what it says.
+        asset.query = query
+        return asset.get_batch(asset.build_batch_request())
     except Exception as error:
         raise _CheckFailed("dataset_can_be_read", _explain(error)) from error
 
@@ -381,64 +496,130 @@ def _count_rows(warehouse: Warehouse, dataset: str) -> int:
 
 
 def _set_scope(
-    expectation: "Expectation", warehouse: Warehouse, cuts: tuple[int, ...]
+    expectation: "Expectation",
+    warehouse: Warehouse,
+    cuts: tuple[int, ...],
+    dataset: str,
 ) -> None:
     from expectations.plugins.keyed_rows import KeyedRowsExpectation
 
     if isinstance(expectation, KeyedRowsExpectation):
         expectation.schema_prefix = warehouse.settings.schema_prefix
         expectation.cut_ids = list(cuts)
+        expectation.dataset = dataset
 
 
-def _judge_expectation(
-    batch: "Batch", expectation: "Expectation", grain: Sequence[str]
-) -> ExpectationOutcome:
-    """Ask for the verdict only, then for the keys of what failed."""
-    scope = ("schema_prefix", "cut_ids", "batch_id")
+def _judge_expectations(
+    batch: "Batch", suite: "ExpectationSuite"
+) -> "tuple[list[ExpectationOutcome], ExpectationSuiteValidationResult]":
+    """Count violations of all at once, then ask for the keys of what failed.
+
+    In the first step an expectation that raises takes those with it that are
+    counted in the same scan, so only success counts there.
+    """
+    whole = batch.validate(suite, result_format="BASIC")
+    counted = {
+        result.expectation_config.id: result
+        for result in whole.results
+        if result.expectation_config is not None
+    }
+    outcomes = []
+    results = []
+    for expectation in suite.expectations:
+        result = counted.get(expectation.id)
+        if result is None or result.success is not True:
+            outcome, result = _judge_expectation(
+                batch, expectation, suite.meta.get("keys", []), result
+            )
+        else:
+            outcome = _passed(expectation)
+        outcomes.append(outcome)
+        if result is not None:
+            results.append(result)
+    whole.results = results
+    n_passed = sum(outcome.is_success for outcome in outcomes)
+    whole.success = n_passed == len(outcomes)
+    whole.statistics = {
+        "evaluated_expectations": len(outcomes),
+        "successful_expectations": n_passed,
+        "unsuccessful_expectations": len(outcomes) - n_passed,
+        "success_percent": 100 * n_passed / len(outcomes),
+    }
+    return outcomes, whole
+
+
+def _passed(expectation: "Expectation") -> ExpectationOutcome:
+    from expectations.plugins.keyed_rows import SCOPE
+
     parameters = {
         key: value
         for key, value in expectation.configuration.kwargs.items()
-        if key not in scope
+        if key not in (*SCOPE, "batch_id")
     }
-    outcome = ExpectationOutcome(
+    return ExpectationOutcome(
         expectation.expectation_type,
         is_success=True,
         severity=str(expectation.severity.value),
         column_name=parameters.get("column"),
         parameters=parameters,
+        description=expectation.description,
     )
+
+
+def _judge_expectation(
+    batch: "Batch",
+    expectation: "Expectation",
+    keys: Sequence[str],
+    counted: "ExpectationValidationResult | None",
+) -> "tuple[ExpectationOutcome, ExpectationValidationResult | None]":
+    """Judge one by itself, with the keys of violations."""
+    outcome = _passed(expectation)
     try:
-        if _verdict(batch, expectation, "BOOLEAN_ONLY").success is True:
-            return outcome
-        result = _verdict(
+        verdict = _verdict(
             batch,
             expectation,
             {
                 "result_format": "SUMMARY",
-                "unexpected_index_column_names": list(grain),
+                "unexpected_index_column_names": list(keys),
                 "partial_unexpected_count": N_SAMPLES,
             },
-        ).result
+        )
     except Exception as error:
         # What cannot be judged is no mere warning.
-        return replace(
+        failed = replace(
             outcome,
             is_success=False,
             severity="critical",
             reason=f"could not be judged: {_explain(error)}",
         )
-    n_unexpected = result.get("unexpected_count")
-    return replace(
+        return failed, counted
+    if verdict.success is True:
+        return outcome, verdict
+    n_unexpected = verdict.result.get("unexpected_count")
+    failed = replace(
         outcome,
         is_success=False,
         n_unexpected=n_unexpected,
-        samples=_samples(result),
+        samples=_samples(verdict.result),
         reason=(
-            f"found {result.get('observed_value')}"
+            f"found {verdict.result.get('observed_value')}"
             if n_unexpected is None
             else None
         ),
     )
+    return failed, verdict
+
+
+def _counted_rows(
+    result: "ExpectationSuiteValidationResult",
+) -> int | None:
+    """Rows of the batch, if an expectation of the suite counted them."""
+    for one in result.results:
+        configuration = one.expectation_config
+        if configuration is not None and configuration.type == ROW_COUNT:
+            n_rows = one.result.get("observed_value")
+            return n_rows if isinstance(n_rows, int) else None
+    return None
 
 
 def _verdict(

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from python_ml.exceptions import ValidationFailedError
@@ -31,6 +32,8 @@ class ExpectationOutcome:
         Why it failed or was not judged, when it is not the rows that say so.
     parameters : dict
         As the suite gives them.
+    description : str, optional
+        What is expected, in a sentence.
     """
 
     expectation: str
@@ -41,6 +44,7 @@ class ExpectationOutcome:
     samples: tuple[dict[str, Any], ...] = ()
     reason: str | None = None
     parameters: Mapping[str, Any] | None = None
+    description: str | None = None
 
     @property
     def closes_gate(self) -> bool:
@@ -126,10 +130,16 @@ class ValidationSummary:
     validated_at : datetime
         Marks this validation's rows of `ml.validation_results`.
     suites : tuple of SuiteSummary
+    seconds : float, default=0
+        How long they took.
+    page : Path, optional
+        Where all of this can be read, if pages were written.
     """
 
     validated_at: datetime.datetime
     suites: tuple[SuiteSummary, ...]
+    seconds: float = 0
+    page: Path | None = None
 
     @property
     def is_success(self) -> bool:
@@ -170,9 +180,16 @@ class ValidationSummary:
         }
 
     def to_text(self) -> str:
-        """Text for people: a line for each suite and each failure."""
+        """Text for people: the verdict, each suite and each failure."""
+        verdict = "passed" if self.is_success else "FAILED"
         return "\n".join(
-            line for suite in self.suites for line in suite.lines()
+            [
+                *(line for suite in self.suites for line in suite.lines()),
+                f"validation {verdict}: {self.n_failed} of "
+                f"{self.n_expectations} expectations failed, "
+                f"{self.n_warnings} warnings, {self.seconds:.1f} s",
+                *([] if self.page is None else [f"read it in {self.page}"]),
+            ]
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -180,6 +197,8 @@ class ValidationSummary:
         return {
             "validated_at": self.validated_at.isoformat(),
             "is_success": self.is_success,
+            "seconds": round(self.seconds, 1),
+            "page": None if self.page is None else str(self.page),
             "suites": [
                 {
                     "suite": suite.suite,
@@ -213,9 +232,10 @@ class ValidationSummary:
         named = "; ".join(failures[:N_FAILURES_NAMED])
         if len(failures) > N_FAILURES_NAMED:
             named += f"; and {len(failures) - N_FAILURES_NAMED} more"
+        page = "" if self.page is None else f" and in {self.page}"
         raise ValidationFailedError(
             f"{len(failures)} of {self.n_expectations} expectations failed: "
             f"{named}. All are in ml.validation_results where validated_at = "
-            f"'{self.validated_at.isoformat()}'; mend the cause, then run: "
-            "swiftbolt validate"
+            f"'{self.validated_at.isoformat()}'{page}; mend the cause, then "
+            "run: swiftbolt validate"
         )

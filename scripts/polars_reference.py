@@ -1,9 +1,13 @@
 """The pipeline outside the warehouse that the dbt build is measured against.
 
 It reads what the build reads, computes the same columns with polars and writes
-them back: the same column names, order and types, NOT NULLs, primary keys and
-sort order, all read from the tables that dbt has built. `benchmark_features.py`
-times it and compares its tables with dbt's.
+them back: the same column names, order and types, NOT NULLs, primary keys,
+indexes and sort order, all read from the tables that dbt has built.
+`benchmark_features.py` times it and compares its tables with dbt's.
+
+It knows daily and weekly bars only, whose formulas are simpler: all bars have
+one place in the session, so the variance expected of k bars is k times that of
+one.
 
 It is meant to be hard to beat:
 
@@ -14,7 +18,7 @@ It is meant to be hard to beat:
   warm-up and has no value anyway;
 - each table is written by a connection of its own while the next one is
   computed, by binary COPY into a table made in the same transaction (the
-  server then skips its log), the key laid on at the end.
+  server then skips its log), key and indexes laid on at the end.
 
 A feature that is new in the dbt project needs its formula in `FEATURES`.
 """
@@ -40,14 +44,18 @@ VOLATILITY_FLOOR = 0.00001
 VOLATILITY_BARS = 20
 LONGEST_BARS = 60
 
+DAILY, WEEKLY = "d1", "w1"
 SERIES = ["symbol_id", "timeframe"]
 BAR = [*SERIES, "bar_number"]
 PRICES = ["open", "high", "low", "close"]
 HIGHER_FEATURES = [
     "return_1",
     "return_5",
+    "return_20",
     "volatility_ratio_5_20",
+    "distance_from_average_20",
     "range_place_20",
+    "rsi_14",
 ]
 POLARS_TYPES = {
     "text": pl.String,
@@ -72,11 +80,14 @@ class TableShape:
         PostgreSQL's type of each column, in order.
     key : tuple of str
         Columns of the primary key.
+    indexes : tuple of str
+        Columns of each other index, as SQL.
     """
 
     name: str
     columns: dict[str, str]
     key: tuple[str, ...]
+    indexes: tuple[str, ...]
 
 
 @dataclass
@@ -117,7 +128,7 @@ class Inputs:
 
 
 def read_shapes(warehouse: Warehouse) -> dict[str, TableShape]:
-    """Columns, types and keys of the tables that dbt built."""
+    """Columns, types, keys and indexes of the tables that dbt built."""
     names = ", ".join(f"'{name}'" for name in TABLES)
     columns = read_query(
         warehouse,
@@ -130,24 +141,25 @@ def read_shapes(warehouse: Warehouse) -> dict[str, TableShape]:
         order by table_name, ordinal_position
         """,
     )
-    keys = read_query(
+    indexes = read_query(
         warehouse,
         f"""
-        select tables.relname as table_name, attributes.attname as column_name
-        from pg_constraint as constraints
-        inner join pg_class as tables on constraints.conrelid = tables.oid
-        cross join lateral unnest(constraints.conkey) with ordinality
-            as places (attnum, place)
-        inner join pg_attribute as attributes
-            on
-                tables.oid = attributes.attrelid
-                and places.attnum = attributes.attnum
+        select
+            tables.relname as table_name,
+            indexes.indisprimary as is_key,
+            (
+                select string_agg(
+                    pg_get_indexdef(indexes.indexrelid, place, true), ', '
+                    order by place
+                )
+                from generate_series(1, indexes.indnkeyatts) as place
+            ) as columns
+        from pg_index as indexes
+        inner join pg_class as tables on indexes.indrelid = tables.oid
         where
-            constraints.contype = 'p'
-            and tables.relnamespace
+            tables.relnamespace
             = '{warehouse.sql("{features}")}'::regnamespace
             and tables.relname in ({names})
-        order by tables.relname, places.place
         """,
     )
     shapes = {}
@@ -160,9 +172,18 @@ def read_shapes(warehouse: Warehouse) -> dict[str, TableShape]:
         shapes[name] = TableShape(
             name,
             dict(zip(own["column_name"], own["data_type"], strict=True)),
-            tuple(keys.filter(pl.col("table_name") == name)["column_name"]),
+            *_keys(indexes.filter(pl.col("table_name") == name)),
         )
     return shapes
+
+
+def _keys(indexes: pl.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns of the primary key, and of each other index as SQL."""
+    key = indexes.filter("is_key")["columns"]
+    return (
+        tuple(key[0].split(", ")) if len(key) else (),
+        tuple(indexes.filter(~pl.col("is_key"))["columns"]),
+    )
 
 
 def build(
@@ -180,7 +201,8 @@ def build(
     Raises
     ------
     SchemaError
-        If dbt's tables have a column that is not computed here.
+        If dbt's tables have a column that is not computed here, or bars of
+        less than a session are loaded.
     """
     times = StepTimes()
     n_rows: dict[str, int] = {}
@@ -241,9 +263,12 @@ def read_inputs(warehouse: Warehouse) -> Inputs:
         parts = list(readers.map(read_bars, ranges))
     grid = read_query(
         warehouse,
-        "select calendar, timeframe, bar_number, session_date, opened_at, "
-        "closed_at, higher_timeframe, higher_bar_number "
-        "from {features}.bar_grid order by calendar, timeframe, bar_number",
+        "select calendar, timeframe, bar_number, session_date, "
+        "session_number, n_sessions, place_in_session, session_bars, "
+        "opened_at, closed_at, w1_bar_number, higher_timeframe, "
+        "higher_bar_number from {features}.bar_grid "
+        "where timeframe in ('d1', 'w1') "
+        "order by calendar, timeframe, bar_number",
     )
     inputs = Inputs(
         bars=pl.concat(parts),
@@ -256,8 +281,7 @@ def read_inputs(warehouse: Warehouse) -> Inputs:
         ),
         timeframes=read_query(
             warehouse,
-            "select timeframe, sort_order, finer_timeframe "
-            "from {features}.timeframes",
+            "select timeframe from {features}.timeframes",
         ),
         horizons=read_query(
             warehouse,
@@ -286,7 +310,11 @@ def _with_coded_names(inputs: Inputs) -> Inputs:
     )
     codes = {
         "ticker": names(inputs.symbols["ticker"]),
-        "calendar": names(inputs.symbols["calendar"], inputs.grid["calendar"]),
+        "calendar": names(
+            inputs.symbols["calendar"],
+            inputs.grid["calendar"],
+            inputs.horizons["calendar"],
+        ),
         "timeframe": timeframe,
         "higher_timeframe": timeframe,
         "horizon": names(inputs.horizons["horizon"]),
@@ -323,25 +351,27 @@ def read_query(warehouse: Warehouse, query: str) -> pl.DataFrame:
 
 def make_bars(inputs: Inputs) -> pl.DataFrame:
     """Newest record of every bar, on the grid, adjusted, rolled up; sorted."""
+    loaded = set(inputs.bars["timeframe"].unique())
+    if intraday := loaded - {DAILY, WEEKLY}:
+        raise SchemaError(
+            "The reference pipeline computes daily and weekly bars, and "
+            f"{', '.join(sorted(intraday))} are loaded."
+        )
     placed = _adjusted(_placed_on_grid(inputs), inputs.adjustments)
-    parts = [placed]
-    for timeframe, finer in (
-        inputs.timeframes.sort("sort_order")
-        .filter(pl.col("finer_timeframe").is_not_null())
-        .select("timeframe", "finer_timeframe")
-        .iter_rows()
-    ):
-        if not parts[-1].is_empty():
-            parts.append(_rolled_up(pl.concat(parts), inputs, timeframe, finer))
-    columns = placed.columns
-    return sorted_by(pl.concat(part.select(columns) for part in parts), BAR)
+    placed = placed.with_columns(
+        pl.lit(None, placed.schema["timeframe"]).alias("rolled_up_from")
+    )
+    daily = placed.filter(pl.col("timeframe") == DAILY)
+    if WEEKLY in loaded:
+        weekly = placed.filter(pl.col("timeframe") == WEEKLY)
+        daily = daily.join(weekly, on="symbol_id", how="anti")
+    weeks = _rolled_up(daily, inputs.grid).select(placed.columns)
+    return sorted_by(pl.concat([placed, weeks]), BAR)
 
 
 def _placed_on_grid(inputs: Inputs) -> pl.DataFrame:
-    loaded = inputs.timeframes.filter(pl.col("finer_timeframe").is_null())
     placed = (
         inputs.bars.lazy()
-        .filter(pl.col("timeframe").is_in(loaded["timeframe"].implode()))
         .join(inputs.symbols.lazy(), on="symbol_id", maintain_order="left")
         .join(
             inputs.grid.lazy(),
@@ -428,45 +458,13 @@ def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rolled_up(
-    bars: pl.DataFrame, inputs: Inputs, timeframe: str, finer: str
-) -> pl.DataFrame:
-    """Bars of a coarser timeframe, where every finer bar of it is there."""
-    coarse = inputs.grid.filter(pl.col("timeframe") == timeframe)
-    places = (
-        inputs.grid.filter(pl.col("timeframe") == finer)
-        .select("calendar", "bar_number", "opened_at", "closed_at")
-        .sort("closed_at")
-        .join_asof(
-            coarse.select(
-                "calendar",
-                pl.col("bar_number").alias("coarse_number"),
-                pl.col("opened_at").alias("coarse_opened_at"),
-                pl.col("closed_at").alias("coarse_closed_at"),
-            ).sort("coarse_closed_at"),
-            left_on="closed_at",
-            right_on="coarse_closed_at",
-            by="calendar",
-            strategy="forward",
-            check_sortedness=False,
-        )
-        .filter(pl.col("opened_at") >= pl.col("coarse_opened_at"))
-        .select(
-            "calendar",
-            "bar_number",
-            "coarse_number",
-            pl.len().over("calendar", "coarse_number").alias("n_finer"),
-        )
-    )
+def _rolled_up(daily: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
+    """Weeks, where every session of one has its bar."""
     basis = pl.col("close") / pl.col("adjusted_close")
     return (
-        bars.lazy()
-        .filter(pl.col("timeframe") == finer)
-        .join(
-            places.lazy(), on=["calendar", "bar_number"], maintain_order="left"
-        )
+        daily.lazy()
         # Sorted by time within a symbol, so first and last are what they say.
-        .group_by("symbol_id", "coarse_number", "n_finer", maintain_order=True)
+        .group_by("symbol_id", "w1_bar_number", maintain_order=True)
         .agg(
             pl.col("ticker", "calendar").first(),
             pl.col("adjusted_open").first(),
@@ -480,12 +478,15 @@ def _rolled_up(
             pl.col("max_recorded_at", "batch_id").max(),
             pl.len().alias("n_found"),
         )
-        .filter(pl.col("n_found") == pl.col("n_finer"))
-        .rename({"coarse_number": "bar_number"})
+        .rename({"w1_bar_number": "bar_number"})
         .join(
-            coarse.lazy(), on=["calendar", "bar_number"], maintain_order="left"
+            grid.lazy().filter(pl.col("timeframe") == WEEKLY),
+            on=["calendar", "bar_number"],
+            maintain_order="left",
         )
+        .filter(pl.col("n_found") == pl.col("n_sessions"))
         .with_columns(
+            pl.lit(DAILY, daily.schema["timeframe"]).alias("rolled_up_from"),
             (pl.col("adjusted_open") * basis).alias("open"),
             pl.max_horizontal(pl.col("adjusted_high") * basis, "close").alias(
                 "high"
@@ -517,7 +518,7 @@ def _positive(expression: pl.Expr) -> pl.Expr:
 
 def _half_log_ratio(variance: pl.Expr, other: pl.Expr) -> pl.Expr:
     """Log ratio of two volatilities, given as variances."""
-    return 0.5 * (_positive(variance).log() - _positive(other).log())
+    return 0.5 * _positive(variance / _positive(other)).log()
 
 
 def _ratio(numerator: pl.Expr, denominator: pl.Expr) -> pl.Expr:
@@ -540,30 +541,33 @@ def _range_place(bars: int) -> pl.Expr:
     return _ratio(pl.col("adjusted_close") - lowest, highest - lowest)
 
 
-def _slope(expression: pl.Expr, bars: int) -> pl.Expr:
-    """Least-squares slope on the place in the series over the last bars."""
+def _scaled_slope(bars: int) -> pl.Expr:
+    """Least-squares slope on the place in the series, times their root."""
     place = pl.col("place").cast(pl.Float64)
     centre = place - (bars - 1) / 2
-    products = (place * expression).rolling_sum(bars)
-    return (products - centre * expression.rolling_sum(bars)) / (
+    log_close = pl.col("log_close")
+    products = (place * log_close).rolling_sum(bars)
+    slope = (products - centre * log_close.rolling_sum(bars)) / (
         bars * (bars**2 - 1) / 12
     )
+    return slope * math.sqrt(bars) / pl.col("volatility")
 
 
 MOVE = pl.col("move")
 RANGE = pl.col("squared_range")
 GARMAN_KLASS = pl.col("garman_klass_variance")
 VOLATILITY = pl.col("volatility")
+VOLUME = pl.col("adjusted_volume")
 
 # In terms of the columns of `measure_windows`; what a formula divides by
 # nothing is null. The higher timeframe's are added by `make_feature_rows`.
 FEATURES: dict[str, pl.Expr] = {
     "return_1": MOVE / VOLATILITY,
-    "return_5": _scaled_return(5),
-    "return_20": _scaled_return(20),
-    "return_60": _scaled_return(60),
+    **{f"return_{bars}": _scaled_return(bars) for bars in (2, 5, 10, 20, 60)},
     "absolute_return_1": MOVE.abs() / VOLATILITY,
     "absolute_return_5": _mean(MOVE.abs(), 5) / VOLATILITY,
+    "absolute_return_20": _mean(MOVE.abs(), 20) / VOLATILITY,
+    "previous_absolute_return_1": MOVE.shift(1).abs() / VOLATILITY,
     "overnight_gap": (
         pl.col("adjusted_open") / pl.col("adjusted_close").shift(1)
     ).log()
@@ -574,27 +578,39 @@ FEATURES: dict[str, pl.Expr] = {
     "volatility_ratio_20_60": _half_log_ratio(
         _mean(MOVE**2, 20), _mean(MOVE**2, 60)
     ),
+    "realized_to_expected_20": pl.lit(0.0),
     "parkinson_ratio_5_20": _half_log_ratio(_mean(RANGE, 5), _mean(RANGE, 20)),
+    "parkinson_ratio_20_60": _half_log_ratio(
+        _mean(RANGE, 20), _mean(RANGE, 60)
+    ),
     "parkinson_to_realized_20": _half_log_ratio(
         _mean(RANGE, 20) / (4 * math.log(2)), _mean(MOVE**2, 20)
     ),
     "garman_klass_ratio_5_20": _half_log_ratio(
         _mean(GARMAN_KLASS, 5), _mean(GARMAN_KLASS, 20)
     ),
-    "distance_from_average_5": _distance_from_average(5),
-    "distance_from_average_20": _distance_from_average(20),
-    "distance_from_average_60": _distance_from_average(60),
-    "range_place_20": _range_place(20),
-    "range_place_60": _range_place(60),
+    "garman_klass_to_realized_20": _half_log_ratio(
+        _mean(GARMAN_KLASS, 20), _mean(MOVE**2, 20)
+    ),
+    "downside_share_20": _ratio(
+        _mean(MOVE.clip(upper_bound=0) ** 2, 20), _mean(MOVE**2, 20)
+    ),
+    **{
+        f"distance_from_average_{bars}": _distance_from_average(bars)
+        for bars in (5, 10, 20, 60)
+    },
+    **{f"range_place_{bars}": _range_place(bars) for bars in (5, 20, 60)},
     "rsi_14": _ratio(
         _mean(MOVE.clip(lower_bound=0), 14), _mean(MOVE.abs(), 14)
     ),
-    "trend_slope_20": _slope(pl.col("log_close"), 20)
-    * math.sqrt(20)
-    / VOLATILITY,
-    "volume_ratio_20": _positive(pl.col("adjusted_volume")).log()
-    - _positive(_mean(pl.col("adjusted_volume"), 20)).log(),
+    "trend_slope_20": _scaled_slope(20),
+    "trend_slope_60": _scaled_slope(60),
+    "volume_ratio_20": _positive(VOLUME).log()
+    - _positive(_mean(VOLUME, 20)).log(),
+    "volume_ratio_5_20": _positive(_mean(VOLUME, 5)).log()
+    - _positive(_mean(VOLUME, 20)).log(),
     "candle_body": pl.col("body") / VOLATILITY,
+    "candle_range": pl.col("log_range") / VOLATILITY,
     "upper_shadow": (
         pl.col("adjusted_high")
         / pl.max_horizontal("adjusted_open", "adjusted_close")
@@ -605,6 +621,12 @@ FEATURES: dict[str, pl.Expr] = {
         / pl.col("adjusted_low")
     ).log()
     / VOLATILITY,
+    "minute_of_day": (
+        pl.col("closed_at").dt.hour().cast(pl.Float64) * 60
+        + pl.col("closed_at").dt.minute()
+    ),
+    "place_in_session": pl.lit(1.0),
+    "place_volatility": pl.lit(0.0),
     "weekday": pl.col("session_date").dt.weekday().cast(pl.Float64),
 }
 
@@ -651,10 +673,15 @@ def measure_windows(bars: pl.DataFrame) -> pl.DataFrame:
             (pl.col("adjusted_close") / pl.col("adjusted_open"))
             .log()
             .alias("body"),
-            (
-                (pl.col("adjusted_high") / pl.col("adjusted_low")).log() ** 2
-            ).alias("squared_range"),
+            (pl.col("adjusted_high") / pl.col("adjusted_low"))
+            .log()
+            .alias("log_range"),
+            pl.when(starts_series)
+            .then(pl.col("bar_number"))
+            .forward_fill()
+            .alias("first_bar_number"),
         )
+        .with_columns((pl.col("log_range") ** 2).alias("squared_range"))
         .with_columns(
             (pl.col("log_close") - pl.col("log_close").shift(1))
             .fill_null(0.0)
@@ -683,12 +710,9 @@ def make_feature_rows(
         FEATURES[name].alias(name)
         for name in {*features, *HIGHER_FEATURES} & FEATURES.keys()
     ]
-    scaled = (
-        windows.lazy()
-        .with_columns(
-            *own_features, _last_recorded_at().alias("max_recorded_at")
-        )
-        .collect()
+    # At once: looking for what expressions share costs more than it saves.
+    scaled = windows.with_columns(
+        *own_features, _last_recorded_at().alias("max_recorded_at")
     )
     higher = scaled.filter(
         pl.col("timeframe").is_in(
@@ -704,12 +728,13 @@ def make_feature_rows(
         *(pl.col(name).alias(f"higher_{name}") for name in HIGHER_FEATURES),
     )
     is_top = pl.col("higher_timeframe").is_null()
-    is_whole = pl.col("is_longest_window_whole")
+    is_young = pl.col("bar_number") < pl.col("first_bar_number") + LONGEST_BARS
+    is_whole = pl.col("is_longest_window_whole").fill_null(False)
     any_feature_missing = pl.any_horizontal(
         pl.col(name).is_null() for name in features
     )
     reason = (
-        pl.when(is_whole.is_null())
+        pl.when(is_young)
         .then(pl.lit("warm_up"))
         .when(~is_whole)
         .then(pl.lit("missing_bar"))
@@ -770,7 +795,10 @@ def _last_recorded_at() -> pl.Expr:
 
 
 def make_labels(windows: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
-    """Labels of every bar and horizon; sorted by series, horizon and bar."""
+    """Labels of every bar and horizon, in any order.
+
+    Sorting them afterwards is faster than joins that keep an order.
+    """
     bars = windows.lazy().select(
         *BAR,
         "ticker",
@@ -920,5 +948,7 @@ def _write(
         cursor.execute(
             f"alter table {name} add primary key ({', '.join(shape.key)})"
         )
+        for columns in shape.indexes:
+            cursor.execute(f"create index on {name} ({columns})")
         cursor.execute(f"analyze {name}")
         connection.commit()

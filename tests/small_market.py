@@ -3,6 +3,9 @@
 Two symbols, 120 grid bars d1 and 24 w1, no dbt: each table holds the columns
 that the expectations read. Labels and the split are made the way the dbt
 models make them, so that a test can change one thing and see who notices.
+
+With `is_intraday` there is a third symbol, MSFT, loaded as m15 and rolled up
+to h1, h4, d1 and w1.
 """
 
 import sqlalchemy as sa
@@ -13,13 +16,22 @@ from python_ml.warehouse.connection import Warehouse
 N_DAYS = 120
 FEATURES = ("return_1", "realized_volatility_20", "volume_ratio_20")
 
-TABLES = """
+GRID_AND_BARS = """
 create schema {features};
 
 create table {features}.timeframes as
 select *
-from (values ('d1', null, 'w1', 60), ('w1', 'd1', null, 20))
-    as seed (timeframe, finer_timeframe, higher_timeframe, window_bars);
+from (
+    values
+        ('m15', 1, 15, null, 'h1', 400),
+        ('h1', 2, 60, 'm15', 'h4', 400),
+        ('h4', 3, 240, 'h1', 'd1', 400),
+        ('d1', 4, null, 'h4', 'w1', 60),
+        ('w1', 5, null, 'd1', null, 20)
+) as seed (
+    timeframe, sort_order, minutes, finer_timeframe, higher_timeframe,
+    window_bars
+);
 
 create table {features}.horizons as
 select *
@@ -27,7 +39,13 @@ from (
     values
         ('XNYS', 'd1', '1d', 1),
         ('XNYS', 'd1', '5d', 5),
-        ('XNYS', 'w1', '20d', 4)
+        ('XNYS', 'w1', '20d', 4),
+        ('XNYS', 'm15', '1h', 4),
+        ('XNYS', 'm15', '1d', 26),
+        ('XNYS', 'h1', '1d', 7),
+        ('XNYS', 'h1', '5d', 35),
+        ('XNYS', 'h4', '1d', 2),
+        ('XNYS', 'h4', '5d', 10)
 ) as seed (calendar, timeframe, horizon, horizon_bars);
 
 create table {features}.feature_catalog as
@@ -103,7 +121,8 @@ select
     bars.high as adjusted_high,
     bars.low as adjusted_low,
     bars.close as adjusted_close,
-    bars.volume as adjusted_volume
+    bars.volume as adjusted_volume,
+    case when grid.timeframe = 'w1' then 'd1' end as rolled_up_from
 from {features}.bar_grid as grid
 inner join {raw}.bars as bars on grid.closed_at = bars.closed_at
 inner join {raw}.symbols as symbols on bars.symbol_id = symbols.symbol_id;
@@ -112,7 +131,68 @@ update {features}.bars set opened_at = grid.opened_at
 from {features}.bar_grid as grid
 where
     grid.timeframe = bars.timeframe and grid.bar_number = bars.bar_number;
+"""
 
+# Sessions of six and a half hours; the last bar of each is cut short.
+INTRADAY = """
+insert into {features}.bar_grid
+select
+    sessions.calendar,
+    timeframes.timeframe,
+    (sessions.bar_number - 1) * ((390 - 1) / timeframes.minutes + 1) + place,
+    sessions.session_date,
+    sessions.opened_at
+    + (place - 1) * timeframes.minutes * interval '1 minute',
+    least(
+        sessions.opened_at + place * timeframes.minutes * interval '1 minute',
+        sessions.closed_at
+    )
+from {features}.bar_grid as sessions
+cross join {features}.timeframes as timeframes
+cross join
+    lateral generate_series(1, (390 - 1) / timeframes.minutes + 1) as place
+where sessions.timeframe = 'd1' and timeframes.minutes is not null;
+
+insert into {raw}.symbols (ticker, calendar, source)
+values ('MSFT', 'XNYS', 'test');
+
+insert into {raw}.bars (
+    symbol_id, timeframe, opened_at, batch_id, closed_at, open, high, low,
+    close, volume, recorded_at, is_backfill, ingested_at, source
+)
+select
+    symbols.symbol_id, 'm15', grid.opened_at, 1, grid.closed_at, 100, 110, 90,
+    100 + 5 * sin(grid.bar_number), 1000, grid.closed_at, true, grid.closed_at,
+    'test'
+from {raw}.symbols as symbols, {features}.bar_grid as grid
+where
+    symbols.ticker = 'MSFT'
+    and grid.timeframe = 'm15'
+    and grid.bar_number <= 120 * 26;
+
+insert into {features}.bars
+select
+    parts.symbol_id,
+    'MSFT',
+    grid.calendar,
+    grid.timeframe,
+    grid.bar_number,
+    grid.session_date,
+    grid.opened_at,
+    grid.closed_at,
+    100, 110, 90, 100, sum(parts.volume),
+    100, 110, 90, 100, sum(parts.volume),
+    case when grid.timeframe <> 'm15' then 'm15' end
+from {raw}.bars as parts
+inner join {features}.bar_grid as grid
+    on parts.opened_at >= grid.opened_at and parts.closed_at <= grid.closed_at
+where parts.timeframe = 'm15'
+group by
+    parts.symbol_id, grid.calendar, grid.timeframe, grid.bar_number,
+    grid.session_date, grid.opened_at, grid.closed_at;
+"""
+
+FEATURES_AND_LABELS = """
 create table {features}.feature_rows as
 select
     symbol_id,
@@ -215,9 +295,12 @@ where labels.label is not null and feature_rows.is_usable
 """
 
 
-def build(warehouse: Warehouse) -> None:
+def build(warehouse: Warehouse, *, is_intraday: bool = False) -> None:
     """Fill a migrated, empty warehouse."""
-    execute(warehouse, TABLES)
+    execute(warehouse, GRID_AND_BARS)
+    if is_intraday:
+        execute(warehouse, INTRADAY)
+    execute(warehouse, FEATURES_AND_LABELS)
     execute(warehouse, EXAMPLES)
 
 

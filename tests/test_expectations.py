@@ -17,7 +17,10 @@ import sqlalchemy as sa
 import yaml
 
 from expectations import gate, plugins
-from expectations.plugins.keyed_rows import KeyedRowsExpectation
+from expectations.plugins.keyed_rows import (
+    KeyedRowsExpectation,
+    RowConditionExpectation,
+)
 from expectations.summary import ValidationSummary
 from python_ml.evaluation import MIN_FIT_ROWS, MIN_VALIDATION_ROWS
 from python_ml.exceptions import ValidationFailedError
@@ -102,7 +105,7 @@ def test_a_healthy_market_passes_every_suite(market: Warehouse) -> None:
 
     assert [suite.status for suite in summary.suites] == ["passed"] * 4
     assert [suite.n_rows for suite in summary.suites] == [288, 268, 528, 382]
-    assert summary.n_expectations == 37
+    assert summary.n_expectations == 38
 
 
 # --- features ---------------------------------------------------------------
@@ -197,6 +200,7 @@ def test_a_removed_purge_is_found(market: Warehouse) -> None:
     )
 
     assert failures(market) == {
+        "training_examples.expect_validation_to_start_after_fit_labels",
         "training_examples.expect_fit_labels_to_end_before_the_split",
         "training_examples.expect_embargo_to_be_kept",
         "training_examples.expect_parts_to_hold_every_row",
@@ -211,6 +215,7 @@ def test_less_or_equal_at_the_split_is_found(market: Warehouse) -> None:
     )
 
     assert failures(market) == {
+        "training_examples.expect_validation_to_start_after_fit_labels",
         "training_examples.expect_fit_labels_to_end_before_the_split",
         "training_examples.expect_embargo_to_be_kept",
         "training_examples.expect_parts_to_hold_every_row",
@@ -290,7 +295,7 @@ def test_a_label_that_ends_no_later_than_its_bar_is_found(
     )
 
     assert {
-        "labels.expect_column_pair_values_a_to_be_greater_than_b",
+        "labels.expect_labels_to_end_after_they_begin",
         "labels.expect_labels_to_end_on_the_grid",
     } <= failures(market)
 
@@ -327,6 +332,7 @@ def test_a_cut_that_fits_past_its_split_is_found(market: Warehouse) -> None:
     )
 
     assert failures(market) == {
+        "training_examples.expect_validation_to_start_after_fit_labels",
         "training_examples.expect_fit_labels_to_end_before_the_split",
         "training_examples.expect_embargo_to_be_kept",
         "training_examples.expect_parts_to_hold_every_row",
@@ -351,7 +357,7 @@ def test_validation_rows_before_the_split_are_found(market: Warehouse) -> None:
     )
 
     assert failures(market) == {
-        "training_examples.expect_fit_labels_to_end_before_the_split",
+        "training_examples.expect_validation_to_start_after_fit_labels",
         "training_examples.expect_validation_to_follow_the_split",
         "training_examples.expect_parts_to_hold_every_row",
     }
@@ -441,7 +447,9 @@ def test_one_series_without_a_class_warns_and_stops_nothing(
         "split_part": "fit",
         "n_bearish": 0,
     }.items() <= next(
-        sample for sample in warning.samples if sample["horizon"] == "5d"
+        sample
+        for sample in warning.samples
+        if (sample["horizon"], sample["split_part"]) == ("5d", "fit")
     ).items()
 
 
@@ -609,7 +617,7 @@ def test_an_empty_table_is_found_even_if_its_suite_does_not_look(
     ("change", "expectation"),
     [
         ("label = null", "expect_labels_or_reasons"),
-        ("label = 'UP'", "expect_column_values_to_be_in_set"),
+        ("label = 'UP'", "expect_labels_to_be_classes"),
         ("label = 'BULLISH'", "expect_labels_to_agree_with_returns"),
         ("label_return = 'NaN'", "expect_labels_to_agree_with_returns"),
         ("expected_volatility = 0", "expect_labels_to_agree_with_returns"),
@@ -807,8 +815,10 @@ def test_a_dead_server_fails(
         small_market.add_cut(warehouse)
         open_context = gate._open_context
 
-        def open_context_and_stop(warehouse: Warehouse) -> object:
-            context = open_context(warehouse)
+        def open_context_and_stop(
+            warehouse: Warehouse, pages_dir: Path | None
+        ) -> object:
+            context = open_context(warehouse, pages_dir)
             server.stop()
             return context
 
@@ -844,7 +854,7 @@ def test_every_expectation_leaves_a_row_before_the_gate_closes(
         "where bar_number in (40, 41) and timeframe = 'd1'",
     )
 
-    with pytest.raises(ValidationFailedError, match="2 of 37 expectations"):
+    with pytest.raises(ValidationFailedError, match="2 of 38 expectations"):
         gate.validate(market)
 
     for suite in gate.SUITES:
@@ -951,10 +961,12 @@ def test_every_own_expectation_is_in_a_suite_and_every_suite_has_a_query() -> (
     }
 
     assert plugins.__all__
-    assert {
+    own = {
         expectation.expectation_type
-        for expectation in KeyedRowsExpectation.__subclasses__()
-    } <= used
+        for base in (KeyedRowsExpectation, RowConditionExpectation)
+        for expectation in base.__subclasses__()
+    }
+    assert own - {RowConditionExpectation.expectation_type} <= used
     assert (
         set(content)
         == set(gate.SUITES)
@@ -988,9 +1000,9 @@ def test_the_command_prints_suites_and_failures_and_exits_1(
     machine = run_swiftbolt(market, "validate", "--json")
 
     assert shown.returncode == machine.returncode == 1
-    assert "bars: failed, 5 of 6 expectations, 288 rows" in shown.stdout
+    assert "bars: failed, 6 of 7 expectations, 288 rows" in shown.stdout
     assert "FAILED expect_prices_to_be_ordered: 4 violations" in shown.stdout
-    assert "Error: 1 of 37 expectations failed" in shown.stderr
+    assert "Error: 1 of 38 expectations failed" in shown.stderr
     assert json.loads(machine.stdout)["suites"][0]["status"] == "failed"
     with contextlib.closing(market.engine.connect()) as connection:
         assert connection.exec_driver_sql(

@@ -1,17 +1,22 @@
 """The features and labels that dbt builds: right, and blind to the future."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from python_ml.ingestion.base import BarSource
 from python_ml.ingestion.load import ingest
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 from tests import feature_oracle as oracle
+from tests import intraday_market
 from tests.conftest import BUILD_WITHOUT_TESTS
+from tests.intraday_market import IntradaySource
+from tests.small_market import execute
 from tests.synthetic_market import (
     DIVIDEND,
     FLAT_FROM,
@@ -22,24 +27,133 @@ from tests.synthetic_market import (
     sessions,
 )
 
-HORIZON_BARS = {
-    "d1": {"1d": 1, "5d": 5, "20d": 20},
-    "w1": {"20d": 4, "60d": 12, "120d": 24},
-}
 SERIES_BAR = ["ticker", "timeframe", "bar_number"]
+LABEL = [*SERIES_BAR[:2], "horizon", "bar_number"]
+PART_OF = ["h1_bar_number", "h4_bar_number", "d1_bar_number", "w1_bar_number"]
 
 
 @pytest.fixture(scope="module")
 def built_synthetic(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
-    made = fresh_warehouse()
-    ingest(made, SyntheticSource())
-    run_dbt(made, BUILD_WITHOUT_TESTS)
-    return made
+    return built(fresh_warehouse(), SyntheticSource())
 
 
-@pytest.fixture(scope="module", params=["sample", "synthetic"])
-def market(request: pytest.FixtureRequest) -> Warehouse:
-    return request.getfixturevalue(f"built_{request.param}")
+@pytest.fixture(scope="module")
+def built_intraday(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+    return built(fresh_warehouse(), IntradaySource())
+
+
+def built(warehouse: Warehouse, source: BarSource) -> Warehouse:
+    ingest(warehouse, source)
+    run_dbt(warehouse, BUILD_WITHOUT_TESTS)
+    return warehouse
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the tables of schema `features` should hold, each in order."""
+
+    grid: pd.DataFrame
+    bars: pd.DataFrame
+    features: pd.DataFrame
+    labels: pd.DataFrame
+    labels_by_fixed_return: pd.DataFrame
+
+
+FIXED_RETURN = 0.004
+
+
+@dataclass(frozen=True)
+class Market:
+    warehouse: Warehouse
+    expected: Expected
+    timeframes: set[str]
+
+
+@pytest.fixture(scope="module", params=["sample", "synthetic", "intraday"])
+def market(request: pytest.FixtureRequest) -> Market:
+    warehouse = request.getfixturevalue(f"built_{request.param}")
+    is_intraday = request.param == "intraday"
+    return Market(
+        warehouse,
+        expected_of(warehouse),
+        set(oracle.TIMEFRAMES if is_intraday else ("d1", "w1")),
+    )
+
+
+def expected_of(warehouse: Warehouse) -> Expected:
+    """Everything, in pandas from schema raw."""
+    all_sessions = read_frame(
+        warehouse, "select * from {raw}.sessions where calendar = 'XNYS'"
+    )
+    loaded = read_frame(
+        warehouse,
+        "select ticker, bars.* from {raw}.bars as bars "
+        "join {raw}.symbols as symbols using (symbol_id) order by opened_at",
+    )
+    adjustments = read_frame(warehouse, "select * from {raw}.adjustments")
+    grid = oracle.make_grid(all_sessions)
+    bars, features, labels, fixed = [], [], [], []
+    for (symbol_id, ticker), traded in loaded.groupby(["symbol_id", "ticker"]):
+        own_bars = oracle.make_bars(
+            oracle.adjusted_prices(
+                traded, adjustments[adjustments["symbol_id"] == symbol_id]
+            ),
+            grid,
+        )
+        series = {
+            timeframe: oracle.Series.of(table, grid[timeframe])
+            for timeframe, table in own_bars.items()
+        }
+        scales = {name: oracle.make_scale(one) for name, one in series.items()}
+        features.append(
+            oracle.feature_rows(series, scales).assign(ticker=ticker)
+        )
+        for timeframe, table in own_bars.items():
+            name = {"ticker": ticker, "timeframe": timeframe}
+            bars.append(table.assign(**name))
+            for horizon, horizon_bars in oracle.HORIZON_BARS[timeframe].items():
+                for rule, tables in ((None, labels), (FIXED_RETURN, fixed)):
+                    tables.append(
+                        oracle.labels(
+                            series[timeframe],
+                            scales[timeframe],
+                            horizon_bars=horizon_bars,
+                            fixed_return=rule,
+                        ).assign(**name, horizon=horizon)
+                    )
+    all_bars = pd.concat(bars)
+    return Expected(
+        grid=in_order(
+            pd.concat(
+                planned(grid[name], name, all_bars["session_date"].min())
+                for name in own_bars
+            ),
+            ["timeframe", "bar_number"],
+        ),
+        bars=in_order(all_bars, SERIES_BAR),
+        features=in_order(pd.concat(features), SERIES_BAR),
+        labels=in_order(pd.concat(labels), LABEL),
+        labels_by_fixed_return=in_order(pd.concat(fixed), LABEL),
+    )
+
+
+def planned(
+    grid: pd.DataFrame, timeframe: str, first_session: pd.Timestamp
+) -> pd.DataFrame:
+    """The part of a timeframe's grid that is spelled out.
+
+    Nobody needs the quarter hours of years before the first bar.
+    """
+    is_in = grid["session_date"] >= first_session
+    if timeframe not in oracle.MINUTES:
+        is_in[:] = True
+    return grid[is_in].assign(
+        timeframe=timeframe, full_session_bars=grid["session_bars"].max()
+    )
+
+
+def in_order(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    return table.sort_values(key, ignore_index=True)
 
 
 def feature_names(warehouse: Warehouse) -> list[str]:
@@ -53,10 +167,15 @@ def feature_names(warehouse: Warehouse) -> list[str]:
 
 
 def rows(warehouse: Warehouse) -> pd.DataFrame:
-    return read_frame(
-        warehouse,
-        "select * from {features}.feature_rows order by ticker, timeframe, "
-        "bar_number",
+    return in_order(
+        read_frame(warehouse, "select * from {features}.feature_rows"),
+        SERIES_BAR,
+    )
+
+
+def labels_of(warehouse: Warehouse) -> pd.DataFrame:
+    return in_order(
+        read_frame(warehouse, "select * from {features}.labels"), LABEL
     )
 
 
@@ -73,133 +192,151 @@ def assert_close(
         assert worst <= 0, f"{column} is off by {worst}"
 
 
-def oracle_of(warehouse: Warehouse) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Features and labels of every series, in pandas from schema raw."""
-    all_sessions = read_frame(
-        warehouse, "select * from {raw}.sessions order by session_date"
-    )
-    all_sessions["number"] = range(1, len(all_sessions) + 1)
-    bars = read_frame(
-        warehouse,
-        "select ticker, bars.* from {raw}.bars as bars "
-        "join {raw}.symbols as symbols using (symbol_id) order by opened_at",
-    )
-    adjustments = read_frame(warehouse, "select * from {raw}.adjustments")
-    features, labels = [], []
-    for (symbol_id, ticker), traded in bars.groupby(["symbol_id", "ticker"]):
-        daily = (
-            oracle.adjusted_prices(
-                traded, adjustments[adjustments["symbol_id"] == symbol_id]
-            )
-            .merge(
-                all_sessions[["opened_at", "session_date", "number"]],
-                on="opened_at",
-            )
-            .rename(columns={"number": "bar_number"})
-        )
-        weekly = oracle.weekly_bars(daily, all_sessions)
-        own = {
-            "d1": oracle.own_features(daily),
-            "w1": oracle.own_features(weekly),
-        }
-        # The last week whose last session is not after the day's.
-        week_of = pd.merge_asof(
-            daily[["bar_number", "session_date"]].astype(
-                {"session_date": "datetime64[s]"}
-            ),
-            pd.DataFrame(
-                {
-                    "week": np.arange(1, weekly["bar_number"].max() + 1),
-                    "session_date": last_sessions(all_sessions)[
-                        : weekly["bar_number"].max()
-                    ],
-                }
-            ),
-            on="session_date",
-        ).set_index("bar_number")["week"]
-        higher = oracle.higher_state(own["w1"]).reindex(week_of.to_numpy())
-        higher.index = week_of.index
-        for timeframe, table in own.items():
-            extra = (
-                higher
-                if timeframe == "d1"
-                else oracle.higher_state(table).mul(0.0).fillna(0.0)
-            )
-            features.append(
-                table.join(extra)
-                .reset_index(names="bar_number")
-                .assign(ticker=ticker, timeframe=timeframe)
-            )
-            for horizon, horizon_bars in HORIZON_BARS[timeframe].items():
-                labels.append(
-                    oracle.labels(
-                        daily if timeframe == "d1" else weekly,
-                        table["bar_variance"],
-                        horizon_bars=horizon_bars,
-                    )
-                    .reset_index(names="bar_number")
-                    .assign(ticker=ticker, timeframe=timeframe, horizon=horizon)
-                )
-    return pd.concat(features), pd.concat(labels)
-
-
-def last_sessions(all_sessions: pd.DataFrame) -> pd.Series:
-    dates = pd.to_datetime(all_sessions["session_date"])
-    return (
-        dates.groupby(dates.dt.to_period("W-SUN")).max().reset_index(drop=True)
-    ).astype("datetime64[s]")
-
-
-def test_features_and_labels_equal_pandas(market: Warehouse) -> None:
-    names = feature_names(market)
-    expected_features, expected_labels = oracle_of(market)
-    actual = rows(market)
-
-    expected = expected_features.sort_values(SERIES_BAR).reset_index(drop=True)
-    assert len(actual) == len(expected)
-    is_usable = expected["is_whole"] & expected[names].notna().all(axis=1)
-    assert actual["is_usable"].astype(bool).tolist() == is_usable.tolist()
-    assert actual["is_usable"].sum() > 300
-    assert_close(actual[is_usable], expected[is_usable], names)
-    assert actual.loc[~is_usable, names].isna().all(axis=None)
-
-    key = [*SERIES_BAR[:2], "horizon", "bar_number"]
-    actual_labels = read_frame(
-        market, "select * from {features}.labels"
-    ).sort_values(key)
-    expected_labels = expected_labels.sort_values(key)
-    assert len(actual_labels) == len(expected_labels)
-    assert_close(
-        actual_labels, expected_labels, ["label_return", "expected_volatility"]
-    )
-    assert (
-        actual_labels["label"].fillna("").tolist()
-        == expected_labels["label"].fillna("").tolist()
-    )
-
-
-@pytest.mark.parametrize("n_sessions", [380, 455, 500])
-def test_features_up_to_a_time_do_not_change_when_later_bars_are_cut(
-    built_synthetic: Warehouse,
-    fresh_warehouse: Callable[..., Warehouse],
-    n_sessions: int,
+def assert_same(
+    actual: pd.DataFrame, expected: pd.DataFrame, columns: list[str]
 ) -> None:
+    """Equal, and missing where missing, whatever the types."""
+    for column in columns:
+        a, b = (
+            table[column].astype(object).where(table[column].notna(), None)
+            for table in (actual, expected)
+        )
+        assert a.tolist() == b.tolist(), column
+
+
+def test_the_grid_equals_pandas(market: Market) -> None:
+    actual = in_order(
+        read_frame(market.warehouse, "select * from {features}.bar_grid"),
+        ["timeframe", "bar_number"],
+    )
+    actual["session_date"] = pd.to_datetime(actual["session_date"])
+    assert set(actual["timeframe"]) == market.timeframes
+    assert_same(
+        actual,
+        market.expected.grid,
+        [
+            "timeframe",
+            "bar_number",
+            "session_date",
+            "opened_at",
+            "closed_at",
+            "session_number",
+            "place_in_session",
+            "session_bars",
+            "full_session_bars",
+            *PART_OF,
+            "higher_bar_number",
+        ],
+    )
+
+
+def test_bars_equal_pandas(market: Market) -> None:
+    actual = in_order(
+        read_frame(market.warehouse, "select * from {features}.bars"),
+        SERIES_BAR,
+    )
+    actual["session_date"] = pd.to_datetime(actual["session_date"])
+    expected = market.expected.bars
+    assert set(actual["timeframe"]) == market.timeframes
+    assert_same(
+        actual,
+        expected,
+        [
+            *SERIES_BAR,
+            "session_date",
+            "opened_at",
+            "closed_at",
+            "higher_bar_number",
+            "rolled_up_from",
+        ],
+    )
+    values = [*oracle.PRICES, "volume"]
+    assert_close(
+        actual, expected, [*values, *(f"adjusted_{name}" for name in values)]
+    )
+
+
+def test_features_equal_pandas(market: Market) -> None:
+    names = feature_names(market.warehouse)
+    actual, expected = rows(market.warehouse), market.expected.features
+    n_usable = actual.groupby("timeframe")["is_usable"].sum()
+    assert set(n_usable.index[n_usable > 30]) == market.timeframes
+    assert_same(actual, expected, [*SERIES_BAR, "unusable_reason"])
+    assert_close(actual, expected, names)
+    assert set(names) == set(expected) - {*SERIES_BAR, "unusable_reason"}
+
+
+def test_labels_equal_pandas(market: Market) -> None:
+    assert_labels_equal(market.warehouse, market.expected.labels)
+
+
+def assert_labels_equal(warehouse: Warehouse, expected: pd.DataFrame) -> None:
+    actual = labels_of(warehouse)
+    assert_same(
+        actual,
+        expected,
+        [*LABEL, "label_end_bar_number", "label_end_at"],
+    )
+    assert_close(
+        actual,
+        expected,
+        ["expected_volatility", "label_threshold", "label_return"],
+    )
+    assert_same(actual, expected, ["label_reason", "label"])
+
+
+@pytest.mark.parametrize("market", ["intraday"], indirect=True)
+def test_labels_by_a_fixed_return_equal_pandas(
+    market: Market, fresh_warehouse: Callable[..., Warehouse]
+) -> None:
+    market.warehouse.close()
+    template = market.warehouse.parameters.database
+    with fresh_warehouse(template=template) as copy:
+        execute(
+            copy,
+            "update {features}.label_rules "
+            f"set rule = 'fixed_return', fixed_return = {FIXED_RETURN}",
+        )
+        run_dbt(copy, ["run", "--full-refresh", "--select", "+labels"])
+        assert_labels_equal(copy, market.expected.labels_by_fixed_return)
+
+
+CUTS = {
+    "synthetic": [SyntheticSource(n_sessions=n) for n in (380, 455, 500)],
+    "intraday": [
+        # In a halt, between a split and a dividend, and after all.
+        IntradaySource(n_sessions=345),
+        IntradaySource(n_sessions=361, n_more_bars=9),
+        IntradaySource(n_sessions=445, n_more_bars=25),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [(name, source) for name, sources in CUTS.items() for source in sources],
+)
+def test_features_up_to_a_time_do_not_change_when_later_bars_are_cut(
+    request: pytest.FixtureRequest,
+    fresh_warehouse: Callable[..., Warehouse],
+    name: str,
+    source: BarSource,
+) -> None:
+    whole: Warehouse = request.getfixturevalue(f"built_{name}")
     with fresh_warehouse() as cut:
-        ingest(cut, SyntheticSource(n_sessions=n_sessions))
-        run_dbt(cut, BUILD_WITHOUT_TESTS)
+        built(cut, source)
         truncated = rows(cut)
-        truncated_labels = read_frame(cut, "select * from {features}.labels")
+        truncated_labels = labels_of(cut)
     last = truncated["closed_at"].max()
-    full = rows(built_synthetic)
+    full = rows(whole)
     full = full[full["closed_at"] <= last].reset_index(drop=True)
-    assert truncated["is_usable"].sum() > 20
+    assert (truncated.groupby("timeframe")["is_usable"].sum() > 5).all()
     pd.testing.assert_frame_equal(truncated, full, check_exact=True)
 
     # A label that had ended by then is the same; of a later one nothing shows.
-    key = ["symbol_id", "timeframe", "horizon", "bar_number"]
-    full_labels = read_frame(built_synthetic, "select * from {features}.labels")
+    full_labels = labels_of(whole)
     full_labels = full_labels[full_labels["closed_at"] <= last]
-    both = truncated_labels.merge(full_labels, on=key, suffixes=("", "_full"))
+    both = truncated_labels.merge(full_labels, on=LABEL, suffixes=("", "_full"))
     assert len(both) == len(truncated_labels) == len(full_labels)
     has_ended = both["label_end_at"] <= last
     outcomes = ["label", "label_return", "label_reason"]
@@ -290,3 +427,108 @@ def test_a_week_without_one_session_is_a_hole(
     )
     assert len(weeks) == 1
     assert weeks["ticker"].isna().all()
+
+
+def quarter_hours(warehouse: Warehouse, ticker: str) -> pd.DataFrame:
+    """Why rows of m15 are unusable, by session and place counted from 0."""
+    frame = read_frame(
+        warehouse,
+        "select grid.opened_at, unusable_reason from {features}.bar_grid as "
+        "grid join {features}.feature_rows as feature_rows "
+        "using (calendar, timeframe, bar_number) "
+        "where ticker = :ticker and timeframe = 'm15'",
+        {"ticker": ticker},
+    )
+    grid = intraday_market.grid().astype({"opened_at": "datetime64[us, UTC]"})
+    return frame.merge(grid, on="opened_at").set_index(["session", "place"])
+
+
+def test_rows_within_sessions_say_why_they_are_unusable(
+    built_intraday: Warehouse,
+) -> None:
+    gaps = quarter_hours(built_intraday, "GAPS")["unusable_reason"]
+    gaps = gaps.astype(object).where(gaps.notna(), None)
+    back = intraday_market.AWAY.stop
+    # The first session has no move at its open, so its profile is late.
+    assert gaps[2, 7] == "warm_up"
+    assert gaps[2, 8] == "session_profile_warm_up"
+    assert gaps[19, 13] == "session_profile_warm_up"
+    assert gaps[21, 0] is None
+    assert gaps[back, 0] == gaps[back + 2, 7] == "missing_bar"
+    assert gaps[back + 2, 8] == "session_profile_warm_up"
+    assert gaps[back + 22, 0] is None
+    session, place = intraday_market.NO_VOLUME
+    assert gaps[session, place] == "no_volume"
+    assert gaps[session, place + 1] is None
+    session, places = intraday_market.FLAT
+    assert gaps[session, places[0]] is None
+    assert gaps[session, places[5]] == "flat_window"
+    assert gaps[session, places[-1] + 1] is None
+    session, place = intraday_market.MISSING
+    assert (session, place) not in gaps.index
+    assert gaps[session, place + 1] == gaps[session + 2, 20] == "missing_bar"
+
+    pair = quarter_hours(built_intraday, "PAIR")["unusable_reason"]
+    assert pair.sort_index().loc[22:].isna().all()
+
+
+def test_expected_volatility_counts_the_bars_that_an_early_close_leaves(
+    built_intraday: Warehouse,
+) -> None:
+    bars = read_frame(
+        built_intraday,
+        "select bars.closed_at, adjusted_close, grid.place_in_session "
+        "from {features}.bars as bars join {features}.bar_grid as grid "
+        "using (calendar, timeframe, bar_number) "
+        "where ticker = 'PAIR' and timeframe = 'h1' order by bar_number",
+    )
+    # The eve of Thanksgiving: seven bars on are four of Friday morning and
+    # the first three of Monday.
+    eve = pd.Timestamp("2016-11-23 21:00Z")
+    bars["squared"] = np.log(bars["adjusted_close"]).diff() ** 2
+    known = bars[bars["closed_at"] <= eve]
+    variance = [
+        known.loc[known["place_in_session"] == place, "squared"].tail(20).mean()
+        for place in (1, 2, 3, 4, 1, 2, 3)
+    ]
+    label = read_frame(
+        built_intraday,
+        "select label_end_at, expected_volatility from {features}.labels "
+        "where ticker = 'PAIR' and timeframe = 'h1' and horizon = '1d' "
+        "and closed_at = :closed_at",
+        {"closed_at": eve},
+    ).iloc[0]
+    assert label["label_end_at"] == pd.Timestamp("2016-11-28 17:30Z")
+    assert label["expected_volatility"] == pytest.approx(
+        np.sqrt(sum(variance)), rel=1e-12
+    )
+
+
+def test_a_split_within_a_rolled_up_bar_is_taken_out_of_it(
+    built_intraday: Warehouse,
+) -> None:
+    day = intraday_market.session_opens()["session_date"][intraday_market.SPLIT]
+    week = read_frame(
+        built_intraday,
+        "select opened_at, closed_at, open, high, low, close, "
+        "adjusted_close, rolled_up_from from {features}.bars "
+        "where ticker = 'PAIR' and timeframe = 'w1' "
+        "and session_date = :friday",
+        {"friday": day + pd.offsets.Week(weekday=4)},
+    ).iloc[0]
+    bars = intraday_market.walk(intraday_market.grid(), 12)
+    is_within = bars["opened_at"].between(week["opened_at"], week["closed_at"])
+    plain = bars[is_within]
+    assert plain["session_date"].nunique() == 5
+    assert week["rolled_up_from"] == "m15"
+    # As traded after the split, half of what the walk says.
+    for column, value in (
+        ("open", plain["open"].iloc[0]),
+        ("high", plain["high"].max()),
+        ("low", plain["low"].min()),
+        ("close", plain["close"].iloc[-1]),
+    ):
+        assert week[column] == pytest.approx(value / 2, rel=1e-12)
+    assert week["adjusted_close"] == pytest.approx(
+        plain["close"].iloc[-1], rel=1e-12
+    )

@@ -1,9 +1,11 @@
 -- Every record that one training example was made from: the bars in its
--- windows, those of the next higher timeframe, the bar on which its label ends,
--- and the splits and dividends between them.
+-- windows, those of the next higher timeframe, intraday the sessions that say
+-- what to expect of each place, the bar on which its label ends, and the splits
+-- and dividends between them.
 {%- set example = var('example', {
     'cut_id': 0, 'ticker': '', 'timeframe': '', 'horizon': '', 'bar_number': 0
-}) %}
+}) -%}
+{%- set longest_sessions = var('longest_profile_sessions') | int(40) %}
 
 with
 
@@ -33,6 +35,8 @@ bars as (
         symbol_id,
         timeframe,
         bar_number,
+        session_number,
+        session_bars,
         opened_at,
         closed_at,
         higher_timeframe,
@@ -99,6 +103,50 @@ higher_bars as (
 
 ),
 
+-- Of the example's own bar and of the higher one that it reads.
+profiled_bars as (
+
+    select own_bars.*
+
+    from own_bars
+
+    inner join examples
+        on own_bars.bar_number = examples.bar_number
+
+    union all
+
+    select higher_bars.*
+
+    from higher_bars
+
+    inner join own_bars
+        on higher_bars.bar_number = own_bars.higher_bar_number
+
+    inner join examples
+        on own_bars.bar_number = examples.bar_number
+
+),
+
+profile_bars as (
+
+    select
+        cast('session profile' as text) as part,
+        bars.*
+
+    from profiled_bars
+
+    inner join bars
+        on
+            profiled_bars.symbol_id = bars.symbol_id
+            and profiled_bars.timeframe = bars.timeframe
+            and profiled_bars.bar_number >= bars.bar_number
+            and bars.session_number
+            >= profiled_bars.session_number - {{ longest_sessions }} - 1
+
+    where profiled_bars.session_bars > 1
+
+),
+
 label_ends as (
 
     select
@@ -122,6 +170,10 @@ read_bars as (
     union all
 
     select * from higher_bars
+
+    union all
+
+    select * from profile_bars
 
     union all
 

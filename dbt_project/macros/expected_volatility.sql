@@ -5,7 +5,9 @@
 {% macro volatility_of(variance, bars) -%}
     {%- set floor = var('volatility_floor') -%}
     case
-        when {{ variance }} > {{ bars }} * power({{ floor }}, 2)
+        when
+            {{ variance }}
+            > {{ bars }} * cast(power({{ floor }}, 2) as double precision)
             then sqrt({{ variance }})
     end
 {%- endmacro %}

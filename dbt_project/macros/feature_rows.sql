@@ -1,8 +1,8 @@
 {#
-    Rows of `feature_rows` of every `n_shards`-th series that is due. Shards are
-    computed in sessions of their own, side by side.
+    Rows of `feature_rows` of one of the two shards that the work list deals
+    symbols to. They are computed in sessions of their own, side by side.
 #}
-{% macro shard_of_feature_rows(shard, n_shards) -%}
+{% macro shard_of_feature_rows(shard) -%}
 {%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
 {%- set features = feature_definitions() | map(attribute=0) | list -%}
 {%- set higher = higher_features() %}
@@ -28,7 +28,7 @@ scaled as (
 
     {{ scaled_features(
         ref('int_bars_cut_into_blocks'),
-        'mod(series_number, ' ~ n_shards ~ ') = ' ~ shard
+        'shard = ' ~ shard
     ) }}
 
 ),
@@ -46,6 +46,8 @@ higher as (
 
     from {{ ref('int_higher_states') }}
 
+    where shard = {{ shard }}
+
 ),
 
 named as (
@@ -57,14 +59,13 @@ named as (
         due.calendar,
         due.timeframe,
         due.higher_timeframe,
-        due.first_bar_number
+        due.first_bar_number,
+        due.from_bar_number
 
     from scaled
 
     inner join due
-        on
-            scaled.series_number = due.series_number
-            and scaled.bar_number >= due.from_bar_number
+        on scaled.series_number = due.series_number
 
 ),
 
@@ -123,6 +124,8 @@ judged as (
         end as unusable_reason
 
     from joined
+
+    where bar_number >= from_bar_number
 
     {{ computed_once() }}
 

@@ -32,3 +32,21 @@
 {% macro postgres__without_merge_joins() -%}
     set local enable_mergejoin = off;
 {%- endmacro %}
+
+
+{#
+    Header of a statement whose steps are guessed to yield one row: they are
+    matched by all keys at once, not each with each.
+#}
+{% macro with_hash_joins() -%}
+    {{ return(adapter.dispatch('with_hash_joins')()) }}
+{%- endmacro %}
+
+
+{% macro default__with_hash_joins() -%}{%- endmacro %}
+
+
+{% macro postgres__with_hash_joins() -%}
+    set local enable_mergejoin = off;
+    set local enable_nestloop = off;
+{%- endmacro %}

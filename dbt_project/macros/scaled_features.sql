@@ -18,7 +18,8 @@
     'block_id', 'series_number', 'is_run_up', 'bar_number', 'session_date',
     'place_in_session', 'session_bars', 'full_session_bars', 'closed_at',
     'close', 'adjusted_close', 'adjusted_volume', 'place_variance',
-    'profile_variance', 'higher_bar_number', 'batch_id',
+    'profile_variance', 'profile_recorded_at', 'higher_bar_number',
+    'batch_id',
 ] %}
 
 with
@@ -43,7 +44,9 @@ bars as (
 measured as (
 
     select
-        bar_number - {{ first_in_block('bar_number') }} as place_in_block,
+        cast(
+            bar_number - {{ first_in_block('bar_number') }} as double precision
+        ) as place_in_block,
         adjusted_close / {{ first_in_block('adjusted_close') }}
             as relative_close,
         {{ trailing_log_return('adjusted_close', 1) }} as move,
@@ -78,8 +81,6 @@ shaped as (
         - (2 * ln(2.0) - 1) * body * body as garman_klass_variance
 
     from measured
-
-    {{ computed_once() }}
 
 ),
 
@@ -262,7 +263,9 @@ scaled as (
         is_volatility_window_whole,
         is_longest_window_whole,
         higher_bar_number,
-        max_recorded_at,
+        greatest(
+            max_recorded_at, coalesce(profile_recorded_at, max_recorded_at)
+        ) as max_recorded_at,
         batch_id,
         move / volatility_1 as return_1,
         {% for bars in spans[1:] -%}
@@ -336,7 +339,7 @@ scaled as (
         {{ half_log_ratio(
             'variance_1 * full_session_bars', 'session_variance'
         ) }} as place_volatility,
-        cast(extract(isodow from session_date) as double precision) as weekday
+        date_part('isodow', session_date) as weekday
 
     from rooted
 

@@ -33,8 +33,7 @@
 {%- endmacro %}
 
 
-{# Minutes of the UTC day, whatever the session's time zone. #}
+{# Minutes of the UTC day, 0 to 1439, whatever the session's time zone. #}
 {% macro utc_minute_of_day(time) -%}
-    extract(hour from {{ time }} at time zone 'UTC') * 60
-    + extract(minute from {{ time }} at time zone 'UTC')
+    mod(cast(floor(date_part('epoch', {{ time }}) / 60) as integer), 1440)
 {%- endmacro %}

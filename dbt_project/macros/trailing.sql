@@ -16,7 +16,10 @@
 
 {% macro block_number(bar_number) -%}
     cast(
-        floor(({{ bar_number }}) / {{ var('block_bars') }}.0) as integer
+        floor(
+            ({{ bar_number }})
+            / cast({{ var('block_bars') }} as double precision)
+        ) as integer
     )
 {%- endmacro %}
 
@@ -30,22 +33,26 @@
 {%- endmacro %}
 
 
-{% macro block_order() -%}
-    partition by block_id order by bar_number asc
+{#
+    One window for all that looks back: what is computed over the same window
+    is computed in one pass. Lags do not mind the frame.
+#}
+{% macro block_window() -%}
+    partition by block_id
+    order by bar_number asc
+    rows between unbounded preceding and current row
 {%- endmacro %}
 
 
 {# Value of `expression`, `bars` bars ago. #}
 {% macro trailing_value(expression, bars) -%}
-    lag({{ expression }}, {{ bars }}) over ({{ block_order() }})
+    lag({{ expression }}, {{ bars }}) over ({{ block_window() }})
 {%- endmacro %}
 
 
 {# Value of `expression` at the start of the block's run-up. #}
 {% macro first_in_block(expression) -%}
-    first_value({{ expression }}) over (
-        {{ block_order() }} rows between unbounded preceding and current row
-    )
+    first_value({{ expression }}) over ({{ block_window() }})
 {%- endmacro %}
 
 
@@ -54,9 +61,7 @@
     as zero: a series' first bar has no move.
 #}
 {% macro running_sum(expression) -%}
-    sum(coalesce({{ expression }}, 0)) over (
-        {{ block_order() }} rows between unbounded preceding and current row
-    )
+    sum(coalesce({{ expression }}, 0)) over ({{ block_window() }})
 {%- endmacro %}
 
 

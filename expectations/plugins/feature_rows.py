@@ -1,44 +1,64 @@
 """Expectations of `features.feature_rows` and of every set of feature rows."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from great_expectations.execution_engine.sqlalchemy_execution_engine import (
     SqlAlchemyExecutionEngine,
 )
 from great_expectations.expectations.metrics.metric_provider import (
+    MetricProvider,
     metric_value,
 )
 from sqlalchemy import text
 
 from expectations.plugins.keyed_rows import (
+    N_SAMPLES,
+    WHOLE_BATCH,
     KeyedRowsExpectation,
-    KeyedRowsMetric,
-    batch_as_sql,
-    fill,
+    RowConditionExpectation,
     read_violations,
     with_schema_prefix,
 )
 
 
-def is_finite(column: str) -> str:
+def is_finite(expression: str) -> str:
     """SQL that is true for a finite number, false or NULL for all else.
 
     Examples
     --------
     >>> print(is_finite("return_1"))
-    "return_1" > '-Infinity' and "return_1" < 'Infinity'
+    return_1 > '-Infinity' and return_1 < 'Infinity'
     """
-    return f"\"{column}\" > '-Infinity' and \"{column}\" < 'Infinity'"
+    return f"{expression} > '-Infinity' and {expression} < 'Infinity'"
 
 
-class UnusableFeaturesMetric(KeyedRowsMetric):
-    """Rows with a feature of `features.feature_catalog` that is not finite.
+def sum_of(features: Sequence[str]) -> str:
+    """SQL of the features' sum, finite only if all of them are.
+
+    Examples
+    --------
+    >>> print(sum_of(["return_1", "rsi_14"]))
+    "return_1" + "rsi_14"
+    """
+    return " + ".join(map(quote, features)) or "cast(null as float)"
+
+
+def quote(name: str) -> str:
+    """Name as an SQL identifier."""
+    return '"{}"'.format(name.replace('"', '""'))
+
+
+class MissingFeaturesMetric(MetricProvider):
+    """Features of `features.feature_catalog` that are no column of a dataset.
 
     The catalogue decides what is checked, so no feature can be left out of a
-    suite: one that has no column in the batch is a violation itself.
+    suite, and an empty catalogue is a violation too.
     """
 
-    metric_name = "keyed_rows.unusable_features"
+    metric_name = "keyed_rows.missing_features"
+    domain_keys = ("batch_id", *WHOLE_BATCH)
+    value_keys = ("dataset", "schema_prefix")
 
     @metric_value(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(
@@ -49,88 +69,130 @@ class UnusableFeaturesMetric(KeyedRowsMetric):
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any],
     ) -> dict[str, Any]:
-        batch = batch_as_sql(execution_engine, metric_domain_kwargs)
-        prefix = metric_value_kwargs["schema_prefix"]
-        catalog = with_schema_prefix(
-            "select feature from features.feature_catalog order by sort_order",
-            prefix,
+        features, columns = read_features(
+            execution_engine,
+            metric_value_kwargs["dataset"],
+            metric_value_kwargs["schema_prefix"],
         )
-        features = [
-            row.feature for row in execution_engine.execute_query(text(catalog))
-        ]
-        columns = execution_engine.execute_query(
-            text(f"select * from {batch} as row_set limit 0")
-        ).keys()
-        problems = [
+        problems: list[dict[str, str | None]] = [
             {"feature": feature, "problem": "has no column"}
             for feature in features
             if feature not in columns
         ]
         if not features:
             problems = [{"feature": None, "problem": "the catalog is empty"}]
-        if problems:
-            return {"rows": problems, "n_unexpected": len(problems)}
-        query = fill(
-            with_schema_prefix(metric_value_kwargs["query"], prefix),
-            {
-                "batch": batch,
-                "all_are_finite": " and ".join(map(is_finite, features)),
-                "names_of_others": ", ".join(
-                    f"case when ({is_finite(feature)}) is not true "
-                    f"then '{feature}' end"
-                    for feature in features
-                ),
-            },
+        return {"rows": problems, "n_unexpected": len(problems)}
+
+
+def read_features(
+    execution_engine: SqlAlchemyExecutionEngine, dataset: str, prefix: str
+) -> tuple[list[str], set[str]]:
+    """Features of the catalogue in order, and the columns of a dataset."""
+    catalog = with_schema_prefix(
+        "select feature from features.feature_catalog order by sort_order",
+        prefix,
+    )
+    features = [
+        row.feature for row in execution_engine.execute_query(text(catalog))
+    ]
+    columns = execution_engine.execute_query(
+        text(f"select * from {dataset} limit 0")
+    ).keys()
+    return features, set(columns)
+
+
+class UnusableFeaturesMetric(MetricProvider):
+    """Rows of a dataset with a feature that is not finite, by its name."""
+
+    metric_name = "keyed_rows.unusable_features"
+    domain_keys = ("batch_id", *WHOLE_BATCH)
+    value_keys = ("dataset", "keys", "schema_prefix", "n_samples")
+
+    @metric_value(engine=SqlAlchemyExecutionEngine)
+    def _sqlalchemy(
+        cls,
+        execution_engine: SqlAlchemyExecutionEngine,
+        metric_domain_kwargs: dict[str, Any],
+        metric_value_kwargs: dict[str, Any],
+        metrics: dict[str, Any],
+        runtime_configuration: dict[str, Any],
+    ) -> dict[str, Any]:
+        dataset = metric_value_kwargs["dataset"]
+        features, columns = read_features(
+            execution_engine, dataset, metric_value_kwargs["schema_prefix"]
+        )
+        tests = {
+            feature: is_finite(quote(feature))
+            for feature in features
+            if feature in columns
+        }
+        if not tests:
+            return {"rows": [], "n_unexpected": 0}
+        names = ", ".join(
+            f"case when ({test}) is not true then '{feature}' end"
+            for feature, test in tests.items()
         )
         return read_violations(
             execution_engine,
-            query,
+            f"select {metric_value_kwargs['keys']}, "
+            f"concat_ws(', ', {names}) as features "
+            f"from (select * from {dataset}) as row_set "
+            f"where ({' and '.join(tests.values())}) is not true",
             n_samples=metric_value_kwargs["n_samples"],
-            is_counted=metric_value_kwargs["is_counted"],
         )
 
 
-class ExpectFeaturesToBeFinite(KeyedRowsExpectation):
+class ExpectFeaturesToBeFinite(RowConditionExpectation):
     """No feature of the catalogue is NULL, NaN or infinite in any row.
 
-    One pass over the table for all features, since not-null lets NaN and
-    infinity pass and a check for each column costs a pass each.
+    Counted by the sum of all features, `sum_of_features`, which each of these
+    spoils: one addition a feature. Not-null lets NaN and infinity pass, and a
+    check for each column costs a pass each.
     """
 
-    metric_name: ClassVar[str] = "keyed_rows.unusable_features"
-    query: ClassVar[str] = """
-        select
-            symbol_id,
-            ticker,
-            timeframe,
-            bar_number,
-            concat_ws(', ', {names_of_others}) as features
-        from {batch} as feature_rows
-        where ({all_are_finite}) is not true
-    """
+    condition: ClassVar[str] = is_finite("sum_of_features")
+
+    def metrics_for(
+        self, *, keys: list[str] | None
+    ) -> dict[str, dict[str, Any]]:
+        """Add what the catalogue says; name the features of broken rows."""
+        scope = {
+            "dataset": self.dataset,
+            "schema_prefix": self.schema_prefix,
+        }
+        missing = {MissingFeaturesMetric.metric_name: scope}
+        if keys is None:
+            return missing | super().metrics_for(keys=None)
+        unusable = {
+            "keys": ", ".join(keys),
+            "n_samples": N_SAMPLES,
+            **scope,
+        }
+        return missing | {UnusableFeaturesMetric.metric_name: unusable}
 
 
-class ExpectRowsToUseNoLaterBar(KeyedRowsExpectation):
+class ExpectRowsToUseNoLaterBar(RowConditionExpectation):
     """No bar that went into a row closed after the row's own bar."""
 
-    query: ClassVar[str] = """
-        select symbol_id, ticker, timeframe, bar_number
-        from {batch} as feature_rows
-        where (
-            last_bar_closed_at <= closed_at
-            and (
-                higher_bar_closed_at is null
-                or higher_bar_closed_at <= closed_at
-            )
-        ) is not true
+    condition: ClassVar[str] = """
+        last_bar_closed_at <= closed_at
+        and (
+            higher_bar_closed_at is null or higher_bar_closed_at <= closed_at
+        )
     """
+    shown: ClassVar[tuple[str, ...]] = (
+        "closed_at",
+        "last_bar_closed_at",
+        "higher_bar_closed_at",
+    )
 
 
 class ExpectLongSeriesToBeUsable(KeyedRowsExpectation):
     """Every series with bars for a whole training window has usable rows.
 
     The window's length is `window_bars` of `features.timeframes`. A shorter
-    series may still be warming up.
+    series may still be warming up. Of each series only the first rows are
+    looked up, by the key.
 
     Parameters
     ----------
@@ -143,31 +205,38 @@ class ExpectLongSeriesToBeUsable(KeyedRowsExpectation):
     )
     query: ClassVar[str] = """
         with series as (
-            select symbol_id, ticker, timeframe, count(*) as n_bars
+            select symbol_id, timeframe, count(*) as n_bars
             from features.bars
-            group by symbol_id, ticker, timeframe
-        ),
-        usable as (
-            select symbol_id, timeframe, count(*) as n_usable_rows
-            from {batch} as feature_rows
             group by symbol_id, timeframe
+        ),
+        long_series as (
+            select series.*
+            from series
+            left join features.timeframes as timeframes
+                on series.timeframe = timeframes.timeframe
+            where series.n_bars >= coalesce(timeframes.window_bars, 0)
         )
         select
-            series.symbol_id,
-            series.ticker,
-            series.timeframe,
-            series.n_bars,
-            coalesce(usable.n_usable_rows, 0) as n_usable_rows
-        from series
-        left join features.timeframes as timeframes
-            on series.timeframe = timeframes.timeframe
-        left join usable
-            on
-                series.symbol_id = usable.symbol_id
-                and series.timeframe = usable.timeframe
-        where
-            series.n_bars >= coalesce(timeframes.window_bars, 0)
-            and coalesce(usable.n_usable_rows, 0) < {min_usable_rows}
+            long_series.symbol_id,
+            symbols.ticker,
+            long_series.timeframe,
+            long_series.n_bars,
+            usable.n_rows as n_usable_rows
+        from long_series
+        left join raw.symbols as symbols
+            on long_series.symbol_id = symbols.symbol_id
+        cross join lateral (
+            select count(*) as n_rows
+            from (
+                select feature_rows.symbol_id
+                from {batch} as feature_rows
+                where
+                    feature_rows.symbol_id = long_series.symbol_id
+                    and feature_rows.timeframe = long_series.timeframe
+                limit {min_usable_rows}
+            ) as first_rows
+        ) as usable
+        where usable.n_rows < {min_usable_rows}
     """
 
     min_usable_rows: int = 1

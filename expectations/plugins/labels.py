@@ -2,83 +2,89 @@
 
 from typing import ClassVar
 
-from expectations.plugins.keyed_rows import KeyedRowsExpectation
+from expectations.plugins.keyed_rows import (
+    KeyedRowsExpectation,
+    RowConditionExpectation,
+)
 
 
-class ExpectLabelsOrReasons(KeyedRowsExpectation):
-    """A label is NULL exactly when a reason says why."""
+class ExpectLabelsToBeClasses(RowConditionExpectation):
+    """A label is BEARISH, NEUTRAL or BULLISH.
 
-    query: ClassVar[str] = """
-        select symbol_id, ticker, timeframe, horizon, bar_number
-        from {batch} as labels
-        where (label is null) = (label_reason is null)
+    Great Expectations' own checks of a column's values are not used: to learn
+    the columns of a query they read all of its rows into Python.
+
+    Parameters
+    ----------
+    may_be_missing : bool
+        Whether NULL will do.
     """
 
+    success_keys: ClassVar[tuple[str, ...]] = (
+        *RowConditionExpectation.success_keys,
+        "may_be_missing",
+    )
+    condition: ClassVar[str] = """
+        label in ('BEARISH', 'NEUTRAL', 'BULLISH')
+        or (label is null and {may_be_missing})
+    """
+    shown: ClassVar[tuple[str, ...]] = ("label",)
 
-class ExpectLabelsToAgreeWithReturns(KeyedRowsExpectation):
+    may_be_missing: bool
+
+
+class ExpectLabelsOrReasons(RowConditionExpectation):
+    """A label is NULL exactly when a reason says why."""
+
+    condition: ClassVar[str] = "(label is null) = (label_reason is not null)"
+
+
+class ExpectLabelsToAgreeWithReturns(RowConditionExpectation):
     """The class of a labelled row is that of its return and threshold.
 
     A move of exactly the threshold may be called either way. Return, threshold
     and expected volatility are finite, the last two positive.
     """
 
-    query: ClassVar[str] = """
-        select symbol_id, ticker, timeframe, horizon, bar_number
-        from {batch} as labels
-        where
-            label is not null
-            and (
-                label_return > '-Infinity' and label_return < 'Infinity'
-                and label_threshold > 0 and label_threshold < 'Infinity'
-                and expected_volatility > 0 and expected_volatility < 'Infinity'
-                and case label
-                    when 'BULLISH' then label_return >= label_threshold
-                    when 'BEARISH' then label_return <= -label_threshold
-                    when 'NEUTRAL' then abs(label_return) <= label_threshold
-                end
-            ) is not true
+    condition: ClassVar[str] = """
+        label is null
+        or (
+            label_return > '-Infinity' and label_return < 'Infinity'
+            and label_threshold > 0 and label_threshold < 'Infinity'
+            and expected_volatility > 0 and expected_volatility < 'Infinity'
+            and case label
+                when 'BULLISH' then label_return >= label_threshold
+                when 'BEARISH' then label_return <= -label_threshold
+                when 'NEUTRAL' then abs(label_return) <= label_threshold
+            end
+        )
     """
 
 
-class ExpectLabelsToEndOnTheGrid(KeyedRowsExpectation):
+class ExpectLabelsToEndAfterTheyBegin(RowConditionExpectation):
+    """A label ends after the close of its bar."""
+
+    condition: ClassVar[str] = (
+        "label_end_at is null or label_end_at > closed_at"
+    )
+    shown: ClassVar[tuple[str, ...]] = ("closed_at", "label_end_at")
+
+
+class ExpectLabelsToEndOnTheGrid(RowConditionExpectation):
     """A label ends at the close of the grid bar `horizon_bars` further on."""
 
-    query: ClassVar[str] = """
-        select
-            labels.symbol_id,
-            labels.ticker,
-            labels.timeframe,
-            labels.horizon,
-            labels.bar_number,
-            labels.label_end_at,
-            grid.closed_at as label_should_end_at
-        from {batch} as labels
-        left join features.bar_grid as grid
-            on
-                labels.calendar = grid.calendar
-                and labels.timeframe = grid.timeframe
-                and labels.bar_number + labels.horizon_bars = grid.bar_number
-        where
-            labels.label_end_at is distinct from grid.closed_at
-            or labels.label_end_bar_number
-            is distinct from labels.bar_number + labels.horizon_bars
+    condition: ClassVar[str] = """
+        label_end_at is not distinct from grid_label_end_at
+        and label_end_bar_number = bar_number + horizon_bars
     """
+    shown: ClassVar[tuple[str, ...]] = ("label_end_at", "grid_label_end_at")
 
 
-class ExpectLabelsToEndOnKnownBars(KeyedRowsExpectation):
+class ExpectLabelsToEndOnKnownBars(RowConditionExpectation):
     """The bar that a label ends on is there: none is given ahead of it."""
 
-    query: ClassVar[str] = """
-        select
-            labels.symbol_id, labels.ticker, labels.timeframe, labels.horizon,
-            labels.bar_number
-        from {batch} as labels
-        left join features.bars as bars
-            on
-                labels.symbol_id = bars.symbol_id
-                and labels.timeframe = bars.timeframe
-                and labels.label_end_bar_number = bars.bar_number
-        where labels.label is not null and bars.symbol_id is null
+    condition: ClassVar[str] = """
+        label is null or target_bar_number is not null
     """
 
 
@@ -86,20 +92,25 @@ class ExpectEveryBarToHaveEveryHorizon(KeyedRowsExpectation):
     """Each series has as many labels for each horizon as it has bars."""
 
     query: ClassVar[str] = """
-        with series as (
+        with counted as (
+            select symbol_id, timeframe, count(*) as n_bars
+            from features.bars
+            group by symbol_id, timeframe
+        ),
+        series as (
             select
-                bars.symbol_id,
-                bars.ticker,
-                bars.timeframe,
+                counted.symbol_id,
+                symbols.ticker,
+                counted.timeframe,
                 horizons.horizon,
-                count(*) as n_bars
-            from features.bars as bars
+                counted.n_bars
+            from counted
+            inner join raw.symbols as symbols
+                on counted.symbol_id = symbols.symbol_id
             inner join features.horizons as horizons
                 on
-                    bars.calendar = horizons.calendar
-                    and bars.timeframe = horizons.timeframe
-            group by
-                bars.symbol_id, bars.ticker, bars.timeframe, horizons.horizon
+                    symbols.calendar = horizons.calendar
+                    and counted.timeframe = horizons.timeframe
         ),
         labelled as (
             select symbol_id, timeframe, horizon, count(*) as n_labels

@@ -1,5 +1,8 @@
 """Expectations of `features.training_examples`, for each cut it is split by.
 
+The gate keeps the examples in a temporary table while they are judged, and in
+another how many there are of each series and part: `{counts}` in a query.
+
 The cut's times stand in `ml.training_cuts`. Grid bars are numbered densely, so
 distances in bars are differences of `bar_number`: they are computed here from
 `bar_number` and `horizon_bars`, apart from the times that the view compares.
@@ -7,142 +10,126 @@ distances in bars are differences of `bar_number`: they are computed here from
 
 from typing import ClassVar
 
-from expectations.plugins.keyed_rows import KeyedRowsExpectation
+from expectations.plugins.keyed_rows import (
+    KeyedRowsExpectation,
+    RowConditionExpectation,
+)
+
+# Rows by series, horizon and part of what `{examples}` names.
+COUNT = """
+    select
+        cut_id,
+        symbol_id,
+        ticker,
+        timeframe,
+        horizon,
+        split_part,
+        cast(count(*) as integer) as n_rows,
+        sum(1.0 / horizon_bars) as n_effective_rows,
+        cast(sum(case label when 'BEARISH' then 1 else 0 end) as integer)
+            as n_bearish,
+        cast(sum(case label when 'NEUTRAL' then 1 else 0 end) as integer)
+            as n_neutral,
+        cast(sum(case label when 'BULLISH' then 1 else 0 end) as integer)
+            as n_bullish,
+        min(closed_at) as first_closed_at,
+        max(label_end_at) as last_label_end_at
+    from {examples}
+    group by cut_id, symbol_id, ticker, timeframe, horizon, split_part
+"""
 
 
-class ExpectFitLabelsToEndBeforeTheSplit(KeyedRowsExpectation):
+class ExpectSplitPartsToBeKnown(RowConditionExpectation):
+    """A row is for fit, for validation or purged between them."""
+
+    condition: ClassVar[str] = "split_part in ('fit', 'validation', 'purged')"
+    shown: ClassVar[tuple[str, ...]] = ("split_part",)
+
+
+class ExpectFitLabelsToEndBeforeTheSplit(RowConditionExpectation):
     """What is fitted on was settled before validation begins: the purge.
 
     A fit row's `label_end_at` is strictly before the cut's
-    `fit_labels_end_before` and `validation_starts_at`, and before the close of
-    the first validation row of its series and horizon.
+    `fit_labels_end_before` and `validation_starts_at`.
+    """
+
+    condition: ClassVar[str] = """
+        split_part is distinct from 'fit'
+        or (
+            label_end_at < cut_fit_labels_end_before
+            and label_end_at < cut_validation_starts_at
+        )
+    """
+    shown: ClassVar[tuple[str, ...]] = ("label_end_at",)
+
+
+class ExpectValidationToStartAfterFitLabels(KeyedRowsExpectation):
+    """No fit label of a series ends at or after its first validation row.
+
+    Taken from the rows alone, whatever the cut says.
     """
 
     query: ClassVar[str] = """
-        with first_validation_rows as (
-            select
-                cut_id, symbol_id, timeframe, horizon,
-                min(closed_at) as closed_at
-            from {batch} as examples
-            where split_part = 'validation'
-            group by cut_id, symbol_id, timeframe, horizon
-        )
         select
-            examples.cut_id,
-            examples.symbol_id,
-            examples.ticker,
-            examples.timeframe,
-            examples.horizon,
-            examples.bar_number,
-            examples.label_end_at
-        from {batch} as examples
-        left join {cuts} as cuts
-            on examples.cut_id = cuts.cut_id
-        left join first_validation_rows
+            fit.cut_id,
+            fit.symbol_id,
+            fit.ticker,
+            fit.timeframe,
+            fit.horizon,
+            fit.last_label_end_at as last_fit_label_end_at,
+            validation.first_closed_at as first_validation_row_closed_at
+        from {counts} as fit
+        inner join {counts} as validation
             on
-                examples.cut_id = first_validation_rows.cut_id
-                and examples.symbol_id = first_validation_rows.symbol_id
-                and examples.timeframe = first_validation_rows.timeframe
-                and examples.horizon = first_validation_rows.horizon
+                fit.cut_id = validation.cut_id
+                and fit.symbol_id = validation.symbol_id
+                and fit.timeframe = validation.timeframe
+                and fit.horizon = validation.horizon
         where
-            examples.split_part = 'fit'
-            and (
-                examples.label_end_at < cuts.fit_labels_end_before
-                and examples.label_end_at < cuts.validation_starts_at
-                and examples.label_end_at
-                < coalesce(
-                    first_validation_rows.closed_at, cuts.validation_starts_at
-                )
-            ) is not true
+            fit.split_part = 'fit'
+            and validation.split_part = 'validation'
+            and fit.last_label_end_at >= validation.first_closed_at
     """
 
 
-class ExpectEmbargoToBeKept(KeyedRowsExpectation):
+class ExpectEmbargoToBeKept(RowConditionExpectation):
     """The last fit label ends the embargo's grid bars before the split bar."""
 
-    query: ClassVar[str] = """
-        select
-            examples.cut_id,
-            examples.symbol_id,
-            examples.ticker,
-            examples.timeframe,
-            examples.horizon,
-            examples.bar_number,
-            split_bars.bar_number
-            - examples.bar_number
-            - examples.horizon_bars as gap_bars,
-            cuts.embargo_bars
-        from {batch} as examples
-        left join {cuts} as cuts
-            on examples.cut_id = cuts.cut_id
-        left join features.bar_grid as split_bars
-            on
-                cuts.calendar = split_bars.calendar
-                and cuts.timeframe = split_bars.timeframe
-                and cuts.validation_starts_at = split_bars.closed_at
-        where
-            examples.split_part = 'fit'
-            and (
-                examples.bar_number + examples.horizon_bars + cuts.embargo_bars
-                <= split_bars.bar_number
-            ) is not true
+    condition: ClassVar[str] = """
+        split_part is distinct from 'fit'
+        or bar_number + horizon_bars + cut_embargo_bars <= split_bar_number
     """
+    shown: ClassVar[tuple[str, ...]] = (
+        "split_bar_number - bar_number - horizon_bars as gap_bars",
+        "cut_embargo_bars",
+    )
 
 
-class ExpectValidationToFollowTheSplit(KeyedRowsExpectation):
+class ExpectValidationToFollowTheSplit(RowConditionExpectation):
     """Validation rows close at or after the split, their labels end by as_of.
 
-    The end of the label is taken from the grid.
+    The end of the label is taken from the grid too.
     """
 
-    query: ClassVar[str] = """
-        select
-            examples.cut_id,
-            examples.symbol_id,
-            examples.ticker,
-            examples.timeframe,
-            examples.horizon,
-            examples.bar_number
-        from {batch} as examples
-        left join {cuts} as cuts
-            on examples.cut_id = cuts.cut_id
-        left join features.bar_grid as last_bars
-            on
-                examples.calendar = last_bars.calendar
-                and examples.timeframe = last_bars.timeframe
-                and examples.bar_number + examples.horizon_bars
-                = last_bars.bar_number
-        where
-            examples.split_part = 'validation'
-            and (
-                examples.closed_at >= cuts.validation_starts_at
-                and examples.label_end_at <= cuts.as_of
-                and last_bars.closed_at <= cuts.as_of
-            ) is not true
+    condition: ClassVar[str] = """
+        split_part is distinct from 'validation'
+        or (
+            closed_at >= cut_validation_starts_at
+            and label_end_at <= cut_as_of
+            and grid_label_end_at <= cut_as_of
+        )
     """
 
 
-class ExpectRowsToLieInTheWindow(KeyedRowsExpectation):
+class ExpectRowsToLieInTheWindow(RowConditionExpectation):
     """No row closes before the cut's window starts or after its as_of."""
 
-    query: ClassVar[str] = """
-        select
-            examples.cut_id,
-            examples.symbol_id,
-            examples.ticker,
-            examples.timeframe,
-            examples.horizon,
-            examples.bar_number
-        from {batch} as examples
-        left join {cuts} as cuts
-            on examples.cut_id = cuts.cut_id
-        where (
-            examples.closed_at >= cuts.window_starts_at
-            and examples.closed_at <= cuts.as_of
-            and examples.as_of = cuts.as_of
-            and examples.calendar = cuts.calendar
-            and examples.timeframe = cuts.timeframe
-        ) is not true
+    condition: ClassVar[str] = """
+        closed_at >= cut_window_starts_at
+        and closed_at <= cut_as_of
+        and as_of = cut_as_of
+        and calendar = cut_calendar
+        and timeframe = cut_timeframe
     """
 
 
@@ -154,17 +141,17 @@ class ExpectCutsToHaveBothParts(KeyedRowsExpectation):
             cuts.cut_id,
             cuts.calendar,
             cuts.timeframe,
-            count(case when examples.split_part = 'fit' then 1 end) as n_fit,
-            count(case when examples.split_part = 'validation' then 1 end)
-                as n_validation
+            count(case when counts.split_part = 'fit' then 1 end)
+                as n_series_to_fit,
+            count(case when counts.split_part = 'validation' then 1 end)
+                as n_series_to_validate
         from {cuts} as cuts
-        left join {batch} as examples
-            on cuts.cut_id = examples.cut_id
+        left join {counts} as counts
+            on cuts.cut_id = counts.cut_id
         group by cuts.cut_id, cuts.calendar, cuts.timeframe
         having
-            count(case when examples.split_part = 'fit' then 1 end) = 0
-            or count(case when examples.split_part = 'validation' then 1 end)
-            = 0
+            count(case when counts.split_part = 'fit' then 1 end) = 0
+            or count(case when counts.split_part = 'validation' then 1 end) = 0
     """
 
 
@@ -219,10 +206,10 @@ class ExpectSeriesToBeInBothParts(KeyedRowsExpectation):
         found as (
             select
                 cut_id, symbol_id, timeframe, horizon,
-                count(case when split_part = 'fit' then 1 end) as n_fit,
-                count(case when split_part = 'validation' then 1 end)
+                sum(case when split_part = 'fit' then n_rows end) as n_fit,
+                sum(case when split_part = 'validation' then n_rows end)
                     as n_validation
-            from {batch} as examples
+            from {counts} as counts
             group by cut_id, symbol_id, timeframe, horizon
         )
         select
@@ -256,10 +243,10 @@ class ExpectSeriesToBeInBothParts(KeyedRowsExpectation):
 class ExpectPartsToHoldEveryRow(KeyedRowsExpectation):
     """Each part has as many rows as the grid says, counted from the tables.
 
-    Usable feature rows with a label that ends by the last bar closed at as_of
-    are counted by bar numbers: fit if the label ends the embargo before the
-    split bar, validation if the row is not before it, else purged. A row the
-    view lost, doubled or put in another part makes a difference.
+    Labels that end by the last bar closed at as_of, whose feature row is not
+    unusable, are counted by bar numbers: fit if the label ends the embargo
+    before the split bar, validation if the row is not before it, else purged.
+    A row the view lost, doubled or put in another part makes a difference.
     """
 
     query: ClassVar[str] = """
@@ -305,7 +292,8 @@ class ExpectPartsToHoldEveryRow(KeyedRowsExpectation):
                     when labels.bar_number >= bounds.split_bar
                         then 'validation'
                     else 'purged'
-                end as split_part
+                end as split_part,
+                unusable.symbol_id is null as is_usable
             from bounds
             inner join features.labels as labels
                 on
@@ -314,25 +302,19 @@ class ExpectPartsToHoldEveryRow(KeyedRowsExpectation):
                     and bounds.first_bar <= labels.bar_number
                     and bounds.last_bar
                     >= labels.bar_number + labels.horizon_bars
-            inner join features.feature_rows as feature_rows
+            left join features.feature_rows as unusable
                 on
-                    labels.symbol_id = feature_rows.symbol_id
-                    and labels.timeframe = feature_rows.timeframe
-                    and labels.bar_number = feature_rows.bar_number
-            where labels.label is not null and feature_rows.is_usable
+                    labels.symbol_id = unusable.symbol_id
+                    and labels.timeframe = unusable.timeframe
+                    and labels.bar_number = unusable.bar_number
+                    and not unusable.is_usable
+            where labels.label is not null
         ),
         expected as (
             select
                 cut_id, symbol_id, ticker, timeframe, horizon, split_part,
-                count(*) as n_rows
+                sum(case when is_usable then 1 else 0 end) as n_rows
             from placed
-            group by cut_id, symbol_id, ticker, timeframe, horizon, split_part
-        ),
-        found as (
-            select
-                cut_id, symbol_id, ticker, timeframe, horizon, split_part,
-                count(*) as n_rows
-            from {batch} as examples
             group by cut_id, symbol_id, ticker, timeframe, horizon, split_part
         )
         select
@@ -345,7 +327,7 @@ class ExpectPartsToHoldEveryRow(KeyedRowsExpectation):
             coalesce(expected.n_rows, 0) as n_expected,
             coalesce(found.n_rows, 0) as n_found
         from expected
-        full outer join found
+        full outer join {counts} as found
             on
                 expected.cut_id = found.cut_id
                 and expected.symbol_id = found.symbol_id
@@ -376,14 +358,15 @@ class ExpectPartsToHaveEnoughRows(KeyedRowsExpectation):
             ticker,
             timeframe,
             horizon,
-            count(case when split_part = 'fit' then 1 end) as n_fit,
-            count(case when split_part = 'validation' then 1 end)
+            sum(case split_part when 'fit' then n_rows else 0 end) as n_fit,
+            sum(case split_part when 'validation' then n_rows else 0 end)
                 as n_validation
-        from {batch} as examples
+        from {counts} as counts
         group by cut_id, symbol_id, ticker, timeframe, horizon
         having
-            count(case when split_part = 'fit' then 1 end) < {min_fit_rows}
-            or count(case when split_part = 'validation' then 1 end)
+            sum(case split_part when 'fit' then n_rows else 0 end)
+            < {min_fit_rows}
+            or sum(case split_part when 'validation' then n_rows else 0 end)
             < {min_validation_rows}
     """
 
@@ -406,25 +389,13 @@ class ExpectEachClassToHaveEnoughRows(KeyedRowsExpectation):
         "min_validation_rows",
     )
     query: ClassVar[str] = """
-        with counted as (
-            select
-                cut_id,
-                symbol_id,
-                ticker,
-                timeframe,
-                horizon,
-                split_part,
-                count(case when label = 'BEARISH' then 1 end) as n_bearish,
-                count(case when label = 'NEUTRAL' then 1 end) as n_neutral,
-                count(case when label = 'BULLISH' then 1 end) as n_bullish
-            from {batch} as examples
-            where split_part in ('fit', 'validation')
-            group by cut_id, symbol_id, ticker, timeframe, horizon, split_part
-        )
-        select *
-        from counted
+        select
+            cut_id, symbol_id, ticker, timeframe, horizon, split_part,
+            n_bearish, n_neutral, n_bullish
+        from {counts} as counts
         where
-            least(n_bearish, n_neutral, n_bullish)
+            split_part in ('fit', 'validation')
+            and least(n_bearish, n_neutral, n_bullish)
             < case split_part
                 when 'fit' then {min_fit_rows}
                 else {min_validation_rows}
@@ -460,12 +431,12 @@ class ExpectEachClassToHaveItsShare(KeyedRowsExpectation):
                 cut_id,
                 timeframe,
                 horizon,
-                count(*) as n_rows,
-                sum(1.0 / horizon_bars) as n_effective_rows,
-                count(case when label = 'BEARISH' then 1 end) as n_bearish,
-                count(case when label = 'NEUTRAL' then 1 end) as n_neutral,
-                count(case when label = 'BULLISH' then 1 end) as n_bullish
-            from {batch} as examples
+                sum(n_rows) as n_rows,
+                sum(n_effective_rows) as n_effective_rows,
+                sum(n_bearish) as n_bearish,
+                sum(n_neutral) as n_neutral,
+                sum(n_bullish) as n_bullish
+            from {counts} as counts
             where split_part = 'fit'
             group by cut_id, timeframe, horizon
         )

@@ -35,6 +35,8 @@ scaled as (
 
     from targets
 
+    {{ computed_once() }}
+
 ),
 
 measured as (
@@ -52,6 +54,8 @@ measured as (
         end as label_reason
 
     from scaled
+
+    {{ computed_once() }}
 
 ),
 

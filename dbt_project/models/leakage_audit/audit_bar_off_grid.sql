@@ -12,17 +12,6 @@ bars as (
 
 ),
 
--- Of a timeframe that is rolled up, loaded bars are kept in raw but not built.
-loaded_timeframes as (
-
-    select timeframe
-
-    from {{ ref('timeframes') }}
-
-    where finer_timeframe is null
-
-),
-
 symbols as (
 
     select
@@ -56,9 +45,6 @@ off_grid as (
         bars.closed_at
 
     from bars
-
-    inner join loaded_timeframes
-        on bars.timeframe = loaded_timeframes.timeframe
 
     inner join symbols
         on bars.symbol_id = symbols.symbol_id

@@ -15,6 +15,7 @@ due as (
         symbol_id,
         timeframe,
         series_number,
+        shard,
         is_read_by_finer,
         from_block_number * {{ block_bars }} as from_block_bar_number
 
@@ -27,6 +28,7 @@ own as (
     select
         bars.*,
         due.series_number,
+        due.shard,
         due.is_read_by_finer,
         {{ block_id('due.series_number', 'bars.bar_number') }} as block_id,
         false as is_run_up
@@ -46,6 +48,7 @@ run_up as (
     select
         bars.*,
         due.series_number,
+        due.shard,
         due.is_read_by_finer,
         {{ block_id('due.series_number', 'bars.bar_number') }} + 1 as block_id,
         true as is_run_up
@@ -84,7 +87,8 @@ profiles as (
         place_in_session,
         full_session_bars,
         place_variance,
-        session_variance
+        session_variance,
+        last_recorded_at
 
     from {{ ref('int_session_profiles') }}
 
@@ -96,6 +100,7 @@ profiled as (
     select
         cut.block_id,
         cut.series_number,
+        cut.shard,
         cut.is_read_by_finer,
         cut.is_run_up,
         cut.bar_number,
@@ -115,7 +120,8 @@ profiled as (
         cut.batch_id,
         coalesce(profiles.full_session_bars, 1) as full_session_bars,
         profiles.place_variance,
-        profiles.session_variance as profile_variance
+        profiles.session_variance as profile_variance,
+        profiles.last_recorded_at as profile_recorded_at
 
     from cut
 

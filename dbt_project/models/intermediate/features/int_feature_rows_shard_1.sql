@@ -1,3 +1,3 @@
 {{ config(sql_header=without_merge_joins()) }}
 
-{{ shard_of_feature_rows(1, 2) }}
+{{ shard_of_feature_rows(1) }}

@@ -7,6 +7,7 @@ due as (
 
     select
         series_number,
+        shard,
         symbol_id,
         timeframe
 
@@ -23,6 +24,7 @@ scaled as (
 states as (
 
     select
+        due.shard,
         due.symbol_id,
         due.timeframe,
         scaled.bar_number,

@@ -255,6 +255,7 @@ due as (
         row_number() over (
             order by begun.timeframe asc, begun.symbol_id asc
         ) as series_number,
+        mod(begun.symbol_id, 2) as shard,
         begun.from_bar_number,
         {% for end, which in [('min', 'first'), ('max', 'last')] -%}
             (

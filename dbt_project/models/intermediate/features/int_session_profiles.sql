@@ -3,6 +3,7 @@
 -- one: where an early close or a hole leaves none, the last known is carried.
 --
 -- Sums run inside a session, so each is made alike alone and among all.
+{{ config(sql_header=with_hash_joins()) }}
 {%- set window_bars = var('volatility_window_bars') | int(20) -%}
 {%- set longest_sessions = var('longest_profile_sessions') | int(40) %}
 
@@ -88,7 +89,8 @@ bars as (
         bars.bar_number,
         bars.session_number,
         bars.place_in_session,
-        bars.adjusted_close
+        bars.adjusted_close,
+        bars.max_recorded_at
 
     from {{ ref('bars') }} as bars
 
@@ -122,14 +124,17 @@ moves as (
         timeframe,
         session_number,
         place_in_session,
-        power(ln(adjusted_close / previous_close), 2) as squared_move
+        max_recorded_at,
+        case
+            when previous_bar_number = bar_number - 1
+                then power(ln(adjusted_close / previous_close), 2)
+        end as squared_move
 
     from with_previous
 
-    where previous_bar_number = bar_number - 1
-
 ),
 
+-- Bars without a move, those behind a hole, stand in windows of their own.
 measured as (
 
     select
@@ -137,17 +142,22 @@ measured as (
         timeframe,
         session_number,
         place_in_session,
-        avg(squared_move) over (
-            partition by symbol_id, timeframe, place_in_session
-            order by session_number asc
-            rows between {{ window_bars - 1 }} preceding and current row
-        ) as mean_squared_move,
-        lag(session_number, {{ window_bars - 1 }}) over (
-            partition by symbol_id, timeframe, place_in_session
-            order by session_number asc
-        ) as first_session_number
+        max_recorded_at,
+        avg(squared_move) over moves_at_place as mean_squared_move,
+        case
+            when squared_move is not null
+                then lag(session_number, {{ window_bars - 1 }})
+                    over moves_at_place
+        end as first_session_number
 
     from moves
+
+    window moves_at_place as (
+        partition by
+            symbol_id, timeframe, place_in_session, squared_move is not null
+        order by session_number asc
+        rows between {{ window_bars - 1 }} preceding and current row
+    )
 
 ),
 
@@ -232,6 +242,7 @@ filled as (
 
     select
         slots.*,
+        measured.max_recorded_at,
         measured.mean_squared_move,
         measured.first_session_number,
         count(measured.first_session_number) over (
@@ -283,6 +294,7 @@ expected as (
         session_number,
         place_in_session,
         bar_number,
+        max_recorded_at,
         case
             when
                 carried_first_session_number
@@ -304,7 +316,8 @@ summed_up as (
             partition by symbol_id, timeframe
             order by session_number asc, place_in_session asc
             rows between unbounded preceding and current row
-        ) as last_unknown_bar_number
+        ) as last_unknown_bar_number,
+        max(max_recorded_at) over session_places as recorded_to_place
 
     from expected
 
@@ -321,7 +334,8 @@ totalled as (
 
     select
         *,
-        max(variance_to_place) over whole_session as total_variance
+        max(variance_to_place) over whole_session as total_variance,
+        max(recorded_to_place) over whole_session as session_recorded_at
 
     from summed_up
 
@@ -337,13 +351,19 @@ with_previous_session as (
         *,
         lag(variance_to_place) over sessions_of_place
             as previous_variance_to_place,
-        lag(total_variance) over sessions_of_place as previous_total_variance
+        lag(total_variance) over sessions_of_place as previous_total_variance,
+        -- Of all bars that the profile can be made from, up to this place.
+        greatest(
+            recorded_to_place,
+            max(session_recorded_at) over sessions_of_place
+        ) as last_recorded_at
 
     from totalled
 
     window sessions_of_place as (
         partition by symbol_id, timeframe, place_in_session
         order by session_number asc
+        rows between {{ longest_sessions + 1 }} preceding and 1 preceding
     )
 
 ),
@@ -364,6 +384,7 @@ profiles as (
         place_variance,
         variance_to_place,
         previous_variance_to_place,
+        last_recorded_at,
         case
             when
                 last_unknown_bar_number is null
