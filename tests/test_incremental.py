@@ -1,150 +1,98 @@
 """An incremental build ends where a full one does, whatever came in between."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from python_ml.exceptions import BuildError
-from python_ml.ingestion.base import Load
 from python_ml.ingestion.load import ingest
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
-from python_ml.warehouse.dbt import run_dbt
-from tests.synthetic_market import N_SESSIONS, SyntheticSource
+from tests.changing_market import (
+    BREAKS,
+    CHANGES,
+    RUN,
+    START_SESSION,
+    TABLES,
+    ChangingMarket,
+    Delivery,
+    Sequences,
+    differences,
+    read_tables,
+    run,
+    sequence,
+)
 
-TABLES = {
-    "bars": ["symbol_id", "timeframe", "bar_number"],
-    "feature_rows": ["symbol_id", "timeframe", "bar_number"],
-    "labels": ["symbol_id", "timeframe", "horizon", "bar_number"],
-}
-RUN = ["run", "--select", "+feature_rows", "+labels"]
-
-
-@dataclass
-class ChangingSource:
-    """The synthetic market as it becomes known, in a random order.
-
-    Each call of `change` brings one thing: later sessions of some symbols, a
-    bar that was late, a restated bar, an adjustment that was late.
-    """
-
-    seed: int
-    name: str = "changing"
-    calendar: str = "XNYS"
-    known: pd.DataFrame = field(init=False)
-    adjustments: pd.DataFrame = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.random = np.random.default_rng(self.seed)
-        whole = SyntheticSource().read()
-        self.all_bars = whole.bars.reset_index(drop=True)
-        self.all_adjustments = whole.adjustments
-        days = np.sort(self.all_bars["opened_at"].unique())
-        self.ends = dict.fromkeys(self.all_bars["ticker"].unique(), days[449])
-        self.days = days
-        is_late = self.random.random(len(self.all_bars)) < 0.01
-        self.late = set(self.all_bars.index[is_late])
-        self.adjustments = self.all_adjustments.iloc[:0]
-        self.deliver()
-
-    def deliver(self) -> None:
-        end = self.all_bars["ticker"].map(self.ends)
-        is_known = self.all_bars["opened_at"] <= end
-        is_known &= ~self.all_bars.index.isin(self.late)
-        self.known = self.all_bars[is_known]
-
-    def read(self) -> Load:
-        return Load(bars=self.known, adjustments=self.adjustments)
-
-    def change(self) -> str:
-        kind = self.random.choice(
-            ["append", "append", "late bar", "restatement", "adjustment"]
-        )
-        if kind == "append":
-            for ticker in self.ends:
-                place = int(np.searchsorted(self.days, self.ends[ticker]))
-                later = place + int(self.random.integers(0, 12))
-                self.ends[ticker] = self.days[min(later, N_SESSIONS - 1)]
-        elif kind == "late bar" and self.late:
-            self.late.discard(self.random.choice(sorted(self.late)))
-        elif kind == "restatement":
-            row = self.random.choice(self.known.index)
-            factor = 1 + 0.05 * self.random.random()
-            prices = ["open", "high", "low", "close"]
-            self.all_bars.loc[row, prices] *= factor
-        else:
-            self.adjustments = self.all_adjustments.iloc[
-                : len(self.adjustments) + 1
-            ]
-        self.deliver()
-        return str(kind)
+# Together they hold every kind of change, see below.
+SEEDS = (157, 173, 175, 203, 215)
+N_CHANGES = 3
+LONGEST_HORIZON_BARS = {"m15": 26, "h1": 35, "h4": 40, "d1": 20}
 
 
-def tables(warehouse: Warehouse) -> dict[str, pd.DataFrame]:
-    return {
-        table: read_frame(
+@pytest.fixture(scope="module")
+def sequences(fresh_warehouse: Callable[..., Warehouse]) -> Sequences:
+    return Sequences(fresh_warehouse())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_incremental_build_equals_a_full_one(
+    sequences: Sequences, seed: int
+) -> None:
+    outcome = sequences.play(seed, n_changes=N_CHANGES)
+    assert not outcome.differences, outcome.to_text()
+
+
+def test_the_sequences_hold_every_change_and_builds_left_out_and_broken() -> (
+    None
+):
+    steps = [
+        step for seed in SEEDS for step in sequence(seed, n_changes=N_CHANGES)
+    ]
+    kinds = {step.told[0].partition(" (")[0] for step in steps}
+    assert kinds == set(CHANGES)
+    n_builds = [len(step.builds) for step in steps]
+    assert {0, 1, 2} == set(n_builds)
+    told = {line for step in steps for line in step.told}
+    assert {f"build up to {name}" for name in BREAKS} <= told
+    # Bars that only a finer series reads change without any of its own.
+    assert "restatement (2 HOURS d1)" in told
+
+
+def test_the_start_has_usable_rows_of_every_timeframe(
+    sequences: Sequences,
+) -> None:
+    with sequences.start() as warehouse:
+        usable = read_frame(
             warehouse,
-            f"select * from {{features}}.{table} order by {', '.join(key)}",
+            "select timeframe, count(*) as n_rows from {features}.feature_rows "
+            "where is_usable group by timeframe",
+        ).set_index("timeframe")["n_rows"]
+        rolled_up = read_frame(
+            warehouse,
+            "select distinct ticker, timeframe, rolled_up_from "
+            "from {features}.bars where rolled_up_from is not null",
         )
-        for table, key in TABLES.items()
+    assert usable.index.isin(["m15", "h1", "h4", "d1", "w1"]).sum() == 5
+    assert set(rolled_up.itertuples(index=False, name=None)) == {
+        ("QUARTERS", "h1", "m15"),
+        ("QUARTERS", "h4", "m15"),
+        ("QUARTERS", "d1", "m15"),
+        ("QUARTERS", "w1", "m15"),
+        ("HOURS", "h4", "h1"),
+        ("HOURS", "w1", "d1"),
+        ("DAYS", "w1", "d1"),
     }
 
 
-def assert_same(
-    incremental: dict[str, pd.DataFrame],
-    full: dict[str, pd.DataFrame],
-    history: str,
-) -> None:
-    for table in TABLES:
-        try:
-            pd.testing.assert_frame_equal(
-                incremental[table], full[table], check_exact=True
-            )
-        except AssertionError as difference:
-            raise AssertionError(
-                f"{table} differs after {history}: {difference}"
-            ) from difference
-
-
-def run_sequence(
-    make_warehouse: Callable[..., Warehouse], *, seed: int, n_changes: int = 3
-) -> None:
-    """Build after every change, then once from nothing, and compare."""
-    source = ChangingSource(seed)
-    history = [f"seed {seed}: start"]
-    with make_warehouse() as warehouse:
-        ingest(warehouse, source)
-        run_dbt(warehouse, ["seed"])
-        run_dbt(warehouse, RUN)
-        for _ in range(n_changes):
-            history.append(source.change())
-            ingest(warehouse, source)
-            run_dbt(warehouse, RUN)
-        incremental = tables(warehouse)
-        run_dbt(warehouse, [*RUN, "--full-refresh"])
-        assert_same(incremental, tables(warehouse), ", ".join(history))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_an_incremental_build_equals_a_full_one(
-    fresh_warehouse: Callable[..., Warehouse], seed: int
-) -> None:
-    run_sequence(fresh_warehouse, seed=seed)
-
-
-def test_a_second_build_finds_nothing_to_do(
-    fresh_warehouse: Callable[..., Warehouse],
-) -> None:
-    with fresh_warehouse() as warehouse:
-        ingest(warehouse, ChangingSource(0))
-        run_dbt(warehouse, ["seed"])
-        run_dbt(warehouse, RUN)
-        first = tables(warehouse)
-        run_dbt(warehouse, RUN)
-        assert_same(tables(warehouse), first, "a second run")
+def test_a_second_build_finds_nothing_to_do(sequences: Sequences) -> None:
+    with sequences.start() as warehouse:
+        first, written = read_tables(warehouse), written_by(warehouse)
+        run(warehouse, RUN)
+        assert differences(read_tables(warehouse), first) == []
+        for table, transactions in written_by(warehouse).items():
+            pd.testing.assert_series_equal(transactions, written[table])
         for work_list in ("int_bars_due", "int_series_due"):
             due = read_frame(
                 warehouse, f"select * from {{intermediate}}.{work_list}"
@@ -152,22 +100,144 @@ def test_a_second_build_finds_nothing_to_do(
             assert due.empty
 
 
-def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
-    fresh_warehouse: Callable[..., Warehouse],
+def test_one_new_bar_of_every_series_touches_only_what_it_must(
+    sequences: Sequences,
 ) -> None:
-    with fresh_warehouse() as warehouse:
-        ingest(warehouse, ChangingSource(0))
-        run_dbt(warehouse, ["seed"])
-        run_dbt(warehouse, RUN)
-        before = tables(warehouse)["labels"]
+    market = ChangingMarket()
+    with sequences.start() as warehouse:
+        before = written_by(warehouse)
+        ingest(warehouse, Delivery(market.next_bars()))
+        run(warehouse, RUN)
+        after = written_by(warehouse)
+        bars = read_tables(warehouse)["bars"]
+    new = {
+        table: after[table].index.difference(before[table].index)
+        for table in TABLES
+    }
+    changed = {}
+    for table in TABLES:
+        old = after[table].loc[before[table].index]
+        changed[table] = old.index[(old != before[table]).to_numpy()]
+
+    added = bars.loc[new["bars"]].reset_index()
+    series = [*zip(added["ticker"], added["timeframe"], strict=True)]
+    assert sorted(series) == [
+        ("DAYS", "d1"),
+        ("HOURS", "d1"),
+        ("HOURS", "h1"),
+        ("QUARTERS", "m15"),
+    ]
+    # Bars are made again from the start of the week, rows of features never.
+    day = market.days[START_SESSION]
+    monday = day - pd.offsets.Day(day.weekday())
+    assert day > monday
+    made_again = bars.loc[changed["bars"]]
+    assert made_again["session_date"].min() >= monday
+    assert new["feature_rows"].equals(new["bars"])
+    assert changed["feature_rows"].empty
+    # Labels are, as far as a horizon reaches back from the new bar.
+    labels = changed["labels"].to_frame(index=False)
+    last = bars.groupby(["ticker", "timeframe", "symbol_id"]).tail(1)
+    ends = last.reset_index().set_index(["symbol_id", "timeframe"])
+    changed_series = set()
+    for key, rows in labels.groupby(["symbol_id", "timeframe"]):
+        end = ends.loc[key]
+        reach = LONGEST_HORIZON_BARS[key[1]]
+        assert rows["bar_number"].min() >= end["bar_number"] - reach
+        changed_series.add((end["ticker"], key[1]))
+    # Days of HOURS are read by its h4, whose labels are made again with it.
+    assert changed_series == {*series, ("HOURS", "h4")}
+
+
+def test_loading_a_rolled_up_timeframe_stops_the_build_and_is_mended_as_told(
+    sequences: Sequences,
+) -> None:
+    market = ChangingMarket()
+    with sequences.start() as warehouse:
+        before = read_tables(warehouse)
+        ingest(warehouse, Delivery(market.days_of("QUARTERS", like="DAYS")))
+        for _ in range(2):
+            with pytest.raises(
+                BuildError, match=r"QUARTERS d1.*dbt build --full-refresh"
+            ):
+                run(warehouse, RUN)
+        assert differences(read_tables(warehouse), before) == []
+
+        run(warehouse, [*RUN, "--full-refresh"])
+        refreshed = read_tables(warehouse)
         with warehouse.begin() as connection:
-            connection.exec_driver_sql(
-                "update features.label_rules set volatility_multiple = 0.5"
-            )
+            for schema in ("staging", "intermediate", "features"):
+                connection.exec_driver_sql(f"drop schema {schema} cascade")
+        run(warehouse, ["seed"])
+        run(warehouse, RUN)
+        fresh = read_tables(warehouse)
+        run(warehouse, RUN)
+        assert differences(read_tables(warehouse), fresh) == []
+    assert differences(refreshed, fresh) == []
+    bars = fresh["bars"].reset_index()
+    own = bars[bars["ticker"] == "QUARTERS"]
+    origins = own[["timeframe", "rolled_up_from"]].drop_duplicates()
+    assert dict(origins.fillna("").to_numpy()) == {
+        "m15": "",
+        "h1": "m15",
+        "h4": "m15",
+        "d1": "",
+        "w1": "d1",
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update features.label_rules set volatility_multiple = 0.5",
+        "update features.horizons set horizon_bars = 6 "
+        "where timeframe = 'd1' and horizon = '5d'",
+        "delete from features.horizons "
+        "where timeframe = 'd1' and horizon = '5d'",
+    ],
+)
+def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
+    sequences: Sequences, change: str
+) -> None:
+    with sequences.start() as warehouse:
+        before = read_tables(warehouse)
+        with warehouse.begin() as connection:
+            connection.exec_driver_sql(change)
         with pytest.raises(BuildError, match="dbt build --full-refresh"):
-            run_dbt(warehouse, RUN)
-        pd.testing.assert_frame_equal(tables(warehouse)["labels"], before)
-        run_dbt(warehouse, [*RUN, "--full-refresh"])
-        assert not tables(warehouse)["labels"]["label_threshold"].equals(
-            before["label_threshold"]
-        )
+            run(warehouse, RUN)
+        assert differences(read_tables(warehouse), before) == []
+        run(warehouse, [*RUN, "--full-refresh"])
+        told = differences(read_tables(warehouse), before)
+        assert any(line.startswith("labels") for line in told)
+        run(warehouse, RUN)
+
+
+def test_a_difference_is_told_by_table_column_and_key() -> None:
+    key = pd.MultiIndex.from_tuples(
+        [(1, "d1", 7), (1, "d1", 8), (2, "d1", 7)],
+        names=["symbol_id", "timeframe", "bar_number"],
+    )
+    full = pd.DataFrame({"move": [0.0, np.nan, 1.5]}, index=key)
+    assert differences({"bars": full.copy()}, {"bars": full}) == []
+    # 0 and -0 are equal, but not bit for bit.
+    other = pd.DataFrame({"move": [-0.0, np.nan]}, index=key[:2])
+    assert differences({"bars": other}, {"bars": full}) == [
+        "bars lacks 1 rows, first 2 d1 7",
+        "bars.move differs in 1 rows, first 1 d1 7: "
+        "np.float64(-0.0) instead of np.float64(0.0)",
+    ]
+    assert differences({"bars": full}, {"bars": other})[0] == (
+        "bars has besides 1 rows, first 2 d1 7"
+    )
+
+
+def written_by(warehouse: Warehouse) -> dict[str, "pd.Series[str]"]:
+    """The transaction that wrote each row, by table and key."""
+    return {
+        table: read_frame(
+            warehouse,
+            f"select {', '.join(key)}, cast(xmin as text) as written_by "
+            f"from {{features}}.{table} order by {', '.join(key)}",
+        ).set_index(key)["written_by"]
+        for table, key in TABLES.items()
+    }

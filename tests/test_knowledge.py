@@ -8,17 +8,29 @@ from collections.abc import Callable
 import click
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from python_ml import pipeline
 from python_ml.cli import build
 from python_ml.cuts import end_of_day, ensure_cuts
 from python_ml.exceptions import BuildError
+from python_ml.ingestion.base import BarSource
 from python_ml.ingestion.load import ingest
+from python_ml.schema import training_cuts
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 from tests.conftest import BUILD_WITHOUT_TESTS
-from tests.restated_market import AS_OF, LATER, RESTATED, RestatedSource
+from tests.intraday_market import IntradaySource
+from tests.restated_market import (
+    AS_OF,
+    INTRADAY_RESTATED,
+    LATER,
+    RESTATED,
+    RestatedIntradaySource,
+    RestatedSource,
+    intraday_as_of,
+)
 from tests.synthetic_market import SPLIT, SyntheticSource, sessions
 
 KEYS = {
@@ -27,6 +39,7 @@ KEYS = {
     "labels": "symbol_id, timeframe, horizon, bar_number",
     "training_examples": "cut_id, symbol_id, timeframe, horizon, bar_number",
 }
+YEAR = datetime.timedelta(days=365)
 LIVE_SCHEMAS = (
     "staging",
     "intermediate",
@@ -85,38 +98,103 @@ def original(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
     return made
 
 
+@pytest.fixture(scope="module")
+def original_intraday(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+    """The intraday market, built, with a cut for each timeframe."""
+    made = fresh_warehouse()
+    ingest(made, IntradaySource())
+    run_dbt(made, BUILD_WITHOUT_TESTS)
+    timeframes = [("XNYS", name) for name in ("m15", "h1", "h4", "d1")]
+    cuts = ensure_cuts(made, {"XNYS": intraday_as_of()}, timeframes)
+    # Training wants more weeks; their rows are divided as the days are.
+    _, days = cuts["XNYS", "d1"]
+    weeks = dataclasses.replace(days, timeframe="w1")
+    with made.begin() as connection:
+        connection.execute(
+            sa.insert(training_cuts).values(dataclasses.asdict(weeks))
+        )
+    return made
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """A market built, what is told of it later and an as-of time before that.
+
+    `prefix` is that of the as-of time's schemas.
+    """
+
+    original: Warehouse
+    later: BarSource
+    as_of: datetime.datetime
+    prefix: str
+    n_bars: int
+    timeframes: set[str]
+
+
+@pytest.fixture(params=["daily", "intraday"])
+def story(request: pytest.FixtureRequest) -> Story:
+    if request.param == "daily":
+        return Story(
+            original=request.getfixturevalue("original"),
+            later=RestatedSource(),
+            as_of=end_of_day(AS_OF),
+            prefix=f"asof_{AS_OF:%Y%m%d}_",
+            n_bars=len(RESTATED),
+            timeframes={"d1"},
+        )
+    as_of = intraday_as_of()
+    return Story(
+        original=request.getfixturevalue("original_intraday"),
+        later=RestatedIntradaySource(),
+        as_of=as_of,
+        prefix=f"asof_{as_of:%Y%m%dt%H%M%S}_",
+        n_bars=len(INTRADAY_RESTATED),
+        timeframes={"m15", "h1", "h4", "d1", "w1"},
+    )
+
+
 def test_a_training_set_rebuilt_after_restatements_is_the_same_row_for_row(
-    original: Warehouse, fresh_warehouse: Callable[..., Warehouse]
+    story: Story, fresh_warehouse: Callable[..., Warehouse]
 ) -> None:
-    original.close()
-    with fresh_warehouse(template=original.parameters.database) as warehouse:
+    story.original.close()
+    template = story.original.parameters.database
+    with fresh_warehouse(template=template) as warehouse:
         selection = [*BUILD_WITHOUT_TESTS, "--select", "+training_examples"]
-        past = [*selection, "--vars", f"as_of: {AS_OF}"]
-        prefix = f"asof_{AS_OF:%Y%m%d}_"
+        past = [
+            *selection,
+            "--full-refresh",
+            "--vars",
+            json.dumps({"as_of": story.as_of.isoformat()}),
+        ]
         run_dbt(warehouse, past)
-        before = tables(warehouse, past=prefix)
+        before = tables(warehouse, past=story.prefix)
         live_before = tables(warehouse)
 
-        restated = ingest(warehouse, RestatedSource(), now=LATER)
-        assert restated.bars_restated == len(RESTATED)
+        restated = ingest(warehouse, story.later, now=story.as_of + YEAR)
+        assert restated.bars_restated == story.n_bars
         assert restated.adjustments_restated == 1
         run_dbt(warehouse, past)
-        after = tables(warehouse, past=prefix)
+        after = tables(warehouse, past=story.prefix)
         run_dbt(warehouse, selection)
         live_after = tables(warehouse)
 
-    assert before["training_examples"]["split_part"].value_counts()["fit"] > 100
     for name in KEYS:
         pd.testing.assert_frame_equal(
             before[name], after[name], check_exact=True
         )
     # What the later records would have done to it, had they got in.
-    changed = (
-        live_after["training_examples"] != live_before["training_examples"]
-    ).any(axis=1)
-    assert changed.sum() > 100
-    assert before["bars"]["closed_at"].max() <= end_of_day(AS_OF)
-    assert before["bars"]["max_recorded_at"].max() <= end_of_day(AS_OF)
+    examples = live_before["training_examples"]
+    is_changed = (live_after["training_examples"] != examples).any(axis=1)
+    assert is_changed.sum() > 100
+    assert set(examples.loc[is_changed, "timeframe"]) == story.timeframes
+    examples = before["training_examples"]
+    n_fit = examples[examples["split_part"] == "fit"][
+        "timeframe"
+    ].value_counts()
+    assert n_fit.sum() > 100
+    assert set(n_fit.index) == story.timeframes
+    assert before["bars"]["closed_at"].max() <= story.as_of
+    assert before["bars"]["max_recorded_at"].max() <= story.as_of
 
 
 def test_a_build_of_the_past_leaves_every_live_relation_as_it_is(

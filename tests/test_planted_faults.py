@@ -1,135 +1,903 @@
-"""Each fault planted in the SQL is reported by the test meant for it."""
+"""Every fault planted in a small market is reported by what is meant for it.
 
-import shutil
+`pytest -v` prints the list: what was planted, and what caught it.
+"""
+
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import date
-from pathlib import Path
 
 import pytest
 
-from python_ml.cuts import end_of_day, ensure_cuts
-from python_ml.exceptions import BuildError
-from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse
-from python_ml.warehouse.dbt import run_dbt
+from tests.sabotage import (
+    LOOK_AHEAD,
+    TRUNCATION,
+    Bench,
+    Fault,
+    make_bench,
+)
+
+MACROS = "dbt_project/macros"
+BARS = "dbt_project/models/intermediate/bars"
+FEATURES = "dbt_project/models/intermediate/features"
+LABELS = "dbt_project/models/intermediate/labels"
+MARTS = "dbt_project/models/features"
+
+ROWS = ("int_feature_rows_shard_0", "int_feature_rows_shard_1", "feature_rows")
+PROFILED_ROWS = ("int_session_profiles", "int_higher_states", *ROWS)
+EXAMPLES = ("training_examples", "audit_label_crosses_cut")
+
+EXAMPLES_SQL = f"{MARTS}/training_examples.sql"
+TARGETS_SQL = f"{LABELS}/int_bars_matched_to_targets.sql"
+PROFILES_SQL = f"{FEATURES}/int_session_profiles.sql"
+AHEAD_SQL = f"{LABELS}/int_profiles_summed_ahead.sql"
+ENDS_BEFORE = "labels.label_end_at < cuts.fit_labels_end_before"
+TARGET_BAR = "aimed.label_end_bar_number = targets.bar_number"
+PAIR = "symbol_id = (select symbol_id from {raw}.symbols where ticker = 'PAIR')"
+# The constraints of the built tables would refuse what is planted.
+LOOSEN = """
+do $$
+declare found record;
+begin
+    for found in
+        select conrelid::regclass as relation, conname
+        from pg_constraint
+        where
+            contype in ('p', 'c')
+            and connamespace = to_regnamespace('{features}')
+    loop
+        execute format(
+            'alter table %s drop constraint %I cascade',
+            found.relation, found.conname
+        );
+    end loop;
+end $$
+"""
 
 FAULTS = {
-    "lead for lag in a feature": (
-        "macros/trailing.sql",
-        "lag({{ expression }}",
-        "lead({{ expression }}",
-        "int_bars_averaged_to_volatility",
-        ["a_move_looks_back_one_bar_of_its_own_series"],
+    # Windows
+    "lead for lag": Fault(
+        edits=(
+            (
+                f"{MACROS}/trailing.sql",
+                "lag({{ expression }}",
+                "lead({{ expression }}",
+            ),
+        ),
+        compiled="int_bars_averaged_to_volatility",
+        caught_by=(
+            "unit test a_move_looks_back_one_bar_of_its_own_series",
+            f"pytest {LOOK_AHEAD}",
+        ),
     ),
-    "an ascending window made descending": (
-        "macros/trailing.sql",
-        "order by bar_number asc",
-        "order by bar_number desc",
-        "int_bars_averaged_to_volatility",
-        ["a_move_looks_back_one_bar_of_its_own_series"],
+    "a descending window": Fault(
+        edits=(
+            (
+                f"{MACROS}/trailing.sql",
+                "order by bar_number asc",
+                "order by bar_number desc",
+            ),
+        ),
+        compiled="int_bars_averaged_to_volatility",
+        caught_by=(
+            "unit test a_move_looks_back_one_bar_of_its_own_series",
+            f"pytest {LOOK_AHEAD}",
+        ),
     ),
-    "<= for < at the split": (
-        "models/features/training_examples.sql",
-        "labels.label_end_at < cuts.fit_labels_end_before",
-        "labels.label_end_at <= cuts.fit_labels_end_before",
-        "training_examples",
-        [
-            "rows_whose_label_ends_at_the_boundary_are_purged",
-            "is_empty_audit_label_crosses_cut_",
-        ],
+    "a window across series": Fault(
+        edits=((f"{MACROS}/trailing.sql", "    partition by block_id\n", ""),),
+        caught_by=("unit test a_block_reads_its_run_up_and_no_other_block",),
     ),
-    "purge removed": (
-        "models/features/training_examples.sql",
-        "labels.label_end_at < cuts.fit_labels_end_before",
-        "labels.closed_at < cuts.validation_starts_at",
-        "training_examples",
-        [
-            "rows_whose_label_ends_at_the_boundary_are_purged",
-            "is_empty_audit_label_crosses_cut_",
-        ],
+    "a block without its run-up": Fault(
+        edits=(
+            (
+                f"{FEATURES}/int_bars_cut_into_blocks.sql",
+                ">= {{ block_bars }} - {{ run_up_bars }}",
+                ">= {{ block_bars }}",
+            ),
+        ),
+        rebuilt=("int_bars_cut_into_blocks", *ROWS),
+        caught_by=("pytest test_features_equal_pandas",),
     ),
-    "label_end_at moved back": (
-        "models/intermediate/labels/int_horizons_laid_on_grid.sql",
-        "ends.closed_at as label_end_at",
-        "ends.closed_at - interval '1 hour' as label_end_at",
-        "int_bars_matched_to_targets",
-        [
+    "a run-up in the block it was taken from": Fault(
+        edits=(
+            (
+                f"{FEATURES}/int_bars_cut_into_blocks.sql",
+                " + 1 as block_id",
+                " as block_id",
+            ),
+        ),
+        rebuilt=("int_bars_cut_into_blocks",),
+        caught_by=(
+            "dbt test "
+            "unique_grain_int_bars_cut_into_blocks_block_id__bar_number",
+        ),
+    ),
+    "volatility of a window with a hole": Fault(
+        edits=(
+            (
+                f"{FEATURES}/int_bars_averaged_to_volatility.sql",
+                "when is_whole then mean_squared_move\n"
+                "        end as place_variance",
+                "else mean_squared_move\n        end as place_variance",
+            ),
+        ),
+        caught_by=("unit test volatility_needs_a_whole_window",),
+    ),
+    "a frame that reaches into the next session": Fault(
+        edits=(
+            (
+                PROFILES_SQL,
+                "rows between {{ window_bars - 1 }} preceding and current row",
+                "rows between {{ window_bars - 1 }} preceding and 1 following",
+            ),
+        ),
+        compiled="int_session_profiles",
+        caught_by=(f"pytest {LOOK_AHEAD}",),
+    ),
+    "a session profile of all history, to come included": Fault(
+        edits=(
+            (
+                PROFILES_SQL,
+                "avg(squared_move) over moves_at_place",
+                "avg(squared_move) over (partition by "
+                "symbol_id, timeframe, place_in_session)",
+            ),
+        ),
+        rebuilt=PROFILED_ROWS,
+        caught_by=(
+            "pytest test_features_equal_pandas",
+            f"pytest {TRUNCATION}",
+        ),
+    ),
+    "a session profile of the session to come": Fault(
+        edits=(
+            (
+                PROFILES_SQL,
+                "variance_to_place\n"
+                "                    + previous_total_variance\n"
+                "                    - previous_variance_to_place",
+                "total_variance",
+            ),
+        ),
+        rebuilt=PROFILED_ROWS,
+        caught_by=(
+            "pytest test_features_equal_pandas",
+            f"pytest {TRUNCATION}",
+        ),
+    ),
+    # Joins
+    "this week's bar joined to its days": Fault(
+        edits=(
+            (
+                f"{MARTS}/bar_grid.sql",
+                "then sessions.week_number - 1",
+                "then sessions.week_number",
+            ),
+        ),
+        caught_by=("unit test sessions_look_up_to_the_last_closed_week",),
+    ),
+    "this hour's bar joined to its quarters": Fault(
+        edits=(
+            (
+                f"{MARTS}/bar_grid.sql",
+                "else {{ higher_number }} - 1",
+                "else {{ higher_number }}",
+            ),
+        ),
+        rebuilt=("bar_grid",),
+        caught_by=("pytest test_the_grid_equals_pandas",),
+    ),
+    "a later higher-timeframe bar joined": Fault(
+        edits=(
+            (
+                f"{MACROS}/feature_rows.sql",
+                "named.higher_bar_number = higher.bar_number",
+                "named.higher_bar_number + 1 = higher.bar_number",
+            ),
+        ),
+        rebuilt=ROWS,
+        caught_by=("constraint feature_rows_use_no_later_higher_bar",),
+    ),
+    "a later higher-timeframe bar joined and not declared": Fault(
+        edits=(
+            (
+                f"{MACROS}/feature_rows.sql",
+                "named.higher_bar_number = higher.bar_number",
+                "named.higher_bar_number + 1 = higher.bar_number",
+            ),
+            (
+                f"{MACROS}/feature_rows.sql",
+                "higher.closed_at as higher_bar_closed_at",
+                "named.closed_at as higher_bar_closed_at",
+            ),
+        ),
+        rebuilt=ROWS,
+        caught_by=("pytest test_features_equal_pandas",),
+    ),
+    "a coarser bar without its last part": Fault(
+        edits=(
+            (
+                f"{MARTS}/bars.sql",
+                "        and max(case when is_last then 1 else 0 end) = 1\n",
+                "",
+            ),
+        ),
+        caught_by=("unit test a_week_without_one_of_its_sessions_is_no_bar",),
+    ),
+    "a coarser bar with a hole in it": Fault(
+        edits=(
+            (
+                f"{MARTS}/bars.sql",
+                "and count(*) = max(part_number)",
+                "and count(*) <= max(part_number)",
+            ),
+        ),
+        rebuilt=("bars",),
+        caught_by=("pytest test_bars_equal_pandas",),
+    ),
+    "a hole filled by a later bar": Fault(
+        edits=(
+            (
+                TARGETS_SQL,
+                "        bar_number,\n"
+                "        adjusted_close,\n"
+                "        batch_id\n\n",
+                "        row_number() over (partition by symbol_id, timeframe "
+                "order by bar_number asc) as bar_number,\n"
+                "        adjusted_close,\n"
+                "        batch_id\n\n",
+            ),
+        ),
+        caught_by=(
+            "unit test "
             "a_hole_in_the_bars_does_not_pull_a_later_bar_into_its_place",
-            "is_empty_audit_label_end_off_grid_",
-        ],
+        ),
     ),
-    "a later higher-timeframe bar joined": (
-        "models/features/bar_grid.sql",
-        "then sessions.week_number - 1",
-        "then sessions.week_number",
-        "bar_grid",
-        [
-            "sessions_look_up_to_the_last_closed_week",
-            "feature_rows_use_no_later_higher_bar",
-        ],
+    "a target of any symbol": Fault(
+        edits=(
+            (
+                TARGETS_SQL,
+                "aimed.symbol_id = targets.symbol_id\n            and ",
+                "",
+            ),
+        ),
+        rebuilt=("int_bars_matched_to_targets",),
+        caught_by=(
+            "dbt test unique_grain_int_bars_matched_to_targets_"
+            "symbol_id__timeframe__horizon__bar_number",
+        ),
+    ),
+    # Labels
+    "label_end_at moved earlier": Fault(
+        edits=(
+            (
+                f"{LABELS}/int_horizons_laid_on_grid.sql",
+                "ends.closed_at as label_end_at",
+                "ends.closed_at - interval '1 minute' as label_end_at",
+            ),
+        ),
+        rebuilt=("int_horizons_laid_on_grid", "labels"),
+        caught_by=(
+            "audit audit_label_end_off_grid",
+            "expectation labels.expect_labels_to_end_on_the_grid",
+        ),
+    ),
+    "a horizon one bar short": Fault(
+        edits=(
+            (
+                f"{MACROS}/forward.sql",
+                "{{ bar_number }} + {{ horizon_bars }}",
+                "{{ bar_number }} + {{ horizon_bars }} - 1",
+            ),
+        ),
+        rebuilt=("int_horizons_laid_on_grid", "labels"),
+        caught_by=("constraint labels_end_after_they_start",),
+    ),
+    "a move one bar shorter than declared": Fault(
+        edits=(
+            (
+                TARGETS_SQL,
+                TARGET_BAR,
+                TARGET_BAR.replace(" =", " - 1 ="),
+            ),
+        ),
+        rebuilt=("int_bars_matched_to_targets", "labels"),
+        caught_by=(
+            "unit test "
+            "a_hole_in_the_bars_does_not_pull_a_later_bar_into_its_place",
+            "pytest test_labels_equal_pandas",
+        ),
+    ),
+    "a label before its time": Fault(
+        edits=(
+            (
+                TARGETS_SQL,
+                TARGET_BAR,
+                "least(aimed.label_end_bar_number, aimed.last_bar_number)\n"
+                "            = targets.bar_number",
+            ),
+            (
+                TARGETS_SQL,
+                "aimed.label_end_bar_number <= aimed.last_bar_number as",
+                "true as",
+            ),
+        ),
+        rebuilt=("int_bars_matched_to_targets", "labels"),
+        caught_by=(
+            "audit audit_label_present_before_its_time",
+            "expectation labels.expect_labels_to_end_on_known_bars",
+        ),
+    ),
+    "NEUTRAL for want of data": Fault(
+        edits=(
+            (
+                f"{MACROS}/forward.sql",
+                "when {{ log_return }} is not null"
+                " and {{ threshold }} is not null\n            then 'NEUTRAL'",
+                "else 'NEUTRAL'",
+            ),
+            (
+                f"{MARTS}/labels.sql",
+                "        when label_return is null then 'missing_bar'\n",
+                "",
+            ),
+        ),
+        caught_by=(
+            "unit test a_missing_label_is_null_with_a_reason_and_never_neutral",
+        ),
+    ),
+    "a move of the threshold called a move": Fault(
+        edits=(
+            (
+                f"{MACROS}/forward.sql",
+                "> {{ threshold }} then",
+                ">= {{ threshold }} then",
+            ),
+        ),
+        caught_by=("unit test a_move_of_exactly_the_threshold_is_neutral",),
+    ),
+    "an early close ignored in the variance ahead": Fault(
+        edits=(
+            (
+                AHEAD_SQL,
+                "where session_bars < full_session_bars",
+                "where session_bars < 0",
+            ),
+        ),
+        rebuilt=("int_profiles_summed_ahead", "labels"),
+        caught_by=("pytest test_labels_equal_pandas",),
+    ),
+    "the variance ahead by the next session's profile": Fault(
+        edits=(
+            (
+                AHEAD_SQL,
+                "and places.session_number = profiles.session_number",
+                "and places.session_number + 1 = profiles.session_number",
+            ),
+        ),
+        rebuilt=("int_session_profiles", "int_profiles_summed_ahead", "labels"),
+        caught_by=(
+            "pytest test_labels_equal_pandas",
+            f"pytest {TRUNCATION}",
+        ),
+    ),
+    # Cuts
+    "<= for < at the split": Fault(
+        edits=((EXAMPLES_SQL, ENDS_BEFORE, ENDS_BEFORE.replace("<", "<=")),),
+        rebuilt=EXAMPLES,
+        caught_by=(
+            "unit test rows_whose_label_ends_at_the_boundary_are_purged",
+            "audit audit_label_crosses_cut",
+            "expectation training_examples."
+            "expect_fit_labels_to_end_before_the_split",
+        ),
+    ),
+    "no purge": Fault(
+        edits=(
+            (
+                EXAMPLES_SQL,
+                ENDS_BEFORE,
+                "labels.closed_at < cuts.validation_starts_at",
+            ),
+        ),
+        rebuilt=EXAMPLES,
+        caught_by=(
+            "unit test rows_whose_label_ends_at_the_boundary_are_purged",
+            "audit audit_label_crosses_cut",
+            "expectation training_examples."
+            "expect_validation_to_start_after_fit_labels",
+        ),
+    ),
+    "no embargo": Fault(
+        edits=(
+            (
+                EXAMPLES_SQL,
+                ENDS_BEFORE,
+                "labels.label_end_at < cuts.validation_starts_at",
+            ),
+        ),
+        rebuilt=EXAMPLES,
+        caught_by=(
+            "unit test an_embargo_keeps_more_bars_between_fit_and_validation",
+            "audit audit_label_crosses_cut",
+            "expectation training_examples.expect_embargo_to_be_kept",
+        ),
+    ),
+    "a cut that forgets its embargo": Fault(
+        statements=(
+            "update {ml}.training_cuts "
+            "set fit_labels_end_before = validation_starts_at",
+        ),
+        caught_by=(
+            "audit audit_label_crosses_cut",
+            "expectation training_examples.expect_embargo_to_be_kept",
+        ),
+    ),
+    "labels that end after the as-of time": Fault(
+        edits=(
+            (
+                EXAMPLES_SQL,
+                "            and cuts.as_of >= labels.label_end_at\n",
+                "",
+            ),
+        ),
+        rebuilt=EXAMPLES,
+        caught_by=(
+            "unit test rows_whose_label_ends_at_the_boundary_are_purged",
+            "audit audit_label_crosses_cut",
+            "expectation training_examples."
+            "expect_validation_to_follow_the_split",
+        ),
+    ),
+    "rows from before the window": Fault(
+        edits=(
+            (
+                EXAMPLES_SQL,
+                "            and cuts.window_starts_at <= labels.closed_at\n",
+                "",
+            ),
+        ),
+        statements=(
+            "update {ml}.training_cuts set window_starts_at "
+            "= window_starts_at + interval '7 days'",
+        ),
+        rebuilt=("training_examples",),
+        caught_by=(
+            "unit test rows_whose_label_ends_at_the_boundary_are_purged",
+            "expectation training_examples.expect_rows_to_lie_in_the_window",
+        ),
+    ),
+    "a shuffled split": Fault(
+        edits=(
+            (EXAMPLES_SQL, ENDS_BEFORE, "mod(labels.bar_number, 10) < 7"),
+            (
+                EXAMPLES_SQL,
+                "labels.closed_at >= cuts.validation_starts_at",
+                "true",
+            ),
+        ),
+        rebuilt=EXAMPLES,
+        caught_by=(
+            "unit test rows_whose_label_ends_at_the_boundary_are_purged",
+            "audit audit_label_crosses_cut",
+            "expectation training_examples."
+            "expect_validation_to_start_after_fit_labels",
+        ),
+    ),
+    "rows lost on the way to the examples": Fault(
+        edits=(
+            (
+                EXAMPLES_SQL,
+                "where is_usable",
+                "where is_usable and mod(bar_number, 10) > 0",
+            ),
+        ),
+        rebuilt=("training_examples",),
+        caught_by=(
+            "expectation training_examples.expect_parts_to_hold_every_row",
+        ),
+    ),
+    "a horizon that is trained and not scored": Fault(
+        edits=(
+            (
+                f"{MARTS}/scoring_examples.sql",
+                "expected_volatility is not null\n",
+                "expected_volatility is not null and horizon <> '5d'\n",
+            ),
+        ),
+        rebuilt=(
+            "scoring_examples",
+            "audit_series_in_training_and_not_in_scoring",
+        ),
+        caught_by=("audit audit_series_in_training_and_not_in_scoring",),
+    ),
+    # Grid
+    "a grid shifted by one bar": Fault(
+        edits=(
+            (
+                f"{MARTS}/bar_grid.sql",
+                "_bars_before + places.place as bar_number",
+                "_bars_before + places.place + 1 as bar_number",
+            ),
+        ),
+        rebuilt=("bar_grid",),
+        caught_by=("pytest test_the_grid_equals_pandas",),
+    ),
+    "bars anchored at the hour": Fault(
+        edits=(
+            (
+                f"{BARS}/int_sessions_split_into_bars.sql",
+                "        opened_at,\n        closed_at,\n",
+                "        date_trunc('hour', opened_at) as opened_at,\n"
+                "        closed_at,\n",
+            ),
+        ),
+        rebuilt=(
+            "int_sessions_split_into_bars",
+            "bar_grid",
+            "audit_bar_off_grid",
+        ),
+        caught_by=(
+            "audit audit_bar_off_grid",
+            "pytest test_the_grid_equals_pandas",
+        ),
+    ),
+    "a week that has not ended": Fault(
+        edits=(
+            (
+                f"{BARS}/int_weeks_grouped_from_sessions.sql",
+                "weeks.week_number < last_weeks.week_number",
+                "weeks.week_number <= last_weeks.week_number",
+            ),
+        ),
+        caught_by=("unit test the_last_week_of_a_calendar_is_no_week_yet",),
+    ),
+    # Values
+    "a split applied to the bars before it": Fault(
+        edits=(
+            (
+                f"{BARS}/int_bars_adjusted.sql",
+                "range between unbounded preceding and current row",
+                "range between current row and unbounded following",
+            ),
+        ),
+        compiled="int_bars_adjusted",
+        caught_by=(
+            "unit test a_split_moves_no_bar_before_it_and_no_return_across_it",
+            f"pytest {LOOK_AHEAD}",
+        ),
+    ),
+    "adjustments ignored": Fault(
+        edits=(
+            (
+                f"{BARS}/int_bars_adjusted.sql",
+                "close / price_factor as adjusted_close",
+                "close as adjusted_close",
+            ),
+        ),
+        rebuilt=("int_bars_adjusted", "bars"),
+        caught_by=(
+            "unit test a_split_moves_no_bar_before_it_and_no_return_across_it",
+            "dbt test bars_keep_their_shape_when_adjusted",
+        ),
+    ),
+    "a split a day late": Fault(
+        edits=(
+            (
+                f"{BARS}/int_bars_adjusted.sql",
+                "adjustments.effective_at as opened_at",
+                "adjustments.effective_at + interval '1 day' as opened_at",
+            ),
+        ),
+        caught_by=(
+            "unit test a_split_takes_effect_at_the_open_of_its_own_session",
+        ),
+    ),
+    "a flat window let through": Fault(
+        edits=(
+            (
+                f"{MACROS}/feature_rows.sql",
+                "            when volatility_1 is null then 'flat_window'\n",
+                "",
+            ),
+            (
+                f"{MACROS}/feature_rows.sql",
+                "            when (\n"
+                "                {{ features | join(' + ') }}\n"
+                "            ) is null then 'flat_window'\n",
+                "",
+            ),
+        ),
+        rebuilt=ROWS,
+        caught_by=("expectation feature_rows.expect_features_to_be_finite",),
+    ),
+    **{
+        f"{value} in a usable row": Fault(
+            statements=(
+                f"update {{features}}.feature_rows set rsi_14 = '{value}' "
+                "where (symbol_id, timeframe, bar_number) = ("
+                "select symbol_id, timeframe, max(bar_number) "
+                f"from {{features}}.feature_rows where {PAIR} "
+                "and timeframe = 'd1' and is_usable group by 1, 2)",
+            ),
+            caught_by=(
+                "expectation feature_rows.expect_features_to_be_finite",
+            ),
+        )
+        for value in ("NaN", "-Infinity")
+    },
+    # Lineage
+    "a feature declared from a later bar": Fault(
+        edits=(
+            (
+                f"{MACROS}/feature_rows.sql",
+                "closed_at as last_bar_closed_at",
+                "closed_at + interval '1 minute' as last_bar_closed_at",
+            ),
+        ),
+        rebuilt=ROWS,
+        caught_by=("constraint feature_rows_use_no_later_bar",),
+    ),
+    "the same, past the constraint": Fault(
+        statements=(
+            LOOSEN,
+            "update {features}.feature_rows "
+            "set last_bar_closed_at = closed_at + interval '1 minute' "
+            f"where {PAIR} and timeframe = 'd1' and is_usable",
+        ),
+        caught_by=(
+            "audit audit_feature_built_from_later_bar",
+            "expectation feature_rows.expect_rows_to_use_no_later_bar",
+        ),
+    ),
+    "a higher bar before its close, past the constraint": Fault(
+        statements=(
+            LOOSEN,
+            "update {features}.feature_rows "
+            "set higher_bar_closed_at = closed_at + interval '1 minute' "
+            "where timeframe = 'm15' and is_usable",
+        ),
+        caught_by=(
+            "audit audit_higher_bar_used_before_its_close",
+            "expectation feature_rows.expect_rows_to_use_no_later_bar",
+        ),
+    ),
+    "later records in a build of the past": Fault(
+        edits=(
+            (
+                f"{MACROS}/knowledge.sql",
+                "for column in [closed_at, recorded_at] if column",
+                "for column in [closed_at] if column",
+            ),
+        ),
+        caught_by=(
+            "unit test "
+            "a_build_of_the_past_holds_the_newest_record_known_by_then",
+            "unit test a_build_of_the_past_knows_the_factors_recorded_by_then",
+        ),
+    ),
+    "the oldest record for the newest": Fault(
+        edits=(
+            (
+                "dbt_project/models/staging/market/stg_market__bars.sql",
+                "records.batch_id < later_records.batch_id",
+                "records.batch_id > later_records.batch_id",
+            ),
+        ),
+        caught_by=(
+            "unit test "
+            "a_build_of_the_past_holds_the_newest_record_known_by_then",
+        ),
+    ),
+    "an adjustment whose record is not declared": Fault(
+        edits=(
+            (
+                f"{BARS}/int_bars_adjusted.sql",
+                "greatest(\n"
+                "            recorded_at,"
+                " coalesce(own_adjustment_recorded_at, recorded_at)\n"
+                "        ) as max_recorded_at",
+                "recorded_at as max_recorded_at",
+            ),
+        ),
+        caught_by=(
+            "unit test a_split_takes_effect_at_the_open_of_its_own_session",
+        ),
+    ),
+    "a restated bar that the last rows of its window do not declare": Fault(
+        # The window is the longest but one.
+        edits=(
+            (
+                f"{MACROS}/scaled_features.sql",
+                "'greatest', 'recorded_at_20', 20, longest_bars + 1",
+                "'greatest', 'recorded_at_20', 20, longest_bars - 1",
+            ),
+        ),
+        statements=(
+            "update {features}.bars set max_recorded_at = closed_at "
+            "+ interval '99 days' where (symbol_id, timeframe, bar_number) = ("
+            "select symbol_id, timeframe, max(bar_number) - 100 "
+            f"from {{features}}.bars where {PAIR} and timeframe = 'd1' "
+            "group by 1, 2)",
+        ),
+        rebuilt=ROWS,
+        caught_by=("audit audit_restatement_used_before_it_was_recorded",),
+    ),
+    "a restatement dated before its load": Fault(
+        statements=(
+            "insert into {raw}.ingest_batches (source, ingested_at, n_bars, "
+            "n_adjustments, n_rejected) values ('planted', now(), 1, 0, 0)",
+            "insert into {raw}.bars select symbol_id, timeframe, opened_at, "
+            "(select max(batch_id) from {raw}.ingest_batches), closed_at, "
+            "open, high, low, close, volume, closed_at, true, now(), "
+            f"'planted' from {{raw}}.bars where {PAIR} "
+            "order by opened_at offset 9 limit 1",
+        ),
+        caught_by=("audit audit_restatement_used_before_it_was_recorded",),
+    ),
+    "a training row not known at the as-of time": Fault(
+        statements=(
+            "update {features}.feature_rows set max_recorded_at = cuts.as_of "
+            "+ interval '1 day' from {ml}.training_cuts as cuts "
+            f"where {PAIR} and feature_rows.timeframe = 'd1' "
+            "and cuts.timeframe = 'd1' "
+            "and feature_rows.closed_at = cuts.validation_starts_at",
+        ),
+        caught_by=("audit audit_training_row_not_known_at_as_of",),
+    ),
+    "a forecast by a version from its future": Fault(
+        statements=(
+            "insert into {ml}.ensembles (version_id, symbol_id, timeframe, "
+            "as_of, cut_id, artifact_path, sha256, horizons, feature_names, "
+            "classes, data_fingerprint, settings_fingerprint, code_version, "
+            "library_versions) select 'PAIR_d1_late', symbol_id, 'd1', now(), "
+            "(select min(cut_id) from {ml}.training_cuts), '', '', '[]', "
+            "'[]', '[]', '', '', '', '{}' "
+            f"from {{raw}}.symbols where {PAIR}",
+            "insert into {ml}.forecasts (symbol_id, timeframe, horizon, "
+            "horizon_bars, bar_number, closed_at, run_kind, run_name, "
+            "issued_at, is_late, target_bar_number, target_at, "
+            "probability_bearish, probability_neutral, probability_bullish, "
+            "direction, confidence, climatology_bearish, climatology_neutral, "
+            "climatology_bullish, member_probabilities, reference_close, "
+            "expected_volatility, label_threshold, price_target, lower_50, "
+            "upper_50, lower_80, upper_80, lower_95, upper_95, version_id) "
+            "select symbol_id, timeframe, '1d', 1, bar_number, closed_at, "
+            "'replay', 'replay', now(), false, bar_number + 1, "
+            "closed_at + interval '1 day', 0.2, 0.3, 0.5, 'BULLISH', 0.1, "
+            "0.3, 0.4, 0.3, '{}', 100, 0.01, 0.004, 101, 99, 101, 98, 102, "
+            f"97, 103, 'PAIR_d1_late' from {{features}}.bars where {PAIR} "
+            "and timeframe = 'd1' order by bar_number desc limit 1",
+        ),
+        caught_by=("audit audit_forecast_by_version_from_its_future",),
+    ),
+    # Data
+    "a bar without a session": Fault(
+        statements=(
+            # The Saturday after the first Friday.
+            "insert into {raw}.bars select symbol_id, timeframe, "
+            "opened_at + interval '1 day', batch_id, "
+            "closed_at + interval '1 day', open, high, low, close, volume, "
+            "recorded_at, is_backfill, ingested_at, source from {raw}.bars "
+            f"where {PAIR} and extract(isodow from opened_at) = 5 "
+            "order by opened_at limit 1",
+        ),
+        caught_by=(
+            "audit audit_bar_without_session",
+            "expectation bars.expect_loaded_bars_to_be_there",
+        ),
+    ),
+    **{
+        f"a bar of {timeframe} off the grid": Fault(
+            statements=(
+                "insert into {raw}.bars select symbol_id, timeframe, "
+                f"opened_at + interval '{minutes} minutes', batch_id, "
+                "closed_at, open, high, low, close, volume, recorded_at, "
+                "is_backfill, ingested_at, source from {raw}.bars "
+                f"where timeframe = '{timeframe}' order by opened_at limit 1",
+            ),
+            caught_by=("audit audit_bar_off_grid",),
+        )
+        for timeframe, minutes in (("m15", 5), ("d1", 60))
+    },
+    "a duplicate grain": Fault(
+        statements=(
+            LOOSEN,
+            "insert into {features}.feature_rows "
+            f"select * from {{features}}.feature_rows where {PAIR} "
+            "and timeframe = 'd1' order by bar_number desc limit 1",
+        ),
+        caught_by=(
+            "audit audit_duplicate_grain",
+            "dbt test unique_grain_feature_rows_"
+            "symbol_id__timeframe__bar_number",
+            "expectation feature_rows.expect_grain_to_be_unique",
+        ),
+    ),
+    "a series without bars": Fault(
+        statements=(f"delete from {{features}}.bars where {PAIR}",),
+        caught_by=("expectation bars.expect_loaded_bars_to_be_there",),
+    ),
+    "a series without a weekly bar": Fault(
+        statements=(
+            f"delete from {{features}}.bars where {PAIR} and timeframe = 'w1'",
+        ),
+        caught_by=("expectation bars.expect_coarser_series_to_be_there",),
+    ),
+    "a series without feature rows": Fault(
+        statements=(f"delete from {{features}}.feature_rows where {PAIR}",),
+        caught_by=(
+            "expectation training_examples.expect_series_to_be_in_both_parts",
+        ),
+    ),
+    "a bar without labels": Fault(
+        statements=(
+            f"delete from {{features}}.labels where {PAIR} "
+            "and timeframe = 'd1' and horizon = '5d' "
+            "and bar_number = (select max(bar_number) - 100 "
+            f"from {{features}}.bars where {PAIR} and timeframe = 'd1')",
+        ),
+        caught_by=(
+            "expectation labels.expect_every_bar_to_have_every_horizon",
+        ),
+    ),
+    "a label kept back": Fault(
+        statements=(
+            "update {features}.labels set label = null, label_return = null, "
+            "label_reason = 'not_closed' where label is not null "
+            "and timeframe = 'd1' and mod(bar_number, 100) = 0",
+        ),
+        caught_by=("dbt test assert_labels_are_missing_for_their_reason",),
+    ),
+    "a rolled-up bar among loaded ones": Fault(
+        statements=(
+            "update {features}.bars set rolled_up_from = 'h4' "
+            f"where {PAIR} and timeframe = 'd1' and mod(bar_number, 100) = 0",
+        ),
+        caught_by=("expectation bars.expect_series_to_have_one_source",),
+    ),
+    "an expectation whose class is not imported": Fault(
+        edits=(
+            (
+                "expectations/suites/feature_rows.json",
+                "expect_features_to_be_finite",
+                "expect_features_to_be_wonderful",
+            ),
+        ),
+        caught_by=("expectation feature_rows.suite_loaded_whole",),
     ),
 }
+SOUND = Fault(
+    compiled="int_session_profiles",
+    rebuilt=(*PROFILED_ROWS, "int_profiles_summed_ahead", "labels"),
+    caught_by=tuple(
+        sorted({name for fault in FAULTS.values() for name in fault.caught_by})
+    ),
+)
 
 
 @pytest.fixture(scope="module")
-def cut_sample(
-    built_sample: Warehouse, fresh_warehouse: Callable[..., Warehouse]
-) -> Warehouse:
-    """The built sample with a cut, as training leaves it."""
-    built_sample.close()
-    made = fresh_warehouse(template=built_sample.parameters.database)
-    ensure_cuts(
-        made,
-        {"XNYS": end_of_day(date(2012, 6, 29))},
-        [("XNYS", "d1"), ("XNYS", "w1")],
-    )
-    made.close()
-    return made
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_is_reported_by_name(
-    fault: str,
-    cut_sample: Warehouse,
+def bench(
     fresh_warehouse: Callable[..., Warehouse],
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Bench:
+    return make_bench(fresh_warehouse, tmp_path_factory.mktemp("project"))
+
+
+def test_none_of_them_reports_anything_of_a_sound_project(bench: Bench) -> None:
+    assert bench.report(SOUND) == set()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    FAULTS.values(),
+    ids=[
+        f"{name} -> {', '.join(fault.caught_by)}"
+        for name, fault in FAULTS.items()
+    ],
+)
+def test_a_planted_fault_is_reported_by_name(
+    bench: Bench, fault: Fault
 ) -> None:
-    file, sound, faulty, node, expected = FAULTS[fault]
-    root = tmp_path / "planted"
-    shutil.copytree(
-        PROJECT_ROOT / "dbt_project",
-        root / "dbt_project",
-        ignore=shutil.ignore_patterns("target", "logs"),
-    )
-    shutil.copy(PROJECT_ROOT / "profiles.yml", root)
-    path = root / "dbt_project" / file
-    text = path.read_text()
-    assert text.count(sound) == 1
-    path.write_text(text.replace(sound, faulty))
-
-    with fresh_warehouse(template=cut_sample.parameters.database) as warehouse:
-        planted = replace(
-            warehouse, settings=replace(warehouse.settings, project_root=root)
-        )
-        reported = failure_of(planted, "test", f"{node},test_type:unit")
-        # A unit test stops a build, so what runs behind it is run alone.
-        if not all(name in reported for name in expected):
-            reported += failure_of(
-                planted,
-                "build",
-                f"{node}+",
-                "--full-refresh",
-                "--exclude-resource-type",
-                "unit_test",
-            )
-        for name in expected:
-            assert name in reported, reported
-
-
-def failure_of(
-    warehouse: Warehouse, command: str, selection: str, *options: str
-) -> str:
-    with pytest.raises(BuildError) as failure:
-        run_dbt(warehouse, [command, "--select", selection, *options])
-    return str(failure.value)
+    reported = bench.report(fault)
+    assert set(fault.caught_by) <= reported, reported
