@@ -16,6 +16,7 @@ import pandas as pd
 from python_ml import schema
 from python_ml.artifacts import check_library_versions, load_artifact
 from python_ml.bands import price_bands, price_target
+from python_ml.deployments import SPANS_QUERY
 from python_ml.ensemble import CLASSES, Ensemble, FloatArray, HorizonEnsemble
 from python_ml.exceptions import (
     FeatureMismatchError,
@@ -135,16 +136,7 @@ EXAMPLES_QUERY = """
     with
 
     deployed as (
-        select
-            symbol_id,
-            timeframe,
-            version_id,
-            effective_at,
-            lead(effective_at) over (
-                partition by symbol_id, timeframe
-                order by effective_at, deployment_id
-            ) as superseded_at
-        from {ml}.deployments
+        SPANS
     ),
 
     STARTS
@@ -158,6 +150,7 @@ EXAMPLES_QUERY = """
         on
             examples.symbol_id = deployed.symbol_id
             and examples.timeframe = deployed.timeframe
+            and examples.horizon = deployed.horizon
             and examples.closed_at >= deployed.effective_at
             and (
                 deployed.superseded_at is null
@@ -530,7 +523,7 @@ def _issue(
             warehouse,
             EXAMPLES_QUERY.replace(
                 "STARTS", LIVE_STARTS if run_kind == LIVE else REPLAY_STARTS
-            ),
+            ).replace("SPANS", SPANS_QUERY),
             {
                 "timeframe": timeframe,
                 "symbol_ids": of_timeframe["symbol_id"].tolist(),

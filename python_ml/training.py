@@ -552,6 +552,7 @@ class _Training:
                     symbol_id=one.symbol_id,
                     timeframe=one.timeframe,
                     version_id=version_id,
+                    horizons=list(ensemble.horizons),
                     effective_at=group.cut.as_of,
                     reason=f"trained ({self.trigger})",
                     job_run_id=self.job.job_run_id,

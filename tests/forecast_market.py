@@ -260,10 +260,11 @@ def deploy(
     ensemble: Ensemble,
     *,
     effective_at: pd.Timestamp | None = None,
+    horizons: Sequence[str] | None = None,
 ) -> Ensemble:
     """Record a version and deploy it, by default from its own as-of on."""
     record_version(warehouse, ensemble)
-    redeploy(warehouse, ensemble, effective_at=effective_at)
+    redeploy(warehouse, ensemble, effective_at=effective_at, horizons=horizons)
     return ensemble
 
 
@@ -272,14 +273,16 @@ def redeploy(
     ensemble: Ensemble,
     *,
     effective_at: pd.Timestamp | None = None,
+    horizons: Sequence[str] | None = None,
 ) -> None:
-    """Write a deployment of a version that is on record."""
+    """Write a deployment of a version on record, by default whole."""
     with warehouse.begin() as connection:
         connection.execute(
             schema.deployments.insert().values(
                 symbol_id=ensemble.symbol_id,
                 timeframe=ensemble.timeframe,
                 version_id=ensemble.version_id,
+                horizons=list(horizons or ensemble.horizons),
                 effective_at=effective_at or ensemble.as_of,
                 reason="test",
             )

@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import forecasting, schema
+from python_ml.deployments import live_versions
 from python_ml.ensemble import CLASSES
 from python_ml.exceptions import (
     ArtifactError,
@@ -180,6 +181,37 @@ def test_of_two_deployments_at_one_time_the_last_written_holds(built):
     deploy(built, second)
     forecast(built)
     assert set(ledger(built)["version_id"]) == {"aaa"}
+
+
+def test_each_horizon_is_forecast_by_the_version_deployed_for_it(built):
+    old = deploy(
+        built, make_ensemble(built, ticker="AAA", as_of=close_of(-9), seed=1)
+    )
+    new = deploy(
+        built,
+        make_ensemble(built, ticker="AAA", as_of=close_of(-5), seed=2),
+        horizons=["5d"],
+    )
+    redeploy(built, old, effective_at=close_of(-2), horizons=["5d", "20d"])
+    forecast(built, replay_from=close_of(-20).date())
+    rows = ledger(built)
+    versions = rows.pivot(
+        index="closed_at", columns="horizon", values="version_id"
+    )
+    assert set(versions["1d"]) == set(versions["20d"]) == {old.version_id}
+    assert (
+        versions["5d"].tolist()
+        == [old.version_id] * 4 + [new.version_id] * 3 + [old.version_id] * 2
+    )
+    live = live_versions(built, at=close_of(-4).to_pydatetime())
+    assert dict(zip(live["horizon"], live["version_id"], strict=True)) == {
+        "1d": old.version_id,
+        "5d": new.version_id,
+        "20d": old.version_id,
+    }
+    assert live_versions(built, at=close_of(-10).to_pydatetime()).empty
+    run_dbt(built, ["build", "--select", f"+{AUDIT}"])
+    assert read_frame(built, f"select * from {{leakage_audit}}.{AUDIT}").empty
 
 
 def test_a_version_deployed_before_it_was_trained_forecasts_no_earlier_bar(

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -186,3 +187,46 @@ def test_every_migration_is_numbered_and_leads_to_one_head(warehouse):
     assert sorted(revisions) == [
         f"{number:04d}" for number in range(1, len(revisions) + 1)
     ]
+
+
+def test_deployments_from_before_horizons_are_about_all_of_them(
+    fresh_warehouse,
+):
+    warehouse = fresh_warehouse(migrate=False)
+    with warehouse.begin() as connection:
+        for name in (schema.RAW, schema.ML):
+            connection.execute(sa.schema.CreateSchema(name))
+        command.upgrade(alembic_config(warehouse, connection), "0001")
+        connection.exec_driver_sql(
+            """
+            insert into raw.symbols (ticker, calendar, source)
+            values ('AAPL', 'XNYS', 'test');
+            insert into ml.training_cuts (
+                calendar, timeframe, as_of, split, embargo_bars, window_bars,
+                window_starts_at, fit_labels_end_before, validation_starts_at,
+                scope
+            )
+            values (
+                'XNYS', 'd1', '2012-06-29', '70/30', 1, 600, '2010-01-01',
+                '2011-01-01', '2011-01-01', 'all'
+            );
+            insert into ml.ensembles (
+                version_id, symbol_id, timeframe, as_of, cut_id, artifact_path,
+                sha256, horizons, feature_names, classes, data_fingerprint,
+                settings_fingerprint, code_version, library_versions
+            )
+            values (
+                'A', 1, 'd1', '2012-06-29', 1, 'A.joblib', '', '["1d", "5d"]',
+                '[]', '[]', '', '', '', '{}'
+            );
+            insert into ml.deployments (
+                symbol_id, timeframe, version_id, effective_at, reason
+            )
+            values (1, 'd1', 'A', '2012-06-29', 'test');
+            """
+        )
+    before, after = migrate_to_head(warehouse)
+    assert before == "0001" != after
+    with warehouse.begin() as connection:
+        found = connection.execute(sa.select(schema.deployments.c.horizons))
+        assert found.scalar_one() == ["1d", "5d"]

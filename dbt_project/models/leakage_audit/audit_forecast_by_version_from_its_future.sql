@@ -31,10 +31,11 @@ deployments as (
     select
         symbol_id,
         timeframe,
+        horizon,
         version_id,
         effective_at
 
-    from {{ ref('stg_ml__deployments') }}
+    from {{ ref('int_deployments_split_to_spans') }}
 
 ),
 
@@ -43,12 +44,13 @@ first_deployments as (
     select
         symbol_id,
         timeframe,
+        horizon,
         version_id,
         min(effective_at) as effective_at
 
     from deployments
 
-    group by symbol_id, timeframe, version_id
+    group by symbol_id, timeframe, horizon, version_id
 
 ),
 
@@ -97,6 +99,7 @@ judged as (
         on
             forecasts.symbol_id = first_deployments.symbol_id
             and forecasts.timeframe = first_deployments.timeframe
+            and forecasts.horizon = first_deployments.horizon
             and forecasts.version_id = first_deployments.version_id
 
 ),

@@ -17,6 +17,7 @@ renamed as (
 
         ---------- series
         timeframe,
+        horizons,
         reason,
 
         ---------- timestamps

@@ -1,0 +1,131 @@
+"""Which version is live, at any time, and the writing of who is next.
+
+`ml.deployments` is only ever added to. A row is about some horizons of one
+series; at a time t the live version of a horizon is that of the row with the
+greatest `effective_at` not after t whose horizons hold it, the last written
+among equals.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from python_ml import schema
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import Warehouse
+
+# One row per deployment and horizon, with the time at which the next one of
+# that horizon takes over (null while none does).
+SPANS_QUERY = """
+    select
+        deployments.deployment_id,
+        deployments.symbol_id,
+        deployments.timeframe,
+        horizons.horizon,
+        deployments.version_id,
+        deployments.effective_at,
+        deployments.reason,
+        deployments.created_at,
+        lead(deployments.effective_at) over (
+            partition by
+                deployments.symbol_id,
+                deployments.timeframe,
+                horizons.horizon
+            order by deployments.effective_at, deployments.deployment_id
+        ) as superseded_at
+    from {ml}.deployments as deployments
+    cross join
+        lateral jsonb_array_elements_text(deployments.horizons)
+            as horizons (horizon)
+"""
+
+
+def live_versions(
+    warehouse: Warehouse, *, at: datetime | None = None
+) -> pd.DataFrame:
+    """Which version is live for every series and horizon.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    at : datetime, optional
+        With time zone; by default now.
+
+    Returns
+    -------
+    DataFrame of shape (n_series_and_horizons, n_columns)
+        `symbol_id`, `ticker`, `calendar`, `timeframe`, `horizon`,
+        `version_id`, `as_of`, `effective_at`, `superseded_at`, `reason`,
+        `created_at`, `deployment_id`; by ticker, timeframe and length of the
+        horizon.
+    """
+    return read_frame(
+        warehouse,
+        f"""
+        with spans as ({SPANS_QUERY})
+
+        select
+            spans.symbol_id,
+            symbols.ticker,
+            symbols.calendar,
+            spans.timeframe,
+            spans.horizon,
+            spans.version_id,
+            ensembles.as_of,
+            spans.effective_at,
+            spans.superseded_at,
+            spans.reason,
+            spans.created_at,
+            spans.deployment_id
+        from spans
+        inner join {{raw}}.symbols as symbols
+            on spans.symbol_id = symbols.symbol_id
+        inner join {{ml}}.ensembles as ensembles
+            on spans.version_id = ensembles.version_id
+        cross join
+            lateral jsonb_array_elements_text(ensembles.horizons)
+                with ordinality as places (horizon, place)
+        where
+            spans.effective_at <= :at
+            and (spans.superseded_at is null or spans.superseded_at > :at)
+            and places.horizon = spans.horizon
+        order by symbols.ticker, spans.timeframe, places.place
+        """,
+        {"at": at or datetime.now(UTC)},
+    )
+
+
+def lock_deployments(connection: sa.Connection, warehouse: Warehouse) -> None:
+    """Let no one else decide what is live until the transaction ends.
+
+    Whoever reads what is live to decide what comes next holds this first;
+    readers are not held up.
+    """
+    connection.execute(
+        sa.text(
+            warehouse.sql(
+                "lock table {ml}.deployments in share row exclusive mode"
+            )
+        )
+    )
+
+
+def insert_deployments(
+    connection: sa.Connection, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write deployments, in the caller's transaction.
+
+    Parameters
+    ----------
+    connection : Connection
+    rows : sequence of mapping
+        `symbol_id`, `timeframe`, `version_id`, `horizons`, `effective_at`,
+        `reason`, `job_run_id`.
+    """
+    if rows:
+        connection.execute(
+            schema.deployments.insert(), [dict(row) for row in rows]
+        )
