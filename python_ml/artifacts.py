@@ -244,10 +244,25 @@ def load_artifact(
     return ensemble
 
 
+def verify_artifact(
+    path: Path, *, sha256: str, folder: Path, train_command: str
+) -> None:
+    """Check that a file's bytes are those on record, unpickling nothing.
+
+    Raises
+    ------
+    ArtifactError
+        As `load_artifact`.
+    """
+    _verified_content(
+        path, sha256=sha256, folder=folder, train_command=train_command
+    )
+
+
 def is_intact(path: Path, *, sha256: str, folder: Path) -> bool:
     """Whether `load_artifact` would accept the file's bytes."""
     try:
-        _verified_content(path, sha256=sha256, folder=folder, train_command="")
+        verify_artifact(path, sha256=sha256, folder=folder, train_command="")
     except ArtifactError:
         return False
     return True

@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -434,6 +434,14 @@ def validate(as_json: bool) -> None:
     show_default=True,
     help="Why, for the record.",
 )
+@click.option(
+    "--promote",
+    "promotion",
+    type=click.Choice(["judge", "always", "never"]),
+    default="judge",
+    show_default=True,
+    help="Deploy what is not worse than what is live, or all, or nothing.",
+)
 @json_option
 def train(
     symbols: tuple[str, ...] | None,
@@ -443,12 +451,16 @@ def train(
     split: str,
     jobs: int | None,
     trigger: str,
+    promotion: Literal["judge", "always", "never"],
     as_json: bool,
 ) -> None:
-    """Fit, weigh, score and deploy an ensemble for every series asked for.
+    """Fit, weigh and score an ensemble for every series asked for.
 
-    A series that has a version for the same rows, cut and settings is up to
-    date, so the same command again finishes what was interrupted.
+    New versions are deployed horizon by horizon where they are not worse than
+    those live on the same bars, over all series of a timeframe; the verdicts
+    are in ml.promotions. A series that has a version for the same rows, cut
+    and settings is up to date, so the same command again finishes what was
+    interrupted.
     """
     if is_all == (symbols is not None):
         raise click.UsageError("Give either --symbols or --all.")
@@ -464,6 +476,7 @@ def train(
             as_of=end_of_day(as_of.date()) if as_of else None,
             split=split,
             trigger=trigger,
+            promotion=promotion,
             n_jobs=jobs,
         )
     click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())

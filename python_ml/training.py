@@ -1,16 +1,18 @@
 """Train ensembles on the features in the warehouse and record them.
 
 A series is the unit of work: its artifact is renamed into place, then one
-transaction writes its version, runs, weights and deployment. Whatever stops a
-training, the same command finishes it: a series whose rows, settings and cut
-have a version already is up to date.
+transaction writes its version, runs and weights. Once all series of a cut are
+on record, one more decides which are deployed (`promotion.py`). Whatever stops
+a training, the same command finishes it: a series whose rows, settings and cut
+have a version already is up to date, and what was not decided yet is.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from python_ml.cuts import (
 from python_ml.ensemble import (
     CLASSES,
     Ensemble,
+    HorizonEnsemble,
     MemberPredictions,
 )
 from python_ml.evaluation import VALIDATION_PARTS, Weighing
@@ -65,14 +68,26 @@ from python_ml.jobs import JobRun, code_version, job_run
 from python_ml.logs import get_logger, log_event
 from python_ml.members import roster_settings
 from python_ml.progress import progress_bar
-from python_ml.training_summary import COUNTS, TrainingSummary
+from python_ml.promotion import (
+    MODES,
+    Challenger,
+    Cohort,
+    Decision,
+    PromotionMode,
+    promote,
+)
+from python_ml.training_summary import (
+    COUNTS,
+    TrainingSummary,
+    decision_frame,
+)
 from python_ml.warehouse.connection import Warehouse
 from python_ml.weights import DEFAULT_ALPHA, DEFAULT_METHOD
 from python_ml.workers import fit_all
 
 logger = get_logger(__name__)
 
-TRIGGERS = ("manual", "scheduled", "drift")
+TRIGGERS = ("manual", "scheduled", "drift", "request")
 
 
 @dataclass
@@ -92,6 +107,7 @@ class _Recorded:
     version_id: str
     path: Path
     sha256: str
+    horizons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -112,9 +128,10 @@ def train(
     split: str = DEFAULT_SPLIT,
     embargo_bars: int = DEFAULT_EMBARGO_BARS,
     trigger: str = "manual",
+    promotion: PromotionMode = "judge",
     n_jobs: int | None = None,
 ) -> TrainingSummary:
-    """Fit, weigh, score, save and deploy an ensemble for every series.
+    """Fit, weigh, score and save an ensemble for every series; deploy the good.
 
     Series that cannot be trained are recorded as failed and do not stop the
     others.
@@ -132,8 +149,11 @@ def train(
         Fit and validation, in percent of the window.
     embargo_bars : int, default=1
         Grid bars between the last label of `fit` and validation.
-    trigger : {"manual", "scheduled", "drift"}
+    trigger : {"manual", "scheduled", "drift", "request"}
         Why, for the record.
+    promotion : {"judge", "always", "never"}
+        Whether versions are deployed where they are not worse than those
+        live, or in any case, or left to be judged later.
     n_jobs : int, optional
         Processes, by default one per core when there is work enough.
 
@@ -151,6 +171,10 @@ def train(
         If another training runs.
     """
     _check_arguments(as_of, split, embargo_bars, trigger, n_jobs)
+    if promotion not in MODES:
+        raise SettingsError(
+            f"Unknown promotion {promotion!r}; use one of {', '.join(MODES)}."
+        )
     arguments = {
         "symbols": None if symbols is None else list(symbols),
         "timeframes": None if timeframes is None else list(timeframes),
@@ -158,10 +182,17 @@ def train(
         "split": split,
         "embargo_bars": embargo_bars,
         "trigger": trigger,
+        "promotion": promotion,
         "n_jobs": n_jobs,
     }
     with job_run(warehouse, "train", arguments) as job:
-        training = _Training(warehouse, job, trigger=trigger, n_jobs=n_jobs)
+        training = _Training(
+            warehouse,
+            job,
+            trigger=trigger,
+            promotion=promotion,
+            n_jobs=n_jobs,
+        )
         return training.run(
             symbols=symbols,
             timeframes=timeframes,
@@ -180,11 +211,17 @@ class _Training:
         job: JobRun,
         *,
         trigger: str,
+        promotion: PromotionMode,
         n_jobs: int | None,
     ) -> None:
         self.warehouse = warehouse
         self.job = job
         self.trigger = trigger
+        self.promotion = promotion
+        self.decisions: list[tuple[Cohort, Decision]] = []
+        # What was saved in this run need not be read again to be judged.
+        self.saved: dict[str, Mapping[str, HorizonEnsemble]] = {}
+        self.recorded: dict[tuple[int, str], _Recorded] = {}
         self.n_jobs = n_jobs
         self.started_at = datetime.now(UTC)
         self.folder = warehouse.settings.artifacts_dir
@@ -231,7 +268,10 @@ class _Training:
             for group in groups:
                 self._train_group(group, feature_names, bar)
         summary = TrainingSummary(
-            self.job.job_run_id, as_ofs, pd.DataFrame(self.results)
+            self.job.job_run_id,
+            as_ofs,
+            pd.DataFrame(self.results),
+            decision_frame(self.decisions),
         )
         for name in COUNTS:
             self.job.counts[name] = summary.count(name.replace("_", " "))
@@ -316,8 +356,19 @@ class _Training:
         ]
         self._report_up_to_date(current)
         bar.update(len(current))
-        if not due:
-            return
+        if due:
+            self._fit_group(group, due, examples, versions, feature_names, bar)
+        self._promote_group(group, versions, feature_names)
+
+    def _fit_group(
+        self,
+        group: _Group,
+        due: Sequence[Series],
+        examples: Mapping[int, SeriesExamples],
+        versions: Mapping[int, _Version],
+        feature_names: tuple[str, ...],
+        bar: Any,
+    ) -> None:
         fitted: dict[int, tuple[FittedHorizon, ...]] = {}
         tasks = [examples[one.symbol_id] for one in due]
         for one, outcome in zip(
@@ -347,6 +398,47 @@ class _Training:
                     feature_names,
                 )
 
+    def _promote_group(
+        self,
+        group: _Group,
+        versions: Mapping[int, _Version],
+        feature_names: tuple[str, ...],
+    ) -> None:
+        """Decide on all versions of the group that are on record."""
+        challengers = []
+        for one in group.series:
+            recorded = self.recorded.get((one.symbol_id, one.timeframe)) or (
+                versions[one.symbol_id].recorded
+                if one.symbol_id in versions
+                else None
+            )
+            if recorded is not None:
+                challengers.append(
+                    Challenger(
+                        symbol_id=one.symbol_id,
+                        ticker=one.ticker,
+                        version_id=recorded.version_id,
+                        horizons=recorded.horizons,
+                        load=partial(self._load_horizons, recorded),
+                    )
+                )
+        cohort = Cohort(
+            group.cut.calendar,
+            group.cut.timeframe,
+            group.cut_id,
+            group.cut.as_of,
+            tuple(challengers),
+        )
+        decisions = promote(
+            self.warehouse,
+            cohort,
+            mode=self.promotion,
+            reason=f"trained ({self.trigger})",
+            feature_names=feature_names,
+            job_run_id=self.job.job_run_id,
+        )
+        self.decisions += [(cohort, decision) for decision in decisions]
+
     def _find_versions(
         self,
         group: _Group,
@@ -370,6 +462,7 @@ class _Training:
                     schema.ensembles.c.settings_fingerprint,
                     schema.ensembles.c.artifact_path,
                     schema.ensembles.c.sha256,
+                    schema.ensembles.c.horizons,
                 ).where(
                     schema.ensembles.c.cut_id == group.cut_id,
                     schema.ensembles.c.timeframe == group.cut.timeframe,
@@ -390,7 +483,9 @@ class _Training:
             ):
                 path = home / row.artifact_path
                 if is_intact(path, sha256=row.sha256, folder=self.folder):
-                    found = _Recorded(row.version_id, path, row.sha256)
+                    found = _Recorded(
+                        row.version_id, path, row.sha256, tuple(row.horizons)
+                    )
                     break
                 log_event(logger, "artifact_damaged", version_id=row.version_id)
                 fingerprint = hashlib.sha256(
@@ -399,16 +494,22 @@ class _Training:
             versions[symbol_id] = _Version(data_fingerprint, fingerprint, found)
         return versions
 
+    def _load_horizons(
+        self, recorded: _Recorded
+    ) -> Mapping[str, HorizonEnsemble]:
+        if recorded.version_id in self.saved:
+            return self.saved[recorded.version_id]
+        return load_artifact(
+            recorded.path, sha256=recorded.sha256, folder=self.folder
+        ).horizons
+
     def _load_validation(
         self, recorded: _Recorded
     ) -> dict[str, MemberPredictions]:
         """What members said in validation, by horizon, of a version."""
-        ensemble = load_artifact(
-            recorded.path, sha256=recorded.sha256, folder=self.folder
-        )
         return {
             name: horizon.validation
-            for name, horizon in ensemble.horizons.items()
+            for name, horizon in self._load_horizons(recorded).items()
             if horizon.validation is not None
         }
 
@@ -547,17 +648,13 @@ class _Training:
                     for member, weight in horizon.ensemble.weights.items()
                 ],
             )
-            connection.execute(
-                schema.deployments.insert().values(
-                    symbol_id=one.symbol_id,
-                    timeframe=one.timeframe,
-                    version_id=version_id,
-                    horizons=list(ensemble.horizons),
-                    effective_at=group.cut.as_of,
-                    reason=f"trained ({self.trigger})",
-                    job_run_id=self.job.job_run_id,
-                )
-            )
+        self.saved[version_id] = {
+            name: _without_members(horizon)
+            for name, horizon in ensemble.horizons.items()
+        }
+        self.recorded[one.symbol_id, one.timeframe] = _Recorded(
+            version_id, path, sha256, tuple(ensemble.horizons)
+        )
         release_claim(self.folder, version_id, owner=self.owner)
         log_event(
             logger,
@@ -648,6 +745,11 @@ class _Training:
                 .all()
             )
         self.results += [{**row, "outcome": "up to date"} for row in rows]
+
+
+def _without_members(horizon: HorizonEnsemble) -> HorizonEnsemble:
+    """Fitted members are large, and judging reads only what they said."""
+    return replace(horizon, members={})
 
 
 def _check_arguments(

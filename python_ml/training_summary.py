@@ -1,13 +1,14 @@
 """What a training did, for people and for machines."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
+from python_ml.promotion import Cohort, Decision
 from python_ml.tables import to_records, to_text
 from python_ml.warehouse.connection import to_json
 
@@ -48,11 +49,15 @@ class TrainingSummary:
     results : DataFrame
         One row per series and horizon, columns of `ml.training_runs` and
         `outcome`: trained, up to date or failed.
+    decisions : DataFrame
+        One row per timeframe and horizon decided on: `calendar`, `timeframe`,
+        `horizon`, `verdict`, `n_deployed` of `n_versions`, `reason`.
     """
 
     job_run_id: int
     as_of: Mapping[str, datetime]
     results: pd.DataFrame
+    decisions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def count(self, outcome: str) -> int:
         """Number of series with an outcome."""
@@ -69,6 +74,7 @@ class TrainingSummary:
             },
             **{name: self.count(name.replace("_", " ")) for name in COUNTS},
             "results": json.loads(to_json(to_records(self.results))),
+            "decisions": to_records(self.decisions),
         }
 
     def to_text(self) -> str:
@@ -95,6 +101,13 @@ class TrainingSummary:
             )
             lines += ["", to_text(shown, columns=TABLE, at_most=len(shown))]
             lines += ["", LEGEND]
+        if len(self.decisions):
+            lines += [""]
+        lines += [
+            f"{row['timeframe']} {row['horizon']}: {row['n_deployed']} of "
+            f"{row['n_versions']} deployed; {row['reason']}."
+            for row in self.decisions.to_dict("records")
+        ]
         failed = self.results[self.results["status"] == "failed"]
         lines += [
             f"Failed: {message}"
@@ -103,6 +116,26 @@ class TrainingSummary:
             )
         ]
         return "\n".join(lines)
+
+
+def decision_frame(
+    decisions: Sequence[tuple[Cohort, Decision]],
+) -> pd.DataFrame:
+    """Decisions as `TrainingSummary` holds them."""
+    return pd.DataFrame(
+        [
+            {
+                "calendar": cohort.calendar,
+                "timeframe": cohort.timeframe,
+                "horizon": decision.horizon,
+                "verdict": decision.verdict.verdict,
+                "n_deployed": len(decision.deployed_version_ids),
+                "n_versions": len(decision.version_ids),
+                "reason": decision.verdict.reason,
+            }
+            for cohort, decision in decisions
+        ]
+    )
 
 
 def _yes_or_no(value: Any) -> str:

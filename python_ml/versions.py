@@ -1,0 +1,246 @@
+"""Ensemble versions on record, and whether one can still be used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from python_ml.artifacts import (
+    TRAIN_COMMAND,
+    check_library_versions,
+    verify_artifact,
+)
+from python_ml.ensemble import CLASSES
+from python_ml.exceptions import (
+    ArtifactError,
+    FeatureMismatchError,
+    SwiftBoltError,
+    UnknownVersionError,
+)
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import Warehouse
+
+VERSIONS_QUERY = """
+    select
+        ensembles.version_id,
+        ensembles.symbol_id,
+        symbols.ticker,
+        symbols.calendar,
+        ensembles.timeframe,
+        ensembles.as_of,
+        ensembles.cut_id,
+        ensembles.created_at,
+        ensembles.horizons,
+        ensembles.feature_names,
+        ensembles.classes,
+        ensembles.library_versions,
+        ensembles.artifact_path,
+        ensembles.sha256,
+        ensembles.members_version_id,
+        removals.removed_at
+    from {ml}.ensembles as ensembles
+    inner join {raw}.symbols as symbols
+        on ensembles.symbol_id = symbols.symbol_id
+    left join {ml}.artifact_removals as removals
+        on ensembles.version_id = removals.version_id
+    where
+        ensembles.version_id = any(:version_ids)
+        or cast(:version_ids as text[]) is null
+    order by ensembles.created_at, ensembles.version_id
+"""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One row of `ml.ensembles`.
+
+    Parameters
+    ----------
+    version_id : str
+    symbol_id : int
+    ticker, calendar, timeframe : str
+        Its series.
+    as_of : datetime
+        UTC; nothing that closed later was used.
+    cut_id : int
+    created_at : datetime
+    horizons, feature_names, classes : tuple of str
+        In the artifact's order.
+    library_versions : dict of str to str
+        At training.
+    artifact_path : str
+        Below `SWIFTBOLT_HOME`.
+    sha256 : str
+        Of the artifact.
+    members_version_id : str or None
+        Version whose members it shares.
+    removed_at : datetime or None
+        When its artifact was pruned.
+    """
+
+    version_id: str
+    symbol_id: int
+    ticker: str
+    calendar: str
+    timeframe: str
+    as_of: datetime
+    cut_id: int
+    created_at: datetime
+    horizons: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    classes: tuple[str, ...]
+    library_versions: dict[str, str]
+    artifact_path: str
+    sha256: str
+    members_version_id: str | None
+    removed_at: datetime | None
+
+    @property
+    def series(self) -> str:
+        """For people: AAPL d1."""
+        return f"{self.ticker} {self.timeframe}"
+
+    @property
+    def train_command(self) -> str:
+        """Trains its series again."""
+        return TRAIN_COMMAND.format(
+            ticker=self.ticker, timeframe=self.timeframe
+        )
+
+
+def read_versions(
+    warehouse: Warehouse, version_ids: Sequence[str] | None = None
+) -> dict[str, Version]:
+    """Versions by name, oldest first.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    version_ids : sequence of str, optional
+        By default all. Names that are not on record are left out.
+    """
+    frame = read_frame(
+        warehouse,
+        VERSIONS_QUERY,
+        {"version_ids": None if version_ids is None else list(version_ids)},
+    )
+    versions = {}
+    for row in frame.to_dict("records"):
+        values: dict[str, Any] = {str(name): row[name] for name in row}
+        for name in ("horizons", "feature_names", "classes"):
+            values[name] = tuple(values[name])
+        for name in ("as_of", "created_at", "removed_at"):
+            time = values[name]
+            # pandas has NaT for a missing time and it is not None.
+            values[name] = time.to_pydatetime() if time == time else None
+        shared = values["members_version_id"]
+        values["members_version_id"] = (
+            shared if isinstance(shared, str) else None
+        )
+        versions[values["version_id"]] = Version(**values)
+    return versions
+
+
+def read_version(warehouse: Warehouse, version_id: str) -> Version:
+    """One version.
+
+    Raises
+    ------
+    UnknownVersionError
+        If there is no such version.
+    """
+    found = read_versions(warehouse, [version_id])
+    if version_id not in found:
+        raise UnknownVersionError(
+            f"There is no version {version_id!r}. See those there are with: "
+            "swiftbolt models list --all"
+        )
+    return found[version_id]
+
+
+def check_usable(
+    warehouse: Warehouse,
+    version: Version,
+    feature_names: Sequence[str],
+    *,
+    versions: dict[str, Version] | None = None,
+) -> None:
+    """Whether forecasts could be made with a version, before it is deployed.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    version : Version
+    feature_names : sequence of str
+        Features that there are now. Their order does not matter: rows are
+        read by name.
+    versions : dict of str to Version, optional
+        Holds the version whose members it shares; read if not given.
+
+    Raises
+    ------
+    ArtifactError
+        If its artifact, or the one it shares members with, was pruned, is
+        missing, altered or outside the folder; or was written with another
+        major version of a library or for other classes.
+    FeatureMismatchError
+        If a feature that it was trained on is gone.
+    """
+    again = f"Train again: {version.train_command}"
+    if version.removed_at is not None:
+        raise ArtifactError(
+            f"The artifact of version {version.version_id} was pruned on "
+            f"{version.removed_at:%Y-%m-%d}; its rows stay on record. {again}"
+        )
+    if version.classes != CLASSES:
+        raise ArtifactError(
+            f"Version {version.version_id} predicts "
+            f"{', '.join(version.classes)}; now the classes are "
+            f"{', '.join(CLASSES)}. {again}"
+        )
+    check_library_versions(
+        version.version_id,
+        version.library_versions,
+        train_command=version.train_command,
+    )
+    missing = [
+        name for name in version.feature_names if name not in feature_names
+    ]
+    if missing:
+        raise FeatureMismatchError(
+            f"Version {version.version_id} was trained on features that are "
+            f"gone: {', '.join(missing)}. {again}"
+        )
+    verify_artifact(
+        artifact_file(warehouse, version),
+        sha256=version.sha256,
+        folder=warehouse.settings.artifacts_dir,
+        train_command=version.train_command,
+    )
+    if version.members_version_id is not None:
+        known = versions or {}
+        shared = known.get(version.members_version_id) or read_version(
+            warehouse, version.members_version_id
+        )
+        check_usable(warehouse, shared, feature_names, versions=versions)
+
+
+def why_unusable(
+    warehouse: Warehouse,
+    version: Version,
+    feature_names: Sequence[str],
+    *,
+    versions: dict[str, Version] | None = None,
+) -> str | None:
+    """What `check_usable` would raise, None for a version that can be used."""
+    try:
+        check_usable(warehouse, version, feature_names, versions=versions)
+    except SwiftBoltError as error:
+        return str(error)
+    return None
+
+
+def artifact_file(warehouse: Warehouse, version: Version) -> Path:
+    """Where its artifact lies."""
+    return warehouse.settings.home / version.artifact_path
