@@ -1,8 +1,10 @@
 """Trained ensembles as files: written whole, checked before they are read.
 
-A version is one file, `AAPL_d1_20250121T153000Z.joblib`. Unpickling can run
-any code, so nothing is unpickled before its bytes have the checksum on record
-and lie inside the artifacts folder.
+A version is one file, `AAPL_d1_20250121T153000Z.joblib`; members fitted once
+for all series are files of their own, which versions refer to by checksum
+(`pooled-gradient-boosting-XNYS_d1-5d_20250121T153000Z.joblib`). Unpickling can
+run any code, so nothing is unpickled before its bytes have the checksum on
+record and lie inside the artifacts folder.
 
 Training claims a version id before it writes the file and drops the claim
 once the database holds the row. A claim that outlives its process marks what
@@ -11,11 +13,13 @@ never touched.
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
 import re
 from collections.abc import Callable, Set
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +27,12 @@ from pathlib import Path
 import joblib
 import sqlalchemy as sa
 
-from python_ml.ensemble import Ensemble
+from python_ml.ensemble import (
+    Ensemble,
+    FittedMember,
+    PooledArtifact,
+    PooledMember,
+)
 from python_ml.exceptions import ArtifactError, NoEnsembleError
 from python_ml.logs import get_logger, log_event
 from python_ml.schema import artifact_removals, ensembles, symbols
@@ -175,21 +184,30 @@ def save_ensemble(ensemble: Ensemble, folder: Path) -> tuple[Path, str]:
     ArtifactError
         If the file exists, or cannot be written.
     """
+    return _save(ensemble, ensemble.version_id, folder)
+
+
+def save_pooled(artifact: PooledArtifact, folder: Path) -> tuple[Path, str]:
+    """Write a pooled member likewise; its `pooled_member_id` names the file."""
+    return _save(artifact, artifact.pooled_member_id, folder)
+
+
+def _save(content: object, name: str, folder: Path) -> tuple[Path, str]:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{ensemble.version_id}{SUFFIX}"
+    path = folder / f"{name}{SUFFIX}"
     temporary = _temporary_path(path)
     if path.parent != folder or path.exists():
         raise ArtifactError(
-            f"Version {ensemble.version_id} cannot be saved as {path}: "
-            "versions are never overwritten and lie in the artifacts folder. "
-            "Run the training again."
+            f"Version {name} cannot be saved as {path}: versions are never "
+            "overwritten and lie in the artifacts folder. Run the training "
+            "again."
         )
     buffer = io.BytesIO()
-    joblib.dump(ensemble, buffer, compress=COMPRESSION)
-    content = buffer.getvalue()
+    joblib.dump(content, buffer, compress=COMPRESSION)
+    written = buffer.getvalue()
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            file.write(written)
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
@@ -198,11 +216,11 @@ def save_ensemble(ensemble: Ensemble, folder: Path) -> tuple[Path, str]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise ArtifactError(
-            f"Version {ensemble.version_id} could not be written to {folder}: "
+            f"Version {name} could not be written to {folder}: "
             f"{error.strerror or error}. Make room or set SWIFTBOLT_HOME, "
             "then run the training again."
         ) from error
-    return path, hashlib.sha256(content).hexdigest()
+    return path, hashlib.sha256(written).hexdigest()
 
 
 def load_artifact(
@@ -241,7 +259,70 @@ def load_artifact(
             f"Artifact {path.name} holds a {type(ensemble).__name__}, not an "
             f"ensemble. Train again: {train_command}"
         )
-    return ensemble
+    return _with_pooled_members(ensemble, folder, train_command)
+
+
+def load_pooled(
+    path: Path,
+    *,
+    sha256: str,
+    folder: Path,
+    train_command: str = "swiftbolt train --all",
+) -> PooledArtifact:
+    """Read a pooled member whose bytes are those on record.
+
+    Parameters and errors are those of `load_artifact`. What was read once is
+    kept: all series of a timeframe share it.
+    """
+    found = _load_pooled(path, sha256, folder, train_command)
+    if not isinstance(found, PooledArtifact):
+        raise ArtifactError(
+            f"Artifact {path.name} holds a {type(found).__name__}, not a "
+            f"pooled member. Train again: {train_command}"
+        )
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _load_pooled(
+    path: Path, sha256: str, folder: Path, train_command: str
+) -> object:
+    content = _verified_content(
+        path, sha256=sha256, folder=folder, train_command=train_command
+    )
+    return joblib.load(io.BytesIO(content))
+
+
+def _with_pooled_members(
+    ensemble: Ensemble, folder: Path, train_command: str
+) -> Ensemble:
+    """Bind the references of an ensemble to the members they refer to."""
+
+    def bound(member: FittedMember) -> FittedMember:
+        if not isinstance(member, PooledMember):
+            return member
+        return member.bind(
+            load_pooled(
+                folder / f"{member.pooled_member_id}{SUFFIX}",
+                sha256=member.sha256,
+                folder=folder,
+                train_command=train_command,
+            ).deployed
+        )
+
+    return replace(
+        ensemble,
+        horizons={
+            name: replace(
+                horizon,
+                members={
+                    key: bound(member)
+                    for key, member in horizon.members.items()
+                },
+            )
+            for name, horizon in ensemble.horizons.items()
+        },
+    )
 
 
 def verify_artifact(

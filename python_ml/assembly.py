@@ -31,9 +31,15 @@ from python_ml.evaluation import (
 )
 from python_ml.fitting import PURGED, VALIDATION, FittedHorizon
 from python_ml.members import CLIMATOLOGY, ROSTER
-from python_ml.weights import MemberWeights
+from python_ml.weights import (
+    DEFAULT_ALPHA,
+    DEFAULT_METHOD,
+    MemberWeights,
+    WeightMethod,
+)
 
 WEIGHED = "weighed_ensemble"
+ALL_SERIES = "weighed_ensembles_of_all_series"
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,9 @@ def assemble(
     _, weights = weighing.fit(
         validation, [np.ones(len(p.y), dtype=bool) for p in validation]
     )
+    all_series = _score_all(validation, scores, weighing.horizon_bars)
     return [
-        _assemble_one(one, score, fitted_weights)
+        _assemble_one(one, score, fitted_weights, all_series)
         for one, score, fitted_weights in zip(
             series, scores, weights, strict=True
         )
@@ -96,8 +103,53 @@ def assemble(
     ]
 
 
+def _score_all(
+    validation: Sequence[MemberPredictions],
+    scores: Sequence[TimeOrderedScore],
+    horizon_bars: int,
+) -> dict[str, Any]:
+    """Skill of the weighed members over the scored rows of all series."""
+    y = [p.y[score.rows] for p, score in zip(validation, scores, strict=True)]
+    losses = np.concatenate(
+        [
+            log_losses(score.probabilities, labels)
+            for score, labels in zip(scores, y, strict=True)
+        ]
+    )
+    climatology_losses = np.concatenate(
+        [
+            log_losses(np.tile(p.climatology, (len(labels), 1)), labels)
+            for p, labels in zip(validation, y, strict=True)
+        ]
+    )
+    _, time_numbers = np.unique(
+        np.concatenate(
+            [
+                p.closed_at[score.rows]
+                for p, score in zip(validation, scores, strict=True)
+            ]
+        ),
+        return_inverse=True,
+    )
+    return {
+        "n_series": len(validation),
+        "n_rows": len(losses),
+        "skill": skill(losses, climatology_losses),
+        "skill_se": _or_none(
+            skill_standard_error(
+                losses,
+                climatology_losses,
+                calendar_blocks(time_numbers, horizon_bars),
+            )
+        ),
+    }
+
+
 def _assemble_one(
-    fitted: FittedHorizon, score: TimeOrderedScore, weights: MemberWeights
+    fitted: FittedHorizon,
+    score: TimeOrderedScore,
+    weights: MemberWeights,
+    all_series: Mapping[str, Any],
 ) -> AssembledHorizon:
     validation = fitted.validation
     rows = score.rows
@@ -107,14 +159,16 @@ def _assemble_one(
     bar_numbers = fitted.examples.bar_numbers[
         fitted.examples.split_parts == VALIDATION
     ][rows]
-    blocks = calendar_blocks(bar_numbers, fitted.examples.horizon_bars)
+    blocks = calendar_blocks(
+        bar_numbers, fitted.examples.horizon_bars, fitted.examples.session_bars
+    )
 
     weighed = _measure(score.probabilities, y, climatology_losses, blocks)
     weights = _without_failed(weights, validation, fitted.failures)
-    if weighed["skill"] > 0:
+    if all_series["skill"] > 0:
         P_deployed = score.probabilities
     else:
-        weights = _only_climatology(weights, validation, weighed)
+        weights = _only_climatology(weights, validation, all_series)
         P_deployed = P_climatology
     deployed = _measure(P_deployed, y, climatology_losses, blocks)
     train_accuracy = accuracy(
@@ -131,7 +185,7 @@ def _assemble_one(
     }
     performances = _performances(
         fitted, rows, y, climatology_losses, blocks
-    ) | {WEIGHED: weighed}
+    ) | {WEIGHED: weighed, ALL_SERIES: dict(all_series)}
     n_validation = fitted.examples.count(VALIDATION)
     return AssembledHorizon(
         ensemble=HorizonEnsemble(
@@ -251,19 +305,54 @@ def _without_failed(
 def _only_climatology(
     weights: MemberWeights,
     validation: MemberPredictions,
-    weighed: Mapping[str, Any],
+    all_series: Mapping[str, Any],
 ) -> MemberWeights:
+    """Climatology alone, for the whole timeframe.
+
+    One series has too few labels to tell skill from luck: judged alone, every
+    third would be given up by chance.
+    """
     values = np.array(
         [float(name == CLIMATOLOGY) for name in validation.member_names]
     )
-    error = weighed["skill_se"]
+    error = all_series["skill_se"]
     within = "" if error is None else f" +- {error:.1%}"
     return MemberWeights(
         values,
         weights.method,
         weights.alpha,
-        f"climatology alone: weighed ({weights.reason}) the members scored "
-        f"skill {weighed['skill']:+.1%}{within} in time order, not above 0",
+        f"climatology alone: weighed ({weights.reason}) the members of "
+        f"{all_series['n_series']} series scored skill "
+        f"{all_series['skill']:+.1%}{within} in time order, not above 0",
+    )
+
+
+def weighing_of(
+    validation: MemberPredictions,
+    horizon_bars: int,
+    *,
+    method: WeightMethod = DEFAULT_METHOD,
+    alpha: float = DEFAULT_ALPHA,
+) -> Weighing:
+    """How the members that predicted are weighed.
+
+    Parameters
+    ----------
+    validation : MemberPredictions
+        Of any series of the timeframe and horizon.
+    horizon_bars : int
+        Overlap of the labels.
+    method : {"equal", "least_squares", "ridge", "lasso"}, default="ridge"
+        See `fit_weights`.
+    alpha : float, default=1.0
+        Its penalty.
+    """
+    return Weighing(
+        horizon_bars=horizon_bars,
+        learned=learned_members(validation.member_names),
+        method=method,
+        alpha=alpha,
+        prior=validation.prior_weights,
     )
 
 

@@ -13,6 +13,7 @@ With n_T the last grid bar closed by the as-of time and H the longest horizon:
 
 The window is the last `window_bars` bars whose longest label had ended, its
 last part validation. Shorter horizons have more labelled rows at its end.
+Pooled members see the same cut with a window that begins earlier.
 """
 
 import math
@@ -64,6 +65,8 @@ class Cut:
         Grid bars of the window.
     window_starts_at : datetime
         `closed_at` of its first bar, inclusive.
+    pooled_window_starts_at : datetime
+        The same of the window of pooled members.
     fit_labels_end_before : datetime
         A fit row's label ended strictly before this.
     validation_starts_at : datetime
@@ -79,6 +82,7 @@ class Cut:
     embargo_bars: int
     window_bars: int
     window_starts_at: datetime
+    pooled_window_starts_at: datetime
     fit_labels_end_before: datetime
     validation_starts_at: datetime
     scope: str = SCOPE
@@ -136,6 +140,7 @@ def make_cut(
     first_bar_number: int,
     window_bars: int,
     longest_horizon_bars: int,
+    pooled_window_bars: int | None = None,
     split: str = DEFAULT_SPLIT,
     embargo_bars: int = DEFAULT_EMBARGO_BARS,
 ) -> Cut:
@@ -156,6 +161,8 @@ def make_cut(
         Bars wanted.
     longest_horizon_bars : int
         Bars between the end of the window and the as-of time.
+    pooled_window_bars : int, optional
+        Bars wanted for pooled members; never fewer than the window's.
     split : str, default="70/30"
         Key of `SPLITS`.
     embargo_bars : int, default=1
@@ -194,6 +201,9 @@ def make_cut(
             )
         )
     validation = first + round(found * share)
+    pooled_first = min(
+        first, max(end - (pooled_window_bars or 0) + 1, first_bar_number)
+    )
 
     def closed_at(bar_number: int) -> datetime:
         return closes[bar_number - int(numbers[0])].to_pydatetime()
@@ -206,6 +216,7 @@ def make_cut(
         embargo_bars=embargo_bars,
         window_bars=found,
         window_starts_at=closed_at(first),
+        pooled_window_starts_at=closed_at(pooled_first),
         fit_labels_end_before=closed_at(validation - embargo_bars + 1),
         validation_starts_at=closed_at(validation),
     )
@@ -310,6 +321,7 @@ def _cut_of(
         """
         select
             timeframes.window_bars,
+            timeframes.pooled_window_bars,
             max(horizons.horizon_bars) as longest_horizon_bars
         from {features}.timeframes as timeframes
         inner join {features}.horizons as horizons
@@ -317,7 +329,7 @@ def _cut_of(
         where
             timeframes.timeframe = :timeframe
             and horizons.calendar = :calendar
-        group by timeframes.window_bars
+        group by timeframes.window_bars, timeframes.pooled_window_bars
         """,
         keys,
     )
@@ -362,6 +374,7 @@ def _cut_of(
         as_of=as_of,
         first_bar_number=int(usable),
         window_bars=int(settings["window_bars"].iloc[0]),
+        pooled_window_bars=int(settings["pooled_window_bars"].iloc[0]),
         longest_horizon_bars=int(settings["longest_horizon_bars"].iloc[0]),
         split=split,
         embargo_bars=embargo_bars,

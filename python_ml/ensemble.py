@@ -7,16 +7,18 @@ the order of `CLASSES`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from python_ml.exceptions import FeatureMismatchError
+from python_ml.exceptions import ArtifactError, FeatureMismatchError
 
 CLASSES = ("BEARISH", "NEUTRAL", "BULLISH")
+NEUTRAL = CLASSES.index("NEUTRAL")
+BULLISH = CLASSES.index("BULLISH")
 BAND_LEVELS = (0.5, 0.8, 0.95)
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,6 +30,110 @@ class FittedMember(Protocol):
     def predict_proba(self, X: FloatArray) -> FloatArray:
         """Probabilities, shape (n_samples, 3), rows summing to 1."""
         ...
+
+
+def divide_moves(P: FloatArray, climatology: FloatArray) -> FloatArray:
+    """Divide moves between BEARISH and BULLISH as a climatology does.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_samples, 3)
+        Probabilities, of which NEUTRAL is kept.
+    climatology : ndarray of shape (3,)
+        Class shares.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 3)
+
+    Examples
+    --------
+    >>> P = np.array([[0.25, 0.5, 0.25]])
+    >>> divide_moves(P, np.array([0.2, 0.4, 0.4])).round(3).tolist()
+    [[0.167, 0.5, 0.333]]
+    """
+    up = climatology[BULLISH] / (1 - climatology[NEUTRAL])
+    move = 1 - P[:, NEUTRAL]
+    return np.column_stack([move * (1 - up), P[:, NEUTRAL], move * up])
+
+
+@dataclass(frozen=True)
+class PooledArtifact:
+    """A member that was fitted once for all series of a timeframe and horizon.
+
+    Parameters
+    ----------
+    pooled_member_id : str
+        Name of the artifact without its suffix.
+    member : str
+        Name in the roster.
+    horizon : str
+        For example `5d`.
+    deployed : FittedMember
+        Fitted on the whole window.
+    judged : FittedMember
+        Fitted on `fit` alone; what weights and scores rest on.
+    feature_names : tuple of str
+        Columns of `X`, in order.
+    metadata : mapping
+        Cut and fingerprints, for people.
+    """
+
+    pooled_member_id: str
+    member: str
+    horizon: str
+    deployed: FittedMember
+    judged: FittedMember
+    feature_names: tuple[str, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PooledMember:
+    """What one series' ensemble keeps of a pooled member: a reference.
+
+    The member itself is an artifact of its own, bound when the ensemble is
+    loaded; whether price will move is said by it, where to by the series'
+    climatology.
+
+    Parameters
+    ----------
+    pooled_member_id : str
+        Name of the artifact without its suffix.
+    sha256 : str
+        Of the artifact's bytes.
+    climatology : ndarray of shape (3,)
+        Of the series.
+    member : FittedMember, optional
+        Bound; never pickled.
+    """
+
+    pooled_member_id: str
+    sha256: str
+    climatology: FloatArray
+    member: FittedMember | None = field(default=None, repr=False, compare=False)
+
+    def bind(self, member: FittedMember) -> Self:
+        """The same reference with the member it refers to."""
+        return replace(self, member=member)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "member": None}
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Probabilities for one series, shape (n_samples, 3).
+
+        Raises
+        ------
+        ArtifactError
+            If nothing is bound.
+        """
+        if self.member is None:
+            raise ArtifactError(
+                f"Pooled member {self.pooled_member_id} is not bound; load the "
+                "ensemble with python_ml.artifacts.load_ensemble."
+            )
+        return divide_moves(self.member.predict_proba(X), self.climatology)
 
 
 @dataclass(frozen=True)
@@ -51,6 +157,9 @@ class MemberPredictions:
         When each row became knowable, UTC, ascending.
     label_end_at : ndarray of datetime64[us] of shape (n_samples,)
         When its label became knowable.
+    prior_weights : tuple of float, optional
+        What the roster gave the members before any evidence; None for equal
+        weights.
     """
 
     member_names: tuple[str, ...]
@@ -59,6 +168,7 @@ class MemberPredictions:
     climatology: FloatArray
     closed_at: npt.NDArray[np.datetime64]
     label_end_at: npt.NDArray[np.datetime64]
+    prior_weights: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ TimeArray = npt.NDArray[np.datetime64]
 # A probability below this counts as this, so that one row cannot be infinite.
 SMALLEST_PROBABILITY = 1e-6
 VALIDATION_PARTS = 4
-MIN_BLOCK_BARS = 5
+MIN_BLOCK_SESSIONS = 5
 # Below these nothing learnt would be worth deploying.
 MIN_FIT_ROWS = 100
 MIN_VALIDATION_ROWS = 40
@@ -139,20 +139,33 @@ def skill_standard_error(
     return block_standard_error(influence, blocks)
 
 
-def block_bars(horizon_bars: int) -> int:
-    """Grid bars in a block: a horizon, but never fewer than 5."""
-    return max(MIN_BLOCK_BARS, horizon_bars)
+def block_bars(horizon_bars: int, session_bars: int = 1) -> int:
+    """Grid bars in a block: a horizon, but never less than 5 sessions."""
+    return max(MIN_BLOCK_SESSIONS * session_bars, horizon_bars)
 
 
-def calendar_blocks(bar_numbers: IntArray, horizon_bars: int) -> IntArray:
+def calendar_blocks(
+    bar_numbers: IntArray, horizon_bars: int, session_bars: int = 1
+) -> IntArray:
     """Block of each row: the same for every series at the same time.
+
+    Parameters
+    ----------
+    bar_numbers : ndarray of int of shape (n_samples,)
+        On the grid.
+    horizon_bars : int
+        Grid bars a label looks ahead.
+    session_bars : int, default=1
+        Grid bars of a full session; 1 where a bar is a session or longer.
 
     Examples
     --------
     >>> calendar_blocks(np.array([100, 104, 105, 100]), 1).tolist()
     [20, 20, 21, 20]
+    >>> calendar_blocks(np.array([0, 34, 35]), 4, 7).tolist()
+    [0, 0, 1]
     """
-    return bar_numbers // block_bars(horizon_bars)
+    return bar_numbers // block_bars(horizon_bars, session_bars)
 
 
 def part_starts(
@@ -231,12 +244,15 @@ class Weighing:
         Which members are learned, in member order.
     horizon_bars : int
         Overlap of the labels: n rows count as n / horizon_bars.
+    prior : tuple of float, optional
+        What the timeframe's weights are pulled towards, by default equal ones.
     """
 
     horizon_bars: int
     learned: tuple[bool, ...]
     method: WeightMethod = DEFAULT_METHOD
     alpha: float = DEFAULT_ALPHA
+    prior: tuple[float, ...] | None = None
 
     def fit(
         self,
@@ -255,7 +271,7 @@ class Weighing:
         Returns
         -------
         MemberWeights, list of MemberWeights
-            Of the timeframe, pulled towards equal; of each series, pulled
+            Of the timeframe, pulled towards the prior; of each series, pulled
             towards the timeframe's.
         """
         P = [
@@ -274,7 +290,10 @@ class Weighing:
             )
         )
         together = self._fit(
-            np.concatenate(P), np.concatenate(Y), n_times, None
+            np.concatenate(P),
+            np.concatenate(Y),
+            n_times,
+            None if self.prior is None else np.array(self.prior),
         )
         return together, [
             self._fit(p, y, len(p), together.values)

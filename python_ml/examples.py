@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from python_ml.ensemble import CLASSES, FloatArray
@@ -27,6 +28,7 @@ from python_ml.fitting import (
 )
 from python_ml.logs import get_logger, log_event
 from python_ml.members.base import IntArray
+from python_ml.pooled import PooledExamples, thinning
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -300,6 +302,7 @@ def read_examples(
         **keys,
     )
     shares = _class_shares(warehouse, keys)
+    session_bars = _session_bars(warehouse, series[0])
     X = frame[list(feature_names)].to_numpy(dtype=np.float64)
     y = _codes(frame["label"], dict(zip(CLASSES, range(3), strict=True)))
     parts = _codes(frame["split_part"], SPLIT_PARTS)
@@ -327,6 +330,7 @@ def read_examples(
                 split_parts=parts[rows],
                 fit_shares=shares[horizon, "fit"],
                 window_shares=shares[horizon, "window"],
+                session_bars=session_bars,
             )
         )
     return {
@@ -340,6 +344,159 @@ def read_examples(
         )
         for symbol_id, rows_by_horizon in horizons.items()
     }
+
+
+def read_pooled_examples(
+    warehouse: Warehouse,
+    cut_id: int,
+    series: Sequence[Series],
+    feature_names: Sequence[str],
+) -> list[PooledExamples]:
+    """What pooled members learn from under a cut, thinned out.
+
+    Features are read once, labels of all horizons beside them.
+
+    Returns
+    -------
+    list of PooledExamples
+        Shortest horizon first; those without rows are absent.
+    """
+    keys: dict[str, Any] = {
+        "cut_id": cut_id,
+        "timeframe": series[0].timeframe,
+        "symbol_ids": [one.symbol_id for one in series],
+    }
+    rows_of_cut = """
+        from {features}.feature_rows as feature_rows
+        inner join {ml}.training_cuts as cuts
+            on
+                feature_rows.calendar = cuts.calendar
+                and feature_rows.timeframe = cuts.timeframe
+                and feature_rows.closed_at >= coalesce(
+                    cuts.pooled_window_starts_at, cuts.window_starts_at
+                )
+                and feature_rows.closed_at <= cuts.as_of
+        where
+            cuts.cut_id = :cut_id
+            and feature_rows.timeframe = :timeframe
+            and feature_rows.symbol_id = any(:symbol_ids)
+            and feature_rows.is_usable
+    """
+    n_rows = int(
+        read_frame(warehouse, f"select count(*) as n_rows {rows_of_cut}", keys)[
+            "n_rows"
+        ].iloc[0]
+    )
+    keys["step"] = step = thinning(n_rows, 0)
+    # Not every series at the same times: all times stay.
+    every = "mod(bar_number + symbol_id, :step) = 0"
+    columns = ",\n".join(f'feature_rows."{name}"' for name in feature_names)
+    features = read_frame(
+        warehouse,
+        f"""
+        select
+            feature_rows.symbol_id,
+            feature_rows.bar_number,
+            {columns}
+        {rows_of_cut}
+            and {every}
+        """,
+        keys,
+    )
+    labels = read_frame(
+        warehouse,
+        f"""
+        select
+            symbol_id,
+            bar_number,
+            horizon,
+            horizon_bars,
+            label,
+            label_end_at,
+            split_part
+        from {{features}}.pooled_examples
+        where
+            cut_id = :cut_id
+            and timeframe = :timeframe
+            and symbol_id = any(:symbol_ids)
+            and {every}
+        order by horizon_bars, bar_number, symbol_id
+        """,
+        keys,
+    )
+    log_event(
+        logger,
+        "rows_read",
+        table="features.pooled_examples",
+        rows=len(labels),
+        feature_rows=len(features),
+        step=step,
+        cut_id=cut_id,
+        timeframe=series[0].timeframe,
+    )
+    X = features[list(feature_names)].to_numpy(dtype=np.float32)
+    order, found = _positions(features, labels)
+    labels, positions = labels[found], order[found]
+    examples = []
+    codes = dict(zip(CLASSES, range(len(CLASSES)), strict=True))
+    for first, last in _runs(labels[["horizon_bars"]].to_numpy()):
+        rows = labels.iloc[first:last]
+        horizon_bars = int(rows["horizon_bars"].iloc[0])
+        further = max(1, thinning(len(rows) * step, horizon_bars) // step)
+        places = rows["bar_number"] + rows["symbol_id"]
+        used = (places % (step * further) == 0).to_numpy()
+        rows = rows[used]
+        examples.append(
+            PooledExamples(
+                horizon=str(rows["horizon"].iloc[0]),
+                horizon_bars=horizon_bars,
+                X=X[positions[first:last][used]],
+                y=_codes(rows["label"], codes),
+                symbol_ids=rows["symbol_id"].to_numpy(dtype=np.int64),
+                bar_numbers=rows["bar_number"].to_numpy(dtype=np.int64),
+                label_end_at=_to_times(rows["label_end_at"]),
+                split_parts=_codes(rows["split_part"], SPLIT_PARTS),
+            )
+        )
+    return examples
+
+
+def _positions(
+    features: pd.DataFrame, labels: pd.DataFrame
+) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Row of `features` of each label, and whether there is one."""
+    width = 1 << 32
+
+    def keys(frame: pd.DataFrame) -> IntArray:
+        symbol_ids = frame["symbol_id"].to_numpy(dtype=np.int64)
+        found: IntArray = symbol_ids * width + frame["bar_number"].to_numpy(
+            dtype=np.int64
+        )
+        return found
+
+    of_features, of_labels = keys(features), keys(labels)
+    order = np.argsort(of_features, kind="stable")
+    if len(order) == 0:
+        return np.zeros(len(labels), np.int64), np.zeros(len(labels), bool)
+    places = np.searchsorted(of_features[order], of_labels)
+    rows = order[np.minimum(places, len(order) - 1)]
+    found: npt.NDArray[np.bool_] = of_features[rows] == of_labels
+    return rows, found
+
+
+def _session_bars(warehouse: Warehouse, one: Series) -> int:
+    """Grid bars of a full session of the series' calendar and timeframe."""
+    return int(
+        read_frame(
+            warehouse,
+            """
+            select max(full_session_bars) as session_bars
+            from {features}.bar_grid
+            where calendar = :calendar and timeframe = :timeframe
+            """,
+            {"calendar": one.calendar, "timeframe": one.timeframe},
+        )["session_bars"].iloc[0]
+    )
 
 
 def _class_shares(

@@ -51,6 +51,10 @@ class NotEnoughDataError(SwiftBoltError, ValueError):
     """Fewer rows, classes or bars than the request needs."""
 
 
+class LeakageError(SwiftBoltError, ValueError):
+    """Rows that were not known, or not settled, when they would be used."""
+
+
 class ProbabilityError(SwiftBoltError, ValueError):
     """Probabilities or weights that are missing, impossible or misshapen."""
 

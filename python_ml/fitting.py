@@ -15,10 +15,17 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from python_ml.bands import conformal_quantiles
-from python_ml.ensemble import CLASSES, FloatArray, MemberPredictions
+from python_ml.ensemble import (
+    CLASSES,
+    FittedMember,
+    FloatArray,
+    MemberPredictions,
+    PooledMember,
+    divide_moves,
+)
 from python_ml.evaluation import MIN_FIT_ROWS, MIN_VALIDATION_ROWS
-from python_ml.exceptions import NotEnoughDataError
-from python_ml.members import CLIMATOLOGY, ROSTER, make_member
+from python_ml.exceptions import NotEnoughDataError, TrainingError
+from python_ml.members import CLIMATOLOGY, PER_SERIES, Roster, make_member
 from python_ml.members.base import IntArray, Member
 
 TimeArray = npt.NDArray[np.datetime64]
@@ -51,6 +58,8 @@ class HorizonExamples:
         `FIT`, `VALIDATION` or `PURGED`.
     fit_shares, window_shares : ndarray of shape (3,)
         Class shares over all series, of `fit` and of the whole window.
+    session_bars : int, default=1
+        Grid bars of a full session.
     """
 
     horizon: str
@@ -64,6 +73,7 @@ class HorizonExamples:
     split_parts: IntArray
     fit_shares: FloatArray
     window_shares: FloatArray
+    session_bars: int = 1
 
     def count(self, part: int) -> int:
         """Number of rows in a part of the split."""
@@ -115,6 +125,30 @@ class SeriesExamples:
 
 
 @dataclass(frozen=True)
+class PooledJudgement:
+    """What a pooled member that was fitted on `fit` says of a series' rows.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_samples, 3)
+        For every row of the horizon's examples.
+    pooled_member_id, sha256 : str
+        Of the artifact that is deployed.
+    failure : str or None, default=None
+        Why there is none; the rest is empty then.
+    """
+
+    P: FloatArray
+    pooled_member_id: str
+    sha256: str
+    failure: str | None = None
+
+
+# By horizon, then by member.
+PooledJudgements = Mapping[str, Mapping[str, PooledJudgement]]
+
+
+@dataclass(frozen=True)
 class FittedHorizon:
     """Members of one series and horizon, and what they said in validation.
 
@@ -122,8 +156,9 @@ class FittedHorizon:
     ----------
     examples : HorizonExamples
         Without features, which are no longer needed.
-    members : mapping of str to Member
-        Refitted on the whole window; those that failed are absent.
+    members : mapping of str to FittedMember
+        Refitted on the whole window, pooled ones as references; those that
+        failed are absent.
     validation : MemberPredictions
         By members fitted on `fit`; a failed member's are climatology's.
     fit_probabilities : ndarray of shape (n_fit, n_members, 3)
@@ -143,7 +178,7 @@ class FittedHorizon:
     """
 
     examples: HorizonExamples
-    members: Mapping[str, Member]
+    members: Mapping[str, FittedMember]
     validation: MemberPredictions
     fit_probabilities: FloatArray
     fit_y: IntArray
@@ -168,11 +203,22 @@ class FitFailure:
 
 
 def fit_series(
-    examples: SeriesExamples, member_names: Sequence[str] = tuple(ROSTER)
+    examples: SeriesExamples,
+    roster: Roster = PER_SERIES,
+    pooled: PooledJudgements | None = None,
 ) -> tuple[FittedHorizon, ...] | FitFailure:
     """Fit every horizon of a series; a failure is returned, not raised.
 
     Each process uses one thread: there are as many processes as cores.
+
+    Parameters
+    ----------
+    examples : SeriesExamples
+        Of one series.
+    roster : Roster, optional
+        The members that are in.
+    pooled : mapping of str to mapping of str to PooledJudgement, optional
+        By horizon and name, for the pooled ones among them.
     """
     try:
         with threadpool_limits(limits=1):
@@ -180,7 +226,8 @@ def fit_series(
                 fit_horizon(
                     rows,
                     feature_names=examples.feature_names,
-                    member_names=member_names,
+                    roster=roster,
+                    pooled=(pooled or {}).get(rows.horizon, {}),
                     what=f"{examples.ticker} {examples.timeframe} "
                     f"{rows.horizon}",
                 )
@@ -200,7 +247,8 @@ def fit_horizon(
     rows: HorizonExamples,
     *,
     feature_names: Sequence[str],
-    member_names: Sequence[str] = tuple(ROSTER),
+    roster: Roster = PER_SERIES,
+    pooled: Mapping[str, PooledJudgement] | None = None,
     what: str = "this series",
 ) -> FittedHorizon:
     """Fit the members of one horizon on `fit`, then on the whole window.
@@ -213,8 +261,10 @@ def fit_horizon(
         Of one series.
     feature_names : sequence of str
         For messages.
-    member_names : sequence of str, optional
-        Keys of the roster, climatology among them.
+    roster : Roster, optional
+        The members that are in.
+    pooled : mapping of str to PooledJudgement, optional
+        For the pooled ones among them.
     what : str, optional
         Series and horizon, for messages.
 
@@ -229,24 +279,41 @@ def fit_horizon(
     is_validation = rows.split_parts == VALIDATION
     X_fit, X_validation = rows.X[is_fit], rows.X[is_validation]
     fit_P, validation_P = [], []
-    members: dict[str, Member] = {}
+    members: dict[str, FittedMember] = {}
     failures: dict[str, str] = {}
     climatology = _fit_member(
         CLIMATOLOGY, rows, is_fit, prior_shares=rows.fit_shares
     )
-    for name in member_names:
+    window_climatology = _fit_member(
+        CLIMATOLOGY,
+        rows,
+        np.ones_like(is_fit),
+        prior_shares=rows.window_shares,
+    )
+    for name in roster.names:
         try:
-            judged = _fit_member(
-                name, rows, is_fit, prior_shares=rows.fit_shares
-            )
-            on_fit = _probabilities(judged, X_fit)
-            on_validation = _probabilities(judged, X_validation)
-            members[name] = _fit_member(
-                name,
-                rows,
-                np.ones_like(is_fit),
-                prior_shares=rows.window_shares,
-            )
+            if judgement := (pooled or {}).get(name):
+                on_fit, on_validation = (
+                    _judged_by_all(judgement, part, climatology)
+                    for part in (is_fit, is_validation)
+                )
+                members[name] = PooledMember(
+                    judgement.pooled_member_id,
+                    judgement.sha256,
+                    window_climatology.climatology_,
+                )
+            else:
+                judged = _fit_member(
+                    name, rows, is_fit, prior_shares=rows.fit_shares
+                )
+                on_fit = _probabilities(judged, X_fit)
+                on_validation = _probabilities(judged, X_validation)
+                members[name] = _fit_member(
+                    name,
+                    rows,
+                    np.ones_like(is_fit),
+                    prior_shares=rows.window_shares,
+                )
         except Exception as error:
             if name == CLIMATOLOGY:
                 raise
@@ -260,7 +327,8 @@ def fit_horizon(
         examples=_without_features(rows),
         members=members,
         validation=MemberPredictions(
-            member_names=tuple(member_names),
+            member_names=roster.names,
+            prior_weights=tuple(roster.weights),
             probabilities=np.stack(validation_P, axis=1),
             y=rows.y[is_validation],
             climatology=climatology.climatology_,
@@ -269,7 +337,7 @@ def fit_horizon(
         ),
         fit_probabilities=np.stack(fit_P, axis=1),
         fit_y=rows.y[is_fit],
-        climatology=members[CLIMATOLOGY].climatology_,
+        climatology=window_climatology.climatology_,
         class_mean_moves=np.bincount(
             rows.y, weights=rows.moves, minlength=n_classes
         )
@@ -355,9 +423,23 @@ def _fit_member(
     return member.fit(rows.X[used], rows.y[used])
 
 
+def _judged_by_all(
+    judgement: PooledJudgement,
+    part: npt.NDArray[np.bool_],
+    climatology: Member,
+) -> FloatArray:
+    if judgement.failure is not None:
+        raise TrainingError(f"over all series: {judgement.failure}")
+    return _checked(divide_moves(judgement.P[part], climatology.climatology_))
+
+
 def _probabilities(member: Member, X: FloatArray) -> FloatArray:
-    P = member.predict_proba(X)
-    if P.shape != (len(X), len(CLASSES)) or not (
+    return _checked(member.predict_proba(X), n_samples=len(X))
+
+
+def _checked(P: FloatArray, n_samples: int | None = None) -> FloatArray:
+    n_samples = len(P) if n_samples is None else n_samples
+    if P.shape != (n_samples, len(CLASSES)) or not (
         np.isfinite(P).all()
         and (P >= 0).all()
         and np.allclose(P.sum(axis=1), 1.0, atol=1e-6)

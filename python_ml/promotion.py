@@ -17,8 +17,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from python_ml import schema
-from python_ml.assembly import learned_members
+from python_ml import evaluation, schema
+from python_ml.assembly import weighing_of
 from python_ml.deployments import (
     insert_deployments,
     live_versions,
@@ -26,10 +26,8 @@ from python_ml.deployments import (
 )
 from python_ml.ensemble import FloatArray, HorizonEnsemble
 from python_ml.evaluation import (
-    MIN_BLOCK_BARS,
     IntArray,
     TimeArray,
-    Weighing,
     block_standard_error,
     log_losses,
     score_in_time_order,
@@ -44,7 +42,7 @@ logger = get_logger(__name__)
 PromotionMode = Literal["judge", "always", "never"]
 MODES: tuple[PromotionMode, ...] = get_args(PromotionMode)
 
-BLOCK_SESSIONS = 5
+BLOCK_SESSIONS = evaluation.MIN_BLOCK_SESSIONS
 # Fewer say nothing about which of two is better.
 MIN_BARS = 20
 MIN_BLOCKS = 4
@@ -230,7 +228,7 @@ def promotion_block_bars(session_bars: int, horizon_bars: int) -> int:
     >>> promotion_block_bars(1, 20), promotion_block_bars(26, 4)
     (20, 130)
     """
-    return max(MIN_BLOCK_BARS, BLOCK_SESSIONS * session_bars, horizon_bars)
+    return evaluation.block_bars(horizon_bars, session_bars)
 
 
 def _error(values: FloatArray, blocks: IntArray) -> float | None:
@@ -713,10 +711,9 @@ class _Scored:
             if ensemble.validation is not None
         }
         horizon_bars = next(iter(ensembles.values())).horizon_bars
-        names = next(iter(validation.values())).member_names
         scores = score_in_time_order(
             list(validation.values()),
-            Weighing(horizon_bars=horizon_bars, learned=learned_members(names)),
+            weighing_of(next(iter(validation.values())), horizon_bars),
         )
         frames = []
         for (symbol_id, predictions), score in zip(

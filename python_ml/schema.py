@@ -242,6 +242,14 @@ training_cuts = Table(
         comment="closed_at of the first bar of the window; inclusive.",
     ),
     Column(
+        "pooled_window_starts_at",
+        Timestamp,
+        comment=(
+            "The same of the window of pooled members; NULL where it is the "
+            "window's."
+        ),
+    ),
+    Column(
         "fit_labels_end_before",
         Timestamp,
         nullable=False,
@@ -272,6 +280,7 @@ training_cuts = Table(
         "split",
         "embargo_bars",
         "window_bars",
+        "pooled_window_starts_at",
         "scope",
     ),
     schema=ML,
@@ -299,6 +308,13 @@ ensembles = Table(
     ),
     Column("sha256", Text, nullable=False),
     Column("horizons", JSONB, nullable=False),
+    Column(
+        "pooled_members",
+        JSONB,
+        nullable=False,
+        server_default="[]",
+        comment="pooled_member_id of each artifact it refers to.",
+    ),
     Column("feature_names", JSONB, nullable=False, comment="In fit order."),
     Column("classes", JSONB, nullable=False, comment="In column order."),
     Column("data_fingerprint", Text, nullable=False),
@@ -322,6 +338,48 @@ ensembles = Table(
     ),
     schema=ML,
     comment="One row per immutable ensemble version; append-only.",
+)
+
+pooled_members = Table(
+    "pooled_members",
+    metadata,
+    Column("pooled_member_id", Text, primary_key=True),
+    Column("member", Text, nullable=False),
+    Column("calendar", Text, nullable=False),
+    Column("timeframe", Text, nullable=False),
+    Column("horizon", Text, nullable=False),
+    Column(
+        "cut_id",
+        BigInteger,
+        ForeignKey(training_cuts.c.cut_id),
+        nullable=False,
+    ),
+    Column(
+        "artifact_path", Text, nullable=False, comment="Below SWIFTBOLT_HOME."
+    ),
+    Column("sha256", Text, nullable=False, unique=True),
+    Column("data_fingerprint", Text, nullable=False),
+    Column("settings_fingerprint", Text, nullable=False),
+    Column("n_rows", Integer, nullable=False, comment="After thinning."),
+    Column("n_series", Integer, nullable=False),
+    Column("n_effective", Double, nullable=False, comment="Times / h."),
+    Column("duration_seconds", Double, nullable=False),
+    Column("code_version", Text, nullable=False),
+    Column("library_versions", JSONB, nullable=False),
+    Column("job_run_id", BigInteger, ForeignKey(job_runs.c.job_run_id)),
+    _created_at(),
+    UniqueConstraint(
+        "cut_id",
+        "member",
+        "horizon",
+        "data_fingerprint",
+        "settings_fingerprint",
+    ),
+    schema=ML,
+    comment=(
+        "One row per member that was fitted once for all series of a timeframe "
+        "and horizon; append-only. Ensembles name them in pooled_members."
+    ),
 )
 
 training_runs = Table(

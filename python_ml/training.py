@@ -31,7 +31,7 @@ from python_ml.artifacts import (
     save_ensemble,
     sweep_claims,
 )
-from python_ml.assembly import AssembledHorizon, assemble, learned_members
+from python_ml.assembly import AssembledHorizon, assemble, weighing_of
 from python_ml.cuts import (
     DEFAULT_EMBARGO_BARS,
     DEFAULT_SPLIT,
@@ -44,13 +44,15 @@ from python_ml.ensemble import (
     Ensemble,
     HorizonEnsemble,
     MemberPredictions,
+    PooledMember,
 )
-from python_ml.evaluation import VALIDATION_PARTS, Weighing
+from python_ml.evaluation import VALIDATION_PARTS
 from python_ml.examples import (
     Series,
     read_examples,
     read_feature_names,
     read_horizons,
+    read_pooled_examples,
     resolve_series,
 )
 from python_ml.exceptions import (
@@ -66,7 +68,9 @@ from python_ml.fitting import (
 )
 from python_ml.jobs import JobRun, code_version, job_run
 from python_ml.logs import get_logger, log_event
-from python_ml.members import roster_settings
+from python_ml.members import Roster, roster_settings
+from python_ml.pooled import check_cut
+from python_ml.pooled_artifacts import Pool, PooledStore
 from python_ml.progress import progress_bar
 from python_ml.promotion import (
     MODES,
@@ -76,6 +80,7 @@ from python_ml.promotion import (
     PromotionMode,
     promote,
 )
+from python_ml.seeds import read_seed
 from python_ml.training_summary import (
     COUNTS,
     TrainingSummary,
@@ -92,11 +97,15 @@ TRIGGERS = ("manual", "scheduled", "drift", "request")
 
 @dataclass
 class _Group:
-    """Series of one calendar and timeframe, which share a cut."""
+    """Series of one calendar and timeframe, which share a cut.
+
+    `pool` has those beside them that pooled members learn from, too.
+    """
 
     cut_id: int
     cut: Cut
     series: list[Series]
+    pool: list[Series] = field(default_factory=list)
     examples: dict[int, SeriesExamples] = field(default_factory=dict)
 
 
@@ -232,6 +241,14 @@ class _Training:
             f"{parameters.database}",
         )
         self.results: list[dict[str, Any]] = []
+        self.roster = Roster.from_seed(read_seed(warehouse.settings, "roster"))
+        self.pooled_store = PooledStore(
+            warehouse,
+            owner=self.owner,
+            created_at=self.started_at,
+            job_run_id=job.job_run_id,
+            n_jobs=n_jobs,
+        )
 
     def run(
         self,
@@ -252,6 +269,9 @@ class _Training:
             as_ofs,
             split=split,
             embargo_bars=embargo_bars,
+        )
+        self._fill_pools(
+            groups, series, stale, is_all=symbols is None, as_of=as_of
         )
         for one, reason in stale.items():
             self._record_failure(one, reason, as_of=as_ofs[one.calendar])
@@ -287,13 +307,17 @@ class _Training:
     def _sweep(self) -> None:
         def on_record(version_ids: Any) -> set[str]:
             with self.warehouse.begin() as connection:
-                return set(
-                    connection.execute(
-                        sa.select(schema.ensembles.c.version_id).where(
-                            schema.ensembles.c.version_id.in_(version_ids)
-                        )
-                    ).scalars()
-                )
+                found: set[str] = set()
+                for column in (
+                    schema.ensembles.c.version_id,
+                    schema.pooled_members.c.pooled_member_id,
+                ):
+                    found |= set(
+                        connection.execute(
+                            sa.select(column).where(column.in_(version_ids))
+                        ).scalars()
+                    )
+                return found
 
         sweep_claims(self.folder, owner=self.owner, on_record=on_record)
 
@@ -327,6 +351,58 @@ class _Training:
                 groups.append(_Group(*cuts[key], series=members))
         return groups
 
+    def _fill_pools(
+        self,
+        groups: Sequence[_Group],
+        asked: Sequence[Series],
+        stale: Mapping[Series, str],
+        *,
+        is_all: bool,
+        as_of: datetime | None,
+    ) -> None:
+        """Pooled members learn from every series, whichever are trained."""
+        if not groups:
+            return
+        if not is_all:
+            asked, _, stale = resolve_series(
+                self.warehouse,
+                symbols=None,
+                timeframes=list({group.cut.timeframe for group in groups}),
+                as_of=as_of,
+            )
+        for group in groups:
+            group.pool = [
+                one
+                for one in asked
+                if one not in stale
+                and (one.calendar, one.timeframe)
+                == (group.cut.calendar, group.cut.timeframe)
+            ]
+
+    def _read_pool(self, group: _Group, feature_names: tuple[str, ...]) -> Pool:
+        examples = (
+            read_pooled_examples(
+                self.warehouse, group.cut_id, group.pool, feature_names
+            )
+            if self.roster.pooled
+            else []
+        )
+        for rows in examples:
+            check_cut(
+                rows.label_end_at,
+                rows.split_parts,
+                fit_labels_end_before=group.cut.fit_labels_end_before,
+                as_of=group.cut.as_of,
+                what=f"Pooled members of {group.cut.timeframe} {rows.horizon}",
+            )
+        return Pool(
+            group.cut_id,
+            group.cut,
+            self.roster.pooled,
+            feature_names,
+            tuple(examples),
+        )
+
     def _train_group(
         self, group: _Group, feature_names: tuple[str, ...], bar: Any
     ) -> None:
@@ -345,7 +421,17 @@ class _Training:
                 )
                 bar.update()
         present = [one for one in group.series if one.symbol_id in examples]
-        versions = self._find_versions(group, examples, feature_names)
+        for one in present:
+            for rows in examples[one.symbol_id].horizons:
+                check_cut(
+                    rows.label_end_at,
+                    rows.split_parts,
+                    fit_labels_end_before=group.cut.fit_labels_end_before,
+                    as_of=group.cut.as_of,
+                    what=f"{one} {rows.horizon}",
+                )
+        pool = self._read_pool(group, feature_names)
+        versions = self._find_versions(group, pool, examples, feature_names)
         due = [
             one for one in present if versions[one.symbol_id].recorded is None
         ]
@@ -357,7 +443,9 @@ class _Training:
         self._report_up_to_date(current)
         bar.update(len(current))
         if due:
-            self._fit_group(group, due, examples, versions, feature_names, bar)
+            self._fit_group(
+                group, due, examples, pool, versions, feature_names, bar
+            )
         self._promote_group(group, versions, feature_names)
 
     def _fit_group(
@@ -365,15 +453,21 @@ class _Training:
         group: _Group,
         due: Sequence[Series],
         examples: Mapping[int, SeriesExamples],
+        pool: Pool,
         versions: Mapping[int, _Version],
         feature_names: tuple[str, ...],
         bar: Any,
     ) -> None:
         fitted: dict[int, tuple[FittedHorizon, ...]] = {}
         tasks = [examples[one.symbol_id] for one in due]
-        for one, outcome in zip(
-            due, fit_all(tasks, n_jobs=self.n_jobs), strict=True
-        ):
+        pooled = self.pooled_store.judge(pool, tasks)
+        outcomes = fit_all(
+            tasks,
+            roster=self.roster,
+            pooled=pooled,
+            n_jobs=self.n_jobs,
+        )
+        for one, outcome in zip(due, outcomes, strict=True):
             bar.update()
             if isinstance(outcome, FitFailure):
                 self._record_failure(
@@ -442,6 +536,7 @@ class _Training:
     def _find_versions(
         self,
         group: _Group,
+        pool: Pool,
         examples: Mapping[int, SeriesExamples],
         feature_names: tuple[str, ...],
     ) -> dict[int, _Version]:
@@ -451,8 +546,12 @@ class _Training:
         so it becomes part of the identity of the one that replaces it.
         """
         settings_fingerprint = fingerprint_settings(
-            feature_names, [one.ticker for one in group.series]
+            feature_names,
+            [one.ticker for one in group.series],
+            roster=self.roster,
+            pooled_fingerprints=pool.fingerprints,
         )
+        intact = self.pooled_store.intact(group.cut_id)
         with self.warehouse.begin() as connection:
             rows = connection.execute(
                 sa.select(
@@ -463,6 +562,7 @@ class _Training:
                     schema.ensembles.c.artifact_path,
                     schema.ensembles.c.sha256,
                     schema.ensembles.c.horizons,
+                    schema.ensembles.c.pooled_members,
                 ).where(
                     schema.ensembles.c.cut_id == group.cut_id,
                     schema.ensembles.c.timeframe == group.cut.timeframe,
@@ -482,7 +582,9 @@ class _Training:
                 (symbol_id, data_fingerprint, fingerprint)
             ):
                 path = home / row.artifact_path
-                if is_intact(path, sha256=row.sha256, folder=self.folder):
+                if intact.issuperset(row.pooled_members) and is_intact(
+                    path, sha256=row.sha256, folder=self.folder
+                ):
                     found = _Recorded(
                         row.version_id, path, row.sha256, tuple(row.horizons)
                     )
@@ -544,9 +646,9 @@ class _Training:
             if not due:
                 continue
             first = due[0][1]
-            weighing = Weighing(
-                horizon_bars=first.examples.horizon_bars,
-                learned=learned_members(first.validation.member_names),
+            weighing = weighing_of(
+                first.validation,
+                first.examples.horizon_bars,
                 method=DEFAULT_METHOD,
                 alpha=DEFAULT_ALPHA,
             )
@@ -625,6 +727,7 @@ class _Training:
                     artifact_path=artifact_path,
                     sha256=sha256,
                     horizons=list(ensemble.horizons),
+                    pooled_members=pooled_member_ids(ensemble),
                     feature_names=list(feature_names),
                     classes=list(CLASSES),
                     job_run_id=self.job.job_run_id,
@@ -777,15 +880,34 @@ def _check_arguments(
         raise SettingsError(f"n_jobs is {n_jobs}; use 1 or more processes.")
 
 
+def pooled_member_ids(ensemble: Ensemble) -> list[str]:
+    """Artifacts that an ensemble refers to, each once."""
+    return sorted(
+        {
+            member.pooled_member_id
+            for horizon in ensemble.horizons.values()
+            for member in horizon.members.values()
+            if isinstance(member, PooledMember)
+        }
+    )
+
+
 def fingerprint_settings(
-    feature_names: Sequence[str], tickers: Sequence[str]
+    feature_names: Sequence[str],
+    tickers: Sequence[str],
+    *,
+    roster: Roster,
+    pooled_fingerprints: Mapping[str, str],
 ) -> str:
     """SHA-256 of all that decides a version beside its rows and its cut.
 
-    Series trained together count: weights are pulled towards theirs.
+    Series trained together count, since weights are pulled towards theirs, and
+    what pooled members learnt from.
     """
     settings = {
         **roster_settings(),
+        "prior_weights": roster.prior_weights,
+        "pooled": dict(pooled_fingerprints),
         "weights": [DEFAULT_METHOD, DEFAULT_ALPHA],
         "validation_parts": VALIDATION_PARTS,
         "classes": CLASSES,

@@ -5,10 +5,11 @@ process ends with the one that started it, however that ended: otherwise a
 killed training would leave its workers waiting for ever, with their memory.
 """
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -17,21 +18,34 @@ from python_ml.exceptions import TrainingError
 from python_ml.fitting import (
     FitFailure,
     FittedHorizon,
+    PooledJudgements,
     SeriesExamples,
     fit_series,
+)
+from python_ml.members import PER_SERIES, Roster
+from python_ml.pooled import (
+    PooledExamples,
+    PooledFailure,
+    PooledFit,
+    fit_pooled,
 )
 
 Outcome = tuple[FittedHorizon, ...] | FitFailure
 
 # A new process costs about as much as two series.
 MIN_SERIES_PER_WORKER = 4
+MIN_POOLED_ROWS = 40_000
 PARENT_CHECK_SECONDS = 1.0
 
 _watched = threading.Event()
 
 
 def fit_all(
-    series: Sequence[SeriesExamples], *, n_jobs: int | None = None
+    series: Sequence[SeriesExamples],
+    *,
+    roster: Roster = PER_SERIES,
+    pooled: Mapping[int, PooledJudgements] | None = None,
+    n_jobs: int | None = None,
 ) -> Iterator[Outcome]:
     """Fit every series, in order, in this process or in several.
 
@@ -39,6 +53,10 @@ def fit_all(
     ----------
     series : sequence of SeriesExamples
         To fit.
+    roster : Roster, optional
+        The members that are in.
+    pooled : mapping of int to PooledJudgements, optional
+        By symbol_id, for the pooled members among them.
     n_jobs : int, optional
         Processes, by default one per core when there is work enough.
 
@@ -53,15 +71,63 @@ def fit_all(
         If a process was killed.
     """
     n_workers = count_workers(len(series), n_jobs)
+    tasks = [(one, roster, (pooled or {}).get(one.symbol_id)) for one in series]
     if n_workers <= 1:
-        yield from map(fit_series, series)
+        yield from (fit_series(*task) for task in tasks)
         return
     parent = os.getpid()
+    with _workers(n_workers) as parallel:
+        yield from parallel(
+            joblib.delayed(_fit_in_worker)(parent, *task) for task in tasks
+        )
+
+
+def fit_all_pooled(
+    tasks: Sequence[tuple[str, PooledExamples]], *, n_jobs: int | None = None
+) -> Iterator[PooledFit | PooledFailure]:
+    """Fit pooled members, in order, in this process or in several.
+
+    Parameters
+    ----------
+    tasks : sequence of (str, PooledExamples)
+        Member and what it learns from.
+    n_jobs : int, optional
+        Processes, by default one per core.
+
+    Yields
+    ------
+    PooledFit or PooledFailure
+        As each is done.
+
+    Raises
+    ------
+    TrainingError
+        If a process was killed.
+    """
+    n_rows = sum(len(examples.y) for _, examples in tasks)
+    n_workers = (
+        1
+        if n_jobs is None and n_rows < MIN_POOLED_ROWS
+        else min(n_jobs or count_cores(), len(tasks))
+    )
+    if n_workers <= 1:
+        yield from (fit_pooled(*task) for task in tasks)
+        return
+    parent = os.getpid()
+    with _workers(n_workers) as parallel:
+        yield from parallel(
+            joblib.delayed(_fit_pooled_in_worker)(parent, *task)
+            for task in tasks
+        )
+
+
+@contextlib.contextmanager
+def _workers(n_workers: int) -> Iterator[joblib.Parallel]:
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         try:
-            yield from joblib.Parallel(
+            yield joblib.Parallel(
                 n_jobs=n_workers, return_as="generator", batch_size=1
-            )(joblib.delayed(_fit_in_worker)(one, parent) for one in series)
+            )
         except TerminatedWorkerError as error:
             raise TrainingError(
                 "A worker process was killed, perhaps for want of memory. "
@@ -80,19 +146,37 @@ def count_workers(n_series: int, n_jobs: int | None) -> int:
     """
     if n_jobs is not None:
         return min(n_jobs, n_series)
-    n_cores = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
-    return min(n_cores, n_series // MIN_SERIES_PER_WORKER)
+    return min(count_cores(), n_series // MIN_SERIES_PER_WORKER)
 
 
-def _fit_in_worker(series: SeriesExamples, parent: int) -> Outcome:
+def count_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _fit_in_worker(
+    parent: int,
+    series: SeriesExamples,
+    roster: Roster,
+    pooled: PooledJudgements | None,
+) -> Outcome:
+    _watch(parent)
+    return fit_series(series, roster, pooled)
+
+
+def _fit_pooled_in_worker(
+    parent: int, name: str, examples: PooledExamples
+) -> PooledFit | PooledFailure:
+    _watch(parent)
+    return fit_pooled(name, examples)
+
+
+def _watch(parent: int) -> None:
     if not _watched.is_set():
         _watched.set()
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    return fit_series(series)
 
 
 def _end_with(parent: int) -> None:

@@ -41,6 +41,7 @@ from python_ml.warehouse.parameters import ConnectionParameters
 
 HOME_PREFIX = "swiftbolt-test-"
 OWN_VARIABLES = ("PG", "SWIFTBOLT_", "DBT_")
+STATEMENT_SECONDS = 120
 
 
 def clean_environment() -> dict[str, str]:
@@ -138,6 +139,12 @@ def server_parameters(
     parameters = EmbeddedServer(settings).start()
     # Nothing here need survive a power cut, and fresh databases come quicker.
     _execute(parameters, "alter system set fsync = off")
+    # A statement that hangs fails its test, which names it, long before the
+    # test's own time is up.
+    _execute(
+        parameters,
+        f"alter system set statement_timeout = '{STATEMENT_SECONDS}s'",
+    )
     _execute(parameters, "select pg_reload_conf()")
     return parameters
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from python_ml.assembly import WEIGHED, assemble, learned_members
+from python_ml.assembly import ALL_SERIES, WEIGHED, assemble, learned_members
 from python_ml.evaluation import (
     Weighing,
     accuracy,
@@ -12,7 +12,7 @@ from python_ml.evaluation import (
     skill,
 )
 from python_ml.fitting import FIT, VALIDATION, fit_horizon
-from python_ml.members import ROSTER, RosterEntry
+from python_ml.members import PER_SERIES, ROSTER, RosterEntry
 from python_ml.members.base import Member
 from tests.training_arrays import FEATURES, make_rows
 
@@ -22,7 +22,7 @@ def fit(**keywords):
 
 
 def weighing(horizon_bars):
-    return Weighing(horizon_bars, learned_members(tuple(ROSTER)))
+    return Weighing(horizon_bars, learned_members(PER_SERIES.names))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,11 @@ def test_every_member_is_measured_alone(informed):
     performances = assemble([informed], weighing(1))[0].record[
         "model_performances"
     ]
-    assert set(performances) == {*ROSTER, WEIGHED}
+    assert set(performances) == {
+        *PER_SERIES.names,
+        WEIGHED,
+        ALL_SERIES,
+    }
     assert performances["climatology"]["skill"] == 0
     for name in ("random_forest", "gradient_boosting"):
         assert performances[name]["skill"] > 0

@@ -196,12 +196,36 @@ def assert_same(
     actual: pd.DataFrame, expected: pd.DataFrame, columns: list[str]
 ) -> None:
     """Equal, and missing where missing, whatever the types."""
+    assert len(actual) == len(expected)
     for column in columns:
         a, b = (
             table[column].astype(object).where(table[column].notna(), None)
             for table in (actual, expected)
         )
-        assert a.tolist() == b.tolist(), column
+        # Not list against list: where CI is set, pytest lays out how two lists
+        # differ, which takes it hours for these.
+        differing = [
+            place
+            for place, (one, other) in enumerate(zip(a, b, strict=True))
+            if one != other
+        ]
+        for place in differing[:1]:
+            raise AssertionError(
+                f"{column} differs in {len(differing)} of {len(a)} rows, first "
+                f"in row {place}: {a.iloc[place]!r}, not {b.iloc[place]!r}"
+            )
+
+
+@pytest.mark.timeout(60)
+def test_two_long_columns_are_told_apart_at_once_where_ci_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    one = pd.DataFrame({"reason": ["warm_up", "missing_bar", None] * 10_000})
+    other = pd.DataFrame({"reason": ["missing_bar", None, "warm_up"] * 10_000})
+    assert_same(one, one.copy(), ["reason"])
+    with pytest.raises(AssertionError, match="in 30000 of 30000 rows, first"):
+        assert_same(one, other, ["reason"])
 
 
 def test_the_grid_equals_pandas(market: Market) -> None:

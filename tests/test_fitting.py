@@ -11,7 +11,7 @@ from python_ml.fitting import (
     fit_horizon,
     fit_series,
 )
-from python_ml.members import ROSTER, RosterEntry
+from python_ml.members import PER_SERIES, ROSTER, RosterEntry
 from python_ml.members.base import Member
 from tests.training_arrays import FEATURES, make_rows, make_series
 
@@ -26,11 +26,11 @@ def test_members_are_judged_on_validation_and_deployed_on_the_window():
     n_validation = rows.count(VALIDATION)
     assert fitted.validation.probabilities.shape == (
         n_validation,
-        len(ROSTER),
+        len(PER_SERIES.names),
         3,
     )
     assert len(fitted.fit_y) == rows.count(FIT)
-    assert list(fitted.members) == list(ROSTER)
+    assert list(fitted.members) == list(PER_SERIES.names)
     refitted = fitted.members["random_forest"].predict_proba(rows.X)
     judged = fitted.validation.probabilities[:, 1]
     assert not np.allclose(refitted[rows.split_parts == VALIDATION], judged)

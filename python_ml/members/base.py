@@ -8,18 +8,23 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from python_ml.ensemble import CLASSES, FloatArray
+from python_ml.ensemble import (
+    BULLISH,
+    CLASSES,
+    NEUTRAL,
+    FloatArray,
+    divide_moves,
+)
 from python_ml.exceptions import NotEnoughDataError
 from python_ml.members.settings import (
     CLIMATOLOGY_SHRINKAGE,
     MOVE_SHRINKAGE,
+    POOLED_MOVE_SHRINKAGE,
     RANDOM_STATE,
 )
 
 IntArray = npt.NDArray[np.int64]
 
-NEUTRAL = CLASSES.index("NEUTRAL")
-BULLISH = CLASSES.index("BULLISH")
 _SMALLEST_SHARE = 1e-3
 
 
@@ -46,7 +51,7 @@ class Member(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(
         self,
-        X: FloatArray,
+        X: npt.NDArray[np.floating[Any]],
         y: IntArray,
         sample_weight: FloatArray | None = None,
     ) -> Self:
@@ -66,7 +71,7 @@ class Member(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         NotEnoughDataError
             If there is no row, a NaN or an infinity.
         """
-        X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.int64)
+        X, y = np.asarray(X), np.asarray(y, dtype=np.int64)
         if len(X) == 0 or X.ndim != 2 or len(X) != len(y):
             raise NotEnoughDataError(
                 f"A member needs rows of features and as many labels, got "
@@ -80,9 +85,7 @@ class Member(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         self.classes_ = np.arange(len(CLASSES))
         self.n_features_in_ = X.shape[1]
-        self.n_effective_ = effective_sample_size(
-            len(y), self.horizon_bars, sample_weight
-        )
+        self.n_effective_ = self._effective_sample_size(len(y), sample_weight)
         self.climatology_ = shrunken_shares(
             y,
             n_effective=self.n_effective_,
@@ -92,16 +95,26 @@ class Member(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._fit(X, y, sample_weight)
         return self
 
+    def _effective_sample_size(
+        self, n_samples: int, sample_weight: FloatArray | None
+    ) -> float:
+        return effective_sample_size(
+            n_samples, self.horizon_bars, sample_weight
+        )
+
     @abstractmethod
     def _fit(
-        self, X: FloatArray, y: IntArray, sample_weight: FloatArray | None
+        self,
+        X: npt.NDArray[np.floating[Any]],
+        y: IntArray,
+        sample_weight: FloatArray | None,
     ) -> None:
         """Learn more than climatology."""
 
     def predict_proba(self, X: FloatArray) -> FloatArray:
         """Probabilities of `CLASSES`, shape (n_samples, 3)."""
         check_is_fitted(self, "climatology_")
-        return self._predict_proba(np.asarray(X, dtype=np.float64))
+        return self._predict_proba(np.asarray(X))
 
     @abstractmethod
     def _predict_proba(self, X: FloatArray) -> FloatArray:
@@ -130,12 +143,17 @@ class MoveMember(Member):
     def _estimator(self, n_samples: int) -> Any:
         """Unfitted binary scikit-learn classifier of move or no move."""
 
+    shrinkage = MOVE_SHRINKAGE
+
     def _fit(
-        self, X: FloatArray, y: IntArray, sample_weight: FloatArray | None
+        self,
+        X: npt.NDArray[np.floating[Any]],
+        y: IntArray,
+        sample_weight: FloatArray | None,
     ) -> None:
         moved = (y != NEUTRAL).astype(np.int64)
         self.move_share_ = float(np.average(moved, weights=sample_weight))
-        self.trust_ = self.n_effective_ / (self.n_effective_ + MOVE_SHRINKAGE)
+        self.trust_ = self.n_effective_ / (self.n_effective_ + self.shrinkage)
         self.estimator_ = None
         if 0 < self.move_share_ < 1:
             self.estimator_ = self._estimator(len(X)).fit(
@@ -143,13 +161,35 @@ class MoveMember(Member):
             )
 
     def _predict_proba(self, X: FloatArray) -> FloatArray:
-        up = self.climatology_[BULLISH] / (1 - self.climatology_[NEUTRAL])
         log_odds = np.full(len(X), _logit(1 - self.climatology_[NEUTRAL]))
         if self.estimator_ is not None:
             p = self.estimator_.predict_proba(X)[:, 1]
             log_odds += self.trust_ * (_logit(p) - _logit(self.move_share_))
         move = 1 / (1 + np.exp(-log_odds))
-        return np.column_stack([move * (1 - up), 1 - move, move * up])
+        zero = np.zeros(len(X))
+        return divide_moves(
+            np.column_stack([zero, 1 - move, zero]), self.climatology_
+        )
+
+
+class PooledMoveMember(MoveMember):
+    """A `MoveMember` fitted once on the rows of many series.
+
+    Rows are weighed by 1 / (series with a row at that time), so that their
+    weights add up to the number of times and n_e is that over the horizon:
+    series that share their days repeat each other.
+
+    Its own climatology is that of all series; `PooledMember` divides its moves
+    as one series' climatology does.
+    """
+
+    shrinkage = POOLED_MOVE_SHRINKAGE
+
+    def _effective_sample_size(
+        self, n_samples: int, sample_weight: FloatArray | None
+    ) -> float:
+        n_times = n_samples if sample_weight is None else sample_weight.sum()
+        return float(n_times) / self.horizon_bars
 
 
 def effective_sample_size(
@@ -232,6 +272,7 @@ __all__ = [
     "RANDOM_STATE",
     "Member",
     "MoveMember",
+    "PooledMoveMember",
     "effective_sample_size",
     "shrunken_shares",
 ]

@@ -1,6 +1,9 @@
 """The forecast of someone with no skill."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from python_ml.ensemble import FloatArray
 from python_ml.members.base import IntArray, Member
@@ -21,7 +24,10 @@ class Climatology(Member):
     """
 
     def _fit(
-        self, X: FloatArray, y: IntArray, sample_weight: FloatArray | None
+        self,
+        X: npt.NDArray[np.floating[Any]],
+        y: IntArray,
+        sample_weight: FloatArray | None,
     ) -> None:
         pass
 

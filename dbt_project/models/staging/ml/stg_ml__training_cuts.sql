@@ -11,6 +11,8 @@ training_cuts as (
         embargo_bars,
         window_bars,
         window_starts_at,
+        coalesce(pooled_window_starts_at, window_starts_at)
+            as pooled_window_starts_at,
         fit_labels_end_before,
         validation_starts_at,
         scope,

@@ -1,0 +1,94 @@
+-- The cut is that of training_examples, only the window begins earlier. Without
+-- features: Python joins them once for all horizons.
+with
+
+cuts as (
+
+    select
+        cut_id,
+        calendar,
+        timeframe,
+        as_of,
+        pooled_window_starts_at,
+        fit_labels_end_before,
+        validation_starts_at
+
+    from {{ ref('stg_ml__training_cuts') }}
+
+),
+
+labels as (
+
+    select
+        symbol_id,
+        calendar,
+        timeframe,
+        horizon,
+        horizon_bars,
+        bar_number,
+        closed_at,
+        label,
+        label_end_bar_number,
+        label_end_at
+
+    from {{ ref('labels') }}
+
+    where label is not null
+
+),
+
+feature_rows as (
+
+    select
+        symbol_id,
+        ticker,
+        timeframe,
+        bar_number
+
+    from {{ ref('feature_rows') }}
+
+    where is_usable
+
+),
+
+examples as (
+
+    select
+        cuts.cut_id,
+        cuts.as_of,
+        case
+            when labels.label_end_at < cuts.fit_labels_end_before then 'fit'
+            when labels.closed_at >= cuts.validation_starts_at
+                then 'validation'
+            else 'purged'
+        end as split_part,
+        labels.symbol_id,
+        feature_rows.ticker,
+        labels.calendar,
+        labels.timeframe,
+        labels.horizon,
+        labels.horizon_bars,
+        labels.bar_number,
+        labels.closed_at,
+        labels.label,
+        labels.label_end_bar_number,
+        labels.label_end_at
+
+    from cuts
+
+    inner join labels
+        on
+            cuts.calendar = labels.calendar
+            and cuts.timeframe = labels.timeframe
+            and cuts.pooled_window_starts_at <= labels.closed_at
+            and cuts.as_of >= labels.label_end_at
+
+    inner join feature_rows
+        on
+            labels.symbol_id = feature_rows.symbol_id
+            and labels.timeframe = feature_rows.timeframe
+            and labels.bar_number = feature_rows.bar_number
+
+)
+
+select * from examples
