@@ -890,7 +890,7 @@ def models_prune(
             timeframes=timeframes,
             is_dry_run=not is_sure,
         )
-    frame = pruning.versions
+    frame = pruning.artifacts
     if as_json:
         _echo_frame(frame, {}, as_json)
         return

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.artifacts import is_intact, load_ensemble
-from python_ml.assembly import learned_members
+from python_ml.assembly import weighing_of
 from python_ml.deployments import (
     SPANS_QUERY,
     insert_deployments,
@@ -27,7 +27,6 @@ from python_ml.deployments import (
 )
 from python_ml.ensemble import CLASSES, FloatArray
 from python_ml.evaluation import (
-    Weighing,
     block_standard_error,
     log_losses,
     score_in_time_order,
@@ -42,13 +41,15 @@ from python_ml.exceptions import (
     UnknownSeriesError,
     UnknownVersionError,
 )
-from python_ml.jobs import job_run
+from python_ml.jobs import excluding, job_run
 from python_ml.logs import get_logger, log_event
 from python_ml.promotion import promotion_block_bars
 from python_ml.versions import (
+    SharedArtifact,
     Version,
     artifact_file,
     check_usable,
+    read_shared_artifacts,
     read_version,
     read_versions,
 )
@@ -525,12 +526,9 @@ def _deploy(
         raise SettingsError(f"effective_at {effective_at} has no time zone.")
     time = effective_at or datetime.now(UTC)
     feature_names = read_feature_names(warehouse)
-    known = read_versions(
-        warehouse,
-        [v.members_version_id for v, _ in moves if v.members_version_id],
-    )
+    verified: set[SharedArtifact] = set()
     for version, _ in moves:
-        check_usable(warehouse, version, feature_names, versions=known)
+        check_usable(warehouse, version, feature_names, verified=verified)
         if time < version.as_of:
             raise DeploymentError(
                 f"Version {version.version_id} knows bars up to "
@@ -803,10 +801,7 @@ def _said_in_validation(
         held = horizon.validation
         if held is None:
             continue
-        weighing = Weighing(
-            horizon_bars=horizon.horizon_bars,
-            learned=learned_members(held.member_names),
-        )
+        weighing = weighing_of(held, horizon.horizon_bars)
         with contextlib.suppress(NotEnoughDataError):
             [score] = score_in_time_order([held], weighing)
             P: FloatArray = score.probabilities
@@ -851,21 +846,37 @@ def verify_versions(
 
     Returns
     -------
-    DataFrame of shape (n_versions, n_columns)
+    DataFrame of shape (n_artifacts, n_columns)
         `ticker`, `timeframe`, `version_id`, `artifact_path` and `state`:
-        intact, damaged or pruned.
+        intact, damaged or pruned. A pooled member stands below every version
+        that refers to it.
     """
     versions = read_versions(warehouse)
+    pruned = _pruned_paths(warehouse)
+    states: dict[SharedArtifact, str] = {}
+
+    def state(one: Version | SharedArtifact) -> str:
+        if isinstance(one, Version):
+            return _state(warehouse, one)
+        if one not in states:
+            states[one] = (
+                "pruned"
+                if one.artifact_path in pruned
+                else _state(warehouse, one)
+            )
+        return states[one]
+
     frame = pd.DataFrame(
         [
             {
                 "ticker": version.ticker,
                 "timeframe": version.timeframe,
                 "version_id": version.version_id,
-                "artifact_path": version.artifact_path,
-                "state": _state(warehouse, version),
+                "artifact_path": one.artifact_path,
+                "state": state(one),
             }
             for version in versions.values()
+            for one in version.artifacts
         ],
         columns=[
             *("ticker", "timeframe", "version_id", "artifact_path", "state")
@@ -874,15 +885,20 @@ def verify_versions(
     return _choose(warehouse, frame, symbols, timeframes)
 
 
-def _state(warehouse: Warehouse, version: Version) -> str:
-    if version.removed_at is not None:
+def _state(warehouse: Warehouse, one: Version | SharedArtifact) -> str:
+    if isinstance(one, Version) and one.removed_at is not None:
         return "pruned"
     is_whole = is_intact(
-        artifact_file(warehouse, version),
-        sha256=version.sha256,
+        artifact_file(warehouse, one),
+        sha256=one.sha256,
         folder=warehouse.settings.artifacts_dir,
     )
     return "intact" if is_whole else "damaged"
+
+
+def _pruned_paths(warehouse: Warehouse) -> set[str]:
+    query = "select artifact_path from {ml}.artifact_removals"
+    return set(read_frame(warehouse, query)["artifact_path"])
 
 
 @dataclass(frozen=True)
@@ -895,11 +911,27 @@ class Pruning:
         False for a dry run.
     versions : DataFrame
         `ticker`, `timeframe`, `version_id`, `created_at`, `artifact_path`,
-        `megabytes`.
+        `sha256`, `megabytes`.
+    shared : DataFrame
+        `artifact_path`, `sha256`, `megabytes` of pooled members that no
+        version refers to any more.
     """
 
     is_done: bool
     versions: pd.DataFrame
+    shared: pd.DataFrame
+
+    @property
+    def artifacts(self) -> pd.DataFrame:
+        """Both: `artifact_path`, `sha256`, `megabytes`, `version_id`."""
+        columns = ["artifact_path", "sha256", "megabytes"]
+        return pd.concat(
+            [
+                self.versions[["version_id", *columns]],
+                self.shared[columns].assign(version_id=None),
+            ],
+            ignore_index=True,
+        )
 
 
 def prune(
@@ -933,72 +965,113 @@ def prune(
     """
     if keep < 1:
         raise SettingsError(f"keep is {keep}; keep 1 or more versions.")
-    with job_run(
-        warehouse, "prune", {"keep": keep, "is_dry_run": is_dry_run}
-    ) as job:
-        # No deployment may come between choosing and removing.
+    with (
+        job_run(
+            warehouse, "prune", {"keep": keep, "is_dry_run": is_dry_run}
+        ) as job,
+        # A training may be about to refer to what nothing refers to yet.
+        excluding(warehouse, "train"),
+    ):
         with warehouse.begin() as connection:
             lock_deployments(connection, warehouse)
-            versions = read_versions(warehouse)
-            doomed = _doomed(warehouse, versions, keep)
-            frame = _choose(
+            pruning = _plan(
                 warehouse,
-                _pruning_frame(warehouse, doomed),
-                symbols,
-                timeframes,
-                is_empty_fine=True,
+                keep=keep,
+                symbols=symbols,
+                timeframes=timeframes,
+                is_dry_run=is_dry_run,
             )
-            if not is_dry_run and len(frame):
+            artifacts = pruning.artifacts
+            if not is_dry_run and len(artifacts):
                 now = datetime.now(UTC)
                 connection.execute(
                     schema.artifact_removals.insert(),
                     [
                         {
-                            "artifact_path": versions[name].artifact_path,
-                            "version_id": name,
-                            "sha256": versions[name].sha256,
+                            "artifact_path": row["artifact_path"],
+                            "version_id": row["version_id"],
+                            "sha256": row["sha256"],
                             "reason": f"pruned, keep {keep}",
                             "job_run_id": job.job_run_id,
                             "removed_at": now,
                         }
-                        for name in frame["version_id"]
+                        for row in artifacts.to_dict("records")
                     ],
                 )
         if not is_dry_run:
             # Also what an interrupted prune recorded and left lying.
-            for version in read_versions(warehouse).values():
-                if version.removed_at is not None:
-                    artifact_file(warehouse, version).unlink(missing_ok=True)
-            job.counts["removed"] = len(frame)
-    return Pruning(not is_dry_run, frame)
+            for path in _pruned_paths(warehouse):
+                (warehouse.settings.home / path).unlink(missing_ok=True)
+            job.counts["removed"] = len(artifacts)
+    return pruning
 
 
-def _doomed(
-    warehouse: Warehouse, versions: Mapping[str, Version], keep: int
-) -> list[Version]:
-    deployed = set(
-        read_frame(
-            warehouse, "select distinct version_id from {ml}.deployments"
-        )["version_id"]
-    )
+def _plan(
+    warehouse: Warehouse,
+    *,
+    keep: int,
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[str] | None,
+    is_dry_run: bool,
+) -> Pruning:
+    versions = read_versions(warehouse)
+    query = "select distinct version_id from {ml}.deployments"
+    deployed = set(read_frame(warehouse, query)["version_id"])
     by_series: dict[tuple[int, str], list[str]] = {}
     for version in versions.values():
-        by_series.setdefault((version.symbol_id, version.timeframe), []).append(
-            version.version_id
-        )
+        key = (version.symbol_id, version.timeframe)
+        by_series.setdefault(key, []).append(version.version_id)
     newest = {name for names in by_series.values() for name in names[-keep:]}
     in_use = artifacts_in_use(versions, deployed | newest)
-    return [
-        version
-        for version in versions.values()
-        if version.artifact_path not in in_use and version.removed_at is None
+    frame = _choose(
+        warehouse,
+        _pruning_frame(
+            warehouse,
+            [
+                version
+                for version in versions.values()
+                if version.artifact_path not in in_use
+                and version.removed_at is None
+            ],
+        ),
+        symbols,
+        timeframes,
+        is_empty_fine=True,
+    )
+    gone = set(frame["version_id"])
+    left = {
+        name
+        for name, version in versions.items()
+        if name not in gone and version.removed_at is None
+    }
+    needed = artifacts_in_use(versions, left)
+    pruned = _pruned_paths(warehouse)
+    shared = [
+        one
+        for one in read_shared_artifacts(warehouse)
+        if one.artifact_path not in needed | pruned
     ]
+    return Pruning(
+        not is_dry_run,
+        frame,
+        pd.DataFrame(
+            [
+                {
+                    "artifact_path": one.artifact_path,
+                    "sha256": one.sha256,
+                    "megabytes": _megabytes(warehouse, one),
+                }
+                for one in shared
+            ],
+            columns=["artifact_path", "sha256", "megabytes"],
+        ),
+    )
 
 
 def artifacts_in_use(
     versions: Mapping[str, Version], kept: AbstractSet[str]
 ) -> set[str]:
-    """Artifacts that versions need: their own and what they share.
+    """Artifacts that versions need: their own and what they refer to.
 
     Parameters
     ----------
@@ -1010,7 +1083,8 @@ def artifacts_in_use(
     Returns
     -------
     set of str
-        Paths below `SWIFTBOLT_HOME`.
+        Paths below `SWIFTBOLT_HOME`: of the versions, of those that they took
+        their members from and of the pooled members of all of these.
     """
     paths: set[str] = set()
     waiting = list(kept)
@@ -1019,20 +1093,22 @@ def artifacts_in_use(
         if version is None or version.artifact_path in paths:
             continue
         paths.add(version.artifact_path)
+        paths.update(one.artifact_path for one in version.shared)
         if version.members_version_id is not None:
             waiting.append(version.members_version_id)
     return paths
 
 
+def _megabytes(warehouse: Warehouse, one: Version | SharedArtifact) -> float:
+    try:
+        return artifact_file(warehouse, one).stat().st_size / 1e6
+    except OSError:
+        return 0.0
+
+
 def _pruning_frame(
     warehouse: Warehouse, doomed: Sequence[Version]
 ) -> pd.DataFrame:
-    def megabytes(version: Version) -> float:
-        try:
-            return artifact_file(warehouse, version).stat().st_size / 1e6
-        except OSError:
-            return 0.0
-
     return pd.DataFrame(
         [
             {
@@ -1041,13 +1117,14 @@ def _pruning_frame(
                 "version_id": version.version_id,
                 "created_at": pd.Timestamp(version.created_at),
                 "artifact_path": version.artifact_path,
-                "megabytes": megabytes(version),
+                "sha256": version.sha256,
+                "megabytes": _megabytes(warehouse, version),
             }
             for version in doomed
         ],
         columns=[
             *("ticker", "timeframe", "version_id", "created_at"),
-            *("artifact_path", "megabytes"),
+            *("artifact_path", "sha256", "megabytes"),
         ],
     )
 

@@ -33,7 +33,11 @@ from python_ml.evaluation import (
     score_in_time_order,
 )
 from python_ml.logs import get_logger, log_event
-from python_ml.versions import read_versions, why_unusable
+from python_ml.versions import (
+    SharedArtifact,
+    read_versions,
+    why_unusable,
+)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -610,8 +614,14 @@ class _Court:
             self.warehouse, live["version_id"].unique().tolist()
         )
         able = set()
+        verified: set[SharedArtifact] = set()
         for version_id, version in versions.items():
-            problem = why_unusable(self.warehouse, version, self.feature_names)
+            problem = why_unusable(
+                self.warehouse,
+                version,
+                self.feature_names,
+                verified=verified,
+            )
             if problem is None:
                 able.add(version_id)
             else:

@@ -9,11 +9,11 @@ from click.testing import CliRunner
 
 from python_ml import models
 from python_ml.artifacts import load_ensemble
+from python_ml.assembly import weighing_of
 from python_ml.cli import main
 from python_ml.deployments import live_versions
 from python_ml.ensemble import MemberPredictions
 from python_ml.evaluation import (
-    Weighing,
     block_standard_error,
     log_losses,
     score_in_time_order,
@@ -311,9 +311,7 @@ def test_two_versions_are_compared_on_the_same_bars(market):
     losses = {}
     for name, one, first in (("a", a, 100), ("b", b, 130)):
         held = one.horizons["1d"].validation
-        [score] = score_in_time_order(
-            [held], Weighing(horizon_bars=1, learned=(False, True))
-        )
+        [score] = score_in_time_order([held], weighing_of(held, 1))
         losses[name] = pd.Series(
             log_losses(score.probabilities, held.y[score.rows]),
             index=first + score.rows,
