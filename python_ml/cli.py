@@ -512,6 +512,42 @@ def _train_requested(
 
 
 @main.command(
+    "update-weights",
+    epilog="Example: swiftbolt update-weights --timeframes d1",
+)
+@series_options
+@json_option
+def update_weights(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    as_json: bool,
+) -> None:
+    """Weigh the members of what is live anew; the weekly job.
+
+    From settled forecasts where a timeframe and horizon has enough of them,
+    else from validation. Members are not fitted again. Weights that moved are
+    a new version, deployed at once; the same ledger twice makes no second.
+    """
+    from python_ml import weight_updates
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = weight_updates.update_weights(
+            warehouse, symbols=symbols, timeframes=timeframes
+        )
+    columns = {
+        "ticker": "ticker",
+        "timeframe": "timeframe",
+        "horizon": "horizon",
+        "outcome": "outcome",
+        "source": "weighed on",
+        "n_effective": "effective labels",
+        "version_id": "version",
+    }
+    _echo_frame(summary.results, columns, as_json)
+
+
+@main.command(
     "request-retrain",
     epilog="Example: swiftbolt request-retrain --symbols AAPL --timeframes d1 "
     "--reason 'new listing of its main rival'",
