@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from threadpoolctl import threadpool_limits
 
 from python_ml import schema
 from python_ml.artifacts import (
@@ -25,7 +26,7 @@ from python_ml.artifacts import (
     save_pooled,
 )
 from python_ml.cuts import Cut
-from python_ml.ensemble import PooledArtifact
+from python_ml.ensemble import FloatArray, PooledArtifact
 from python_ml.exceptions import ArtifactError
 from python_ml.fitting import PooledJudgement, PooledJudgements, SeriesExamples
 from python_ml.jobs import code_version
@@ -160,8 +161,8 @@ class PooledStore:
             P = (
                 np.empty((0, 3))
                 if isinstance(found, str)
-                else found.artifact.judged.predict_proba(
-                    np.concatenate([X for _, X in parts])
+                else _predict(
+                    found.artifact, np.concatenate([X for _, X in parts])
                 )
             )
             start = 0
@@ -322,6 +323,12 @@ class PooledStore:
                     schema.pooled_members.c.cut_id == cut_id
                 )
             ).all()
+
+
+def _predict(artifact: PooledArtifact, X: FloatArray) -> FloatArray:
+    # Threads that wait for each other on a busy machine cost more than they do.
+    with threadpool_limits(limits=1):
+        return artifact.judged.predict_proba(X)
 
 
 def _fingerprint_settings(

@@ -48,6 +48,7 @@ POOLED_LEAVES = 15
 POOLED_LEAF_ROWS = 500
 POOLED_LARGEST_LEAF_SHARE = 1 / 5
 POOLED_MAX_FEATURES = 0.3
+POOLED_BINS = 128
 # Penalty of the regression in independent labels: C n = n_e / 10.
 POOLED_PENALTY_LABELS = 10.0
 # Features are clipped at this many robust deviations.
