@@ -14,6 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
+from python_ml.versions import narrow_to_series
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -96,6 +97,61 @@ def live_versions(
         """,
         {"at": at or datetime.now(UTC)},
     )
+
+
+def history(
+    warehouse: Warehouse,
+    *,
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+    at: datetime | None = None,
+) -> pd.DataFrame:
+    """Which version was live when, by series and horizon.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    symbols, timeframes : sequence of str, optional
+        By default all.
+    at : datetime, optional
+        With time zone: only those live then.
+
+    Returns
+    -------
+    DataFrame of shape (n_deployments, n_columns)
+        `ticker`, `timeframe`, `horizon`, `version_id`, `effective_at`,
+        `superseded_at`, `reason`, `created_at`; in order of time.
+
+    Raises
+    ------
+    UnknownSeriesError
+        If nothing was ever deployed for what was asked for.
+    """
+    if at is not None:
+        frame = live_versions(warehouse, at=at)
+    else:
+        frame = read_frame(
+            warehouse,
+            f"""
+            with spans as ({SPANS_QUERY})
+
+            select symbols.ticker, spans.*
+            from spans
+            inner join {{raw}}.symbols as symbols
+                on spans.symbol_id = symbols.symbol_id
+            order by
+                symbols.ticker,
+                spans.timeframe,
+                spans.horizon,
+                spans.effective_at,
+                spans.deployment_id
+            """,
+        )
+    columns = [
+        *("ticker", "timeframe", "horizon", "version_id", "effective_at"),
+        *("superseded_at", "reason", "created_at"),
+    ]
+    return narrow_to_series(warehouse, frame[columns], symbols, timeframes)
 
 
 def lock_deployments(connection: sa.Connection, warehouse: Warehouse) -> None:

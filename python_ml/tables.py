@@ -1,6 +1,6 @@
 """Frames as text for people and as records for machines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -78,6 +78,19 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in plain.to_dict("records")
     ]
+
+
+def some_names(names: Sequence[str], *, at_most: int = 8) -> str:
+    """The first names, and how many there are besides.
+
+    Examples
+    --------
+    >>> some_names(["AAPL", "IBM", "MSFT"], at_most=2)
+    'AAPL, IBM and 1 more'
+    """
+    shown = ", ".join(names[:at_most])
+    hidden = len(names) - at_most
+    return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
 def _to_cell(value: Any, decimals: int) -> str:

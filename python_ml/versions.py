@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from python_ml.artifacts import (
     TRAIN_COMMAND,
     check_library_versions,
@@ -15,9 +17,12 @@ from python_ml.ensemble import CLASSES
 from python_ml.exceptions import (
     ArtifactError,
     FeatureMismatchError,
+    NoEnsembleError,
     SwiftBoltError,
+    UnknownSeriesError,
     UnknownVersionError,
 )
+from python_ml.tables import some_names
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -292,3 +297,60 @@ def why_unusable(
 def artifact_file(warehouse: Warehouse, one: Version | SharedArtifact) -> Path:
     """Where an artifact lies."""
     return warehouse.settings.home / one.artifact_path
+
+
+def pruned_paths(warehouse: Warehouse) -> set[str]:
+    """Artifacts that were pruned."""
+    query = "select artifact_path from {ml}.artifact_removals"
+    return set(read_frame(warehouse, query)["artifact_path"])
+
+
+def narrow_to_series(
+    warehouse: Warehouse,
+    frame: pd.DataFrame,
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[str] | None,
+    *,
+    is_empty_fine: bool = False,
+) -> pd.DataFrame:
+    """Rows of the series asked for; unknown names are refused.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    frame : DataFrame
+        With `ticker` and `timeframe`.
+    symbols, timeframes : sequence of str or None
+        None for all.
+    is_empty_fine : bool, default=False
+        Whether nothing is an answer.
+
+    Raises
+    ------
+    UnknownSeriesError
+        If the warehouse has no such symbol.
+    NoEnsembleError
+        If nothing is left.
+    """
+    if symbols is not None:
+        known = set(
+            read_frame(warehouse, "select ticker from {raw}.symbols")["ticker"]
+        )
+        unknown = [name for name in symbols if name not in known]
+        if unknown:
+            raise UnknownSeriesError(
+                f"Unknown symbol {', '.join(unknown)}; the warehouse has "
+                f"{some_names(sorted(known))}."
+            )
+        frame = frame[frame["ticker"].isin(list(symbols))]
+    if timeframes is not None:
+        frame = frame[frame["timeframe"].isin(list(timeframes))]
+    if frame.empty and not is_empty_fine:
+        what = " ".join(
+            some_names(list(names)) for names in (symbols, timeframes) if names
+        )
+        raise NoEnsembleError(
+            f"There is nothing on record for {what or 'any series'}. Train "
+            "first: swiftbolt train --all"
+        )
+    return frame.reset_index(drop=True)
