@@ -225,13 +225,20 @@ def verify_versions(
                 "state": state(one),
             }
             for version in versions.values()
-            for one in version.artifacts
+            for one in _still_needed(version)
         ],
         columns=[
             *("ticker", "timeframe", "version_id", "artifact_path", "state")
         ],
     )
     return narrow_to_series(warehouse, frame, symbols, timeframes)
+
+
+def _still_needed(
+    version: Version,
+) -> tuple[Version | SharedArtifact, ...]:
+    """A pruned version needs none of what it referred to."""
+    return version.artifacts if version.removed_at is None else (version,)
 
 
 def _state(warehouse: Warehouse, one: Version | SharedArtifact) -> str:

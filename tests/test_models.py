@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from python_ml import models
+from python_ml import models, schema
 from python_ml.artifacts import load_ensemble
 from python_ml.assembly import weighing_of
 from python_ml.cli import main
@@ -389,6 +390,80 @@ def test_prune_keeps_what_is_or_was_deployed_and_what_it_shares(market):
     assert set(live(market).values()) == {second.version_id}
     with pytest.raises(SettingsError, match="keep is 0"):
         models.prune(market, keep=0)
+
+
+def pool(warehouse, name, *, referred_to_by):
+    """A pooled member on record with a file, named by versions."""
+    content = name.encode()
+    path = warehouse.settings.artifacts_dir / f"{name}.joblib"
+    path.write_bytes(content)
+    first = referred_to_by[0].version_id
+    with warehouse.begin() as connection:
+        cut_id = connection.execute(
+            sa.select(schema.ensembles.c.cut_id).where(
+                schema.ensembles.c.version_id == first
+            )
+        ).scalar_one()
+        connection.execute(
+            schema.pooled_members.insert().values(
+                pooled_member_id=name,
+                member="pooled_gradient_boosting",
+                calendar="XNYS",
+                timeframe="d1",
+                horizon=name,
+                cut_id=cut_id,
+                artifact_path=f"trained_ensembles/{name}.joblib",
+                sha256=hashlib.sha256(content).hexdigest(),
+                n_rows=1,
+                n_series=1,
+                n_effective=1.0,
+                duration_seconds=0.0,
+                data_fingerprint=name,
+                settings_fingerprint="test",
+                code_version="test",
+                library_versions={},
+            )
+        )
+        connection.execute(
+            sa.text(
+                "update ml.ensembles set pooled_members = "
+                "pooled_members || jsonb_build_array(cast(:name as text)) "
+                "where version_id = any(:version_ids)"
+            ),
+            {
+                "name": name,
+                "version_ids": [one.version_id for one in referred_to_by],
+            },
+        )
+    return path
+
+
+def test_a_pooled_member_goes_with_the_last_version_that_needs_it(market):
+    deployed = deploy(market, version(market, -10))
+    old, new = version(market, -9), version(market, -8)
+    for one in (old, new):
+        record_version(market, one)
+    of_all = pool(market, "of-all", referred_to_by=[deployed, old, new])
+    of_old = pool(market, "of-old", referred_to_by=[old])
+    pruning = models.prune(market, keep=1, is_dry_run=False)
+    assert pruning.versions["version_id"].tolist() == [old.version_id]
+    assert pruning.shared["artifact_path"].tolist() == [
+        "trained_ensembles/of-old.joblib"
+    ]
+    assert of_all.exists()
+    assert not of_old.exists()
+    with (
+        job_run(market, "train", {}),
+        pytest.raises(JobRunningError, match="'train' is already running"),
+    ):
+        models.prune(market, keep=1)
+    # A version is no better than what it refers to.
+    of_all.write_bytes(b"altered")
+    found = models.verify_versions(market)
+    damaged = found[found["state"] == "damaged"]
+    assert set(damaged["version_id"]) == {deployed.version_id, new.version_id}
+    with pytest.raises(ArtifactError, match=r"of-all.*was altered"):
+        models.promote_version(market, new.version_id, reason="test")
 
 
 def test_a_prune_that_broke_off_is_finished_by_the_next(market, monkeypatch):
