@@ -35,7 +35,7 @@ from python_ml.ensemble import (
 )
 from python_ml.exceptions import ArtifactError, NoEnsembleError
 from python_ml.logs import get_logger, log_event
-from python_ml.schema import ensembles, symbols
+from python_ml.schema import artifact_removals, ensembles, symbols
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse
 
@@ -375,19 +375,30 @@ def load_ensemble(warehouse: Warehouse, version_id: str) -> Ensemble:
                 ensembles.c.timeframe,
                 ensembles.c.library_versions,
                 symbols.c.ticker,
+                artifact_removals.c.removed_at,
             )
             .join(symbols, symbols.c.symbol_id == ensembles.c.symbol_id)
+            .outerjoin(
+                artifact_removals,
+                artifact_removals.c.version_id == ensembles.c.version_id,
+            )
             .where(ensembles.c.version_id == version_id)
         ).one_or_none()
     if row is None:
         raise NoEnsembleError(
             f"There is no ensemble version {version_id!r}. See those there "
-            "are with `swiftbolt db psql`: select version_id from "
-            "ml.ensembles; or train one: swiftbolt train --all"
+            "are with: swiftbolt models list --all; or train one: swiftbolt "
+            "train --all"
         )
     train_command = TRAIN_COMMAND.format(
         ticker=row.ticker, timeframe=row.timeframe
     )
+    if row.removed_at is not None:
+        raise ArtifactError(
+            f"The artifact of version {version_id} was pruned on "
+            f"{row.removed_at:%Y-%m-%d}; its rows stay on record. Train "
+            f"again: {train_command}"
+        )
     check_library_versions(
         version_id, row.library_versions, train_command=train_command
     )

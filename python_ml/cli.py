@@ -6,13 +6,14 @@ imported inside the commands, so that help and completion are quick.
 
 import contextlib
 import datetime
+import functools
 import json
 import os
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import click
 
@@ -410,6 +411,12 @@ def validate(as_json: bool) -> None:
 @series_options
 @click.option("--all", "is_all", is_flag=True, help="Train every series.")
 @click.option(
+    "--requested",
+    "is_requested",
+    is_flag=True,
+    help="Train what ml.retrain_requests asks for, as of the last bars.",
+)
+@click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
@@ -447,6 +454,7 @@ def train(
     symbols: tuple[str, ...] | None,
     timeframes: tuple[str, ...] | None,
     is_all: bool,
+    is_requested: bool,
     as_of: datetime.datetime | None,
     split: str,
     jobs: int | None,
@@ -462,6 +470,14 @@ def train(
     and settings is up to date, so the same command again finishes what was
     interrupted.
     """
+    if is_requested:
+        if is_all or symbols or timeframes or as_of:
+            raise click.UsageError(
+                "--requested names the series itself: leave out --symbols, "
+                "--timeframes, --all and --as-of."
+            )
+        _train_requested(promotion, jobs, as_json)
+        return
     if is_all == (symbols is not None):
         raise click.UsageError("Give either --symbols or --all.")
     from python_ml import training
@@ -480,6 +496,446 @@ def train(
             n_jobs=jobs,
         )
     click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
+
+
+def _train_requested(
+    promotion: Literal["judge", "always", "never"],
+    jobs: int | None,
+    as_json: bool,
+) -> None:
+    from python_ml.retrain_requests import serve_requests
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = serve_requests(warehouse, promotion=promotion, n_jobs=jobs)
+    click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
+
+
+@main.command(
+    "update-weights",
+    epilog="Example: swiftbolt update-weights --timeframes d1",
+)
+@series_options
+@json_option
+def update_weights(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    as_json: bool,
+) -> None:
+    """Weigh the members of what is live anew; the weekly job.
+
+    From settled forecasts where a timeframe and horizon has enough of them,
+    else from validation. Members are not fitted again. Weights that moved are
+    a new version, deployed at once; the same ledger twice makes no second.
+    """
+    from python_ml import weight_updates
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        summary = weight_updates.update_weights(
+            warehouse, symbols=symbols, timeframes=timeframes
+        )
+    columns = {
+        "ticker": "ticker",
+        "timeframe": "timeframe",
+        "horizon": "horizon",
+        "outcome": "outcome",
+        "source": "weighed on",
+        "n_effective": "effective labels",
+        "version_id": "version",
+    }
+    _echo_frame(summary.results, columns, as_json)
+
+
+@main.command(
+    "request-retrain",
+    epilog="Example: swiftbolt request-retrain --symbols AAPL --timeframes d1 "
+    "--reason 'new listing of its main rival'",
+)
+@series_options
+@click.option("--reason", required=True, help="For the record.")
+@click.option(
+    "--by",
+    "requested_by",
+    metavar="NAME",
+    help="Who asks; default the user of this process.",
+)
+@json_option
+def request_retrain(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    reason: str,
+    requested_by: str | None,
+    as_json: bool,
+) -> None:
+    """Ask for series to be trained again by `swiftbolt train --requested`.
+
+    A series has at most one open request.
+    """
+    import getpass
+
+    from python_ml import retrain_requests
+    from python_ml.warehouse.connection import open_warehouse
+
+    if symbols is None and timeframes is None:
+        raise click.UsageError("Give --symbols, --timeframes or both.")
+    with open_warehouse(load_settings()) as warehouse:
+        frame = retrain_requests.request_retrain(
+            warehouse,
+            symbols=symbols,
+            timeframes=timeframes,
+            reason=reason,
+            requested_by=requested_by or getpass.getuser(),
+        )
+    columns = {
+        "ticker": "ticker",
+        "timeframe": "timeframe",
+        "is_new": "newly requested",
+    }
+    _echo_frame(frame, columns, as_json)
+
+
+@main.group()
+def models() -> None:
+    """See versions, and decide which is live."""
+
+
+def chosen_series_options(command: F) -> F:
+    """Add `--symbols`, `--timeframes` and `--all`, of which one is needed."""
+
+    @functools.wraps(command)
+    def checked(*arguments: Any, is_all: bool, **keywords: Any) -> Any:
+        is_chosen = keywords["symbols"] or keywords["timeframes"]
+        if is_all == bool(is_chosen):
+            raise click.UsageError(
+                "Give either --symbols and --timeframes or --all."
+            )
+        return command(*arguments, **keywords)
+
+    with_all = click.option("--all", "is_all", is_flag=True, help="All series.")
+    return cast(F, series_options(with_all(checked)))
+
+
+def _echo_frame(frame: Any, columns: dict[str, str], as_json: bool) -> None:
+    from python_ml.tables import to_records, to_text
+    from python_ml.warehouse.connection import to_json
+
+    if as_json:
+        click.echo(to_json(to_records(frame)))
+        return
+    for name in frame.columns:
+        if frame[name].map(lambda value: isinstance(value, list)).any():
+            frame = frame.assign(**{name: frame[name].map(", ".join)})
+    click.echo(to_text(frame, columns=columns, at_most=len(frame)))
+
+
+@models.command("list", epilog="Example: swiftbolt models list --symbols AAPL")
+@chosen_series_options
+@json_option
+def models_list(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    as_json: bool,
+) -> None:
+    """List versions, newest first, with the horizons they are live for."""
+    from python_ml import models
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        frame = models.list_versions(
+            warehouse, symbols=symbols, timeframes=timeframes
+        )
+    columns = {
+        "version_id": "version",
+        "as_of": "as of (UTC)",
+        "live_horizons": "live for",
+        "was_deployed": "was deployed",
+        "artifact": "artifact",
+    }
+    _echo_frame(frame, columns, as_json)
+
+
+@models.command(
+    "show",
+    epilog="Example: swiftbolt models show AAPL_d1_20120629T210000Z",
+)
+@click.argument("version_id", metavar="VERSION")
+@json_option
+def models_show(version_id: str, as_json: bool) -> None:
+    """Show all that is on record about a version."""
+    from python_ml import models
+    from python_ml.warehouse.connection import open_warehouse, to_json
+
+    with open_warehouse(load_settings()) as warehouse:
+        found = models.show_version(warehouse, version_id)
+    if as_json:
+        click.echo(to_json(found))
+        return
+    for name, value in found.items():
+        if not isinstance(value, list):
+            click.echo(f"{name}: {'-' if value is None else value}")
+            continue
+        click.echo(f"{name}:")
+        for row in value:
+            click.echo(f"  {to_json(row)}")
+
+
+@models.command(
+    "compare",
+    epilog="Example: swiftbolt models compare AAPL_d1_20120629T210000Z "
+    "AAPL_d1_20121231T210000Z",
+)
+@click.argument("version_a", metavar="A")
+@click.argument("version_b", metavar="B")
+@json_option
+def models_compare(version_a: str, version_b: str, as_json: bool) -> None:
+    """Compare two versions of a series, on the same bars where there are any.
+
+    difference is the log loss of B less that of A over bars of which both
+    have a forecast or a validation row: below 0, B is better.
+    """
+    from python_ml import models
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        frame = models.compare_versions(warehouse, version_a, version_b)
+    columns = {
+        "horizon": "horizon",
+        "skill_a": "skill A",
+        "skill_se_a": "+-",
+        "skill_b": "skill B",
+        "skill_se_b": "+- ",
+        "ensemble_validation_accuracy_a": "accuracy A",
+        "ensemble_validation_accuracy_b": "accuracy B",
+        "n_paired": "paired bars",
+        "difference": "difference",
+        "difference_se": " +-",
+    }
+    _echo_frame(frame, columns, as_json)
+
+
+@models.command(
+    "history",
+    epilog="Example: swiftbolt models history --symbols AAPL --at 2012-12-31",
+)
+@chosen_series_options
+@click.option(
+    "--at",
+    callback=_parse_as_of,
+    metavar="DATE",
+    help="Only what was live at the end of this day, or at this time (UTC).",
+)
+@json_option
+def models_history(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    at: datetime.datetime | None,
+    as_json: bool,
+) -> None:
+    """Say which version was live when, by series and horizon."""
+    from python_ml import models
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        frame = models.history(
+            warehouse, symbols=symbols, timeframes=timeframes, at=at
+        )
+    columns = {
+        "ticker": "ticker",
+        "timeframe": "timeframe",
+        "horizon": "horizon",
+        "version_id": "version",
+        "effective_at": "live from (UTC)",
+        "superseded_at": "to",
+        "reason": "reason",
+    }
+    _echo_frame(frame, columns, as_json)
+
+
+def effective_at_option(command: F) -> F:
+    """Add `--effective-at`: a time, None for now."""
+    return click.option(
+        "--effective-at",
+        type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+        callback=lambda _context, _parameter, value: (
+            value and value.replace(tzinfo=datetime.UTC)
+        ),
+        metavar="TIME",
+        help="First close (UTC) that the version forecasts; default now.",
+    )(command)
+
+
+DEPLOYED_COLUMNS = {
+    "version_id": "deployed",
+    "horizons": "horizons",
+    "effective_at": "live from (UTC)",
+}
+
+
+@models.command(
+    "promote",
+    epilog="Example: swiftbolt models promote AAPL_d1_20120629T210000Z "
+    "--reason 'the new one reads a wrong feature'",
+)
+@click.argument("version_id", metavar="VERSION")
+@click.option("--reason", required=True, help="For the record.")
+@click.option(
+    "--horizons",
+    callback=_split_list,
+    metavar="LIST",
+    help="Separated by commas; default all of the version.",
+)
+@effective_at_option
+@json_option
+def models_promote(
+    version_id: str,
+    reason: str,
+    horizons: tuple[str, ...] | None,
+    effective_at: datetime.datetime | None,
+    as_json: bool,
+) -> None:
+    """Deploy a version by hand, unjudged.
+
+    Refused if forecasts could not be made with it.
+    """
+    from python_ml import models
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        frame = models.promote_version(
+            warehouse,
+            version_id,
+            reason=reason,
+            horizons=horizons,
+            effective_at=effective_at,
+        )
+    _echo_frame(frame, DEPLOYED_COLUMNS, as_json)
+
+
+@models.command(
+    "rollback",
+    epilog="Example: swiftbolt models rollback --symbols AAPL --timeframes d1 "
+    "--reason 'worse since Monday'",
+)
+@series_options
+@click.option("--all", "is_all", is_flag=True, help="All series.")
+@click.option(
+    "--to", metavar="VERSION", help="Go back to this one; names its series."
+)
+@click.option(
+    "--reason", default="rollback", show_default=True, help="For the record."
+)
+@effective_at_option
+@json_option
+def models_rollback(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    is_all: bool,
+    to: str | None,
+    reason: str,
+    effective_at: datetime.datetime | None,
+    as_json: bool,
+) -> None:
+    """Go back to the versions that were live before.
+
+    One deployment for each series, from now on; forecasts issued already stay.
+    All series asked for or, where one has nothing to go back to, none.
+    """
+    if (to is not None) + is_all + bool(symbols or timeframes) != 1:
+        raise click.UsageError(
+            "Give --symbols and --timeframes, or --all, or --to VERSION."
+        )
+    from python_ml import models
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        frame = models.rollback(
+            warehouse,
+            symbols=symbols,
+            timeframes=timeframes,
+            to=to,
+            reason=reason,
+            effective_at=effective_at,
+        )
+    _echo_frame(frame, DEPLOYED_COLUMNS, as_json)
+
+
+@models.command("verify", epilog="Example: swiftbolt models verify --all")
+@chosen_series_options
+@json_option
+def models_verify(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    as_json: bool,
+) -> None:
+    """Check every artifact's checksum; exit 1 and list those damaged."""
+    from python_ml import models
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        frame = models.verify_versions(
+            warehouse, symbols=symbols, timeframes=timeframes
+        )
+    damaged = frame[frame["state"] == "damaged"]
+    if as_json:
+        _echo_frame(frame, {}, as_json)
+    else:
+        for name in damaged["artifact_path"]:
+            click.echo(f"Damaged or missing: {name}")
+        counts = frame["state"].value_counts()
+        click.echo(
+            ", ".join(f"{count} {state}" for state, count in counts.items())
+            + "."
+        )
+    sys.exit(1 if len(damaged) else 0)
+
+
+@models.command(
+    "prune", epilog="Example: swiftbolt models prune --all --keep 3 --yes"
+)
+@chosen_series_options
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Newest versions of each series to keep.",
+)
+@click.option("--yes", "is_sure", is_flag=True, help="Do it.")
+@json_option
+def models_prune(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    keep: int,
+    is_sure: bool,
+    as_json: bool,
+) -> None:
+    """Remove artifacts of old versions that were never deployed.
+
+    Without --yes it only says which. Rows stay, and so does all that a version
+    that is or was deployed needs.
+    """
+    from python_ml import models
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        pruning = models.prune(
+            warehouse,
+            keep=keep,
+            symbols=symbols,
+            timeframes=timeframes,
+            is_dry_run=not is_sure,
+        )
+    frame = pruning.artifacts
+    if as_json:
+        _echo_frame(frame, {}, as_json)
+        return
+    for name in frame["artifact_path"]:
+        click.echo(name)
+    done = "Removed" if pruning.is_done else "Would remove (--yes does)"
+    click.echo(
+        f"{done}: {len(frame)} artifacts, {frame['megabytes'].sum():.1f} MB."
+    )
 
 
 @main.command(

@@ -73,3 +73,7 @@ class ArtifactError(SwiftBoltError, ValueError):
 
 class NoEnsembleError(SwiftBoltError, LookupError):
     """No trained ensemble is deployed for the series at that time."""
+
+
+class DeploymentError(SwiftBoltError, RuntimeError):
+    """A version cannot be made live, or none is left to go back to."""

@@ -97,6 +97,19 @@ def job_run(
         )
 
 
+def excluding(
+    warehouse: Warehouse, job: str
+) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of another job, so that it does not run meanwhile.
+
+    Raises
+    ------
+    JobRunningError
+        If it runs.
+    """
+    return _lock(warehouse, job)
+
+
 @contextlib.contextmanager
 def _lock(warehouse: Warehouse, job: str) -> Iterator[None]:
     connection = warehouse.engine.connect().execution_options(

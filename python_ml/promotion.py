@@ -11,7 +11,7 @@ after the as-of time of the version that forecast them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -33,7 +33,11 @@ from python_ml.evaluation import (
     score_in_time_order,
 )
 from python_ml.logs import get_logger, log_event
-from python_ml.versions import read_versions, why_unusable
+from python_ml.versions import (
+    SharedArtifact,
+    read_versions,
+    why_unusable,
+)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -372,7 +376,13 @@ def promote(
         )
         insert_deployments(
             connection,
-            _deployments(cohort, decisions, reason, job_run_id),
+            _deployments(
+                cohort,
+                decisions,
+                _later_decisions(warehouse, cohort),
+                reason=reason,
+                job_run_id=job_run_id,
+            ),
         )
     for decision in decisions:
         log_event(
@@ -406,10 +416,49 @@ def _to_row(
     }
 
 
+def _later_decisions(
+    warehouse: Warehouse, cohort: Cohort
+) -> dict[int, datetime]:
+    """Last deployment of an older version that takes effect after the as-of.
+
+    A rollback on the evening of a training, for example. What is trained after
+    it would never be live from its as-of time on.
+    """
+    found = read_frame(
+        warehouse,
+        """
+        select
+            deployments.symbol_id,
+            max(deployments.effective_at) as effective_at
+        from {ml}.deployments as deployments
+        inner join {ml}.ensembles as ensembles
+            on deployments.version_id = ensembles.version_id
+        where
+            deployments.timeframe = :timeframe
+            and deployments.effective_at > :as_of
+            and ensembles.as_of <= :as_of
+        group by deployments.symbol_id
+        """,
+        {"timeframe": cohort.timeframe, "as_of": cohort.as_of},
+    )
+    return {
+        int(symbol_id): time.to_pydatetime()
+        for symbol_id, time in zip(
+            found["symbol_id"], found["effective_at"], strict=True
+        )
+    }
+
+
 def _deployments(
-    cohort: Cohort, decisions: Sequence[Decision], reason: str, job_run_id: int
+    cohort: Cohort,
+    decisions: Sequence[Decision],
+    later: Mapping[int, datetime],
+    *,
+    reason: str,
+    job_run_id: int,
 ) -> list[dict[str, Any]]:
     """One row per series, for those of its horizons that take over."""
+    now = datetime.now(UTC)
     rows = []
     for challenger in cohort.challengers:
         taken = {
@@ -424,7 +473,11 @@ def _deployments(
                     "timeframe": cohort.timeframe,
                     "version_id": challenger.version_id,
                     "horizons": [h for h in challenger.horizons if h in taken],
-                    "effective_at": cohort.as_of,
+                    "effective_at": (
+                        max(now, later[challenger.symbol_id])
+                        if challenger.symbol_id in later
+                        else cohort.as_of
+                    ),
                     "reason": reason,
                     "job_run_id": job_run_id,
                 }
@@ -561,8 +614,14 @@ class _Court:
             self.warehouse, live["version_id"].unique().tolist()
         )
         able = set()
+        verified: set[SharedArtifact] = set()
         for version_id, version in versions.items():
-            problem = why_unusable(self.warehouse, version, self.feature_names)
+            problem = why_unusable(
+                self.warehouse,
+                version,
+                self.feature_names,
+                verified=verified,
+            )
             if problem is None:
                 able.add(version_id)
             else:

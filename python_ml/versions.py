@@ -38,6 +38,7 @@ VERSIONS_QUERY = """
         ensembles.artifact_path,
         ensembles.sha256,
         ensembles.members_version_id,
+        ensembles.pooled_members,
         removals.removed_at
     from {ml}.ensembles as ensembles
     inner join {raw}.symbols as symbols
@@ -49,6 +50,23 @@ VERSIONS_QUERY = """
         or cast(:version_ids as text[]) is null
     order by ensembles.created_at, ensembles.version_id
 """
+
+
+@dataclass(frozen=True)
+class SharedArtifact:
+    """One row of `ml.pooled_members`: a file that versions refer to.
+
+    Parameters
+    ----------
+    pooled_member_id : str
+    artifact_path : str
+        Below `SWIFTBOLT_HOME`.
+    sha256 : str
+    """
+
+    pooled_member_id: str
+    artifact_path: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,9 @@ class Version:
     sha256 : str
         Of the artifact.
     members_version_id : str or None
-        Version whose members it shares.
+        Version that it took its members from; its artifact holds them too.
+    shared : tuple of SharedArtifact
+        Pooled members that it refers to.
     removed_at : datetime or None
         When its artifact was pruned.
     """
@@ -94,12 +114,18 @@ class Version:
     artifact_path: str
     sha256: str
     members_version_id: str | None
+    shared: tuple[SharedArtifact, ...]
     removed_at: datetime | None
 
     @property
     def series(self) -> str:
         """For people: AAPL d1."""
         return f"{self.ticker} {self.timeframe}"
+
+    @property
+    def artifacts(self) -> "tuple[Version | SharedArtifact, ...]":
+        """Its own artifact and those that it refers to."""
+        return (self, *self.shared)
 
     @property
     def train_command(self) -> str:
@@ -125,6 +151,9 @@ def read_versions(
         VERSIONS_QUERY,
         {"version_ids": None if version_ids is None else list(version_ids)},
     )
+    pooled = {
+        one.pooled_member_id: one for one in read_shared_artifacts(warehouse)
+    }
     versions = {}
     for row in frame.to_dict("records"):
         values: dict[str, Any] = {str(name): row[name] for name in row}
@@ -134,12 +163,31 @@ def read_versions(
             time = values[name]
             # pandas has NaT for a missing time and it is not None.
             values[name] = time.to_pydatetime() if time == time else None
-        shared = values["members_version_id"]
+        source = values["members_version_id"]
         values["members_version_id"] = (
-            shared if isinstance(shared, str) else None
+            source if isinstance(source, str) else None
+        )
+        values["shared"] = tuple(
+            pooled[name] for name in values.pop("pooled_members")
         )
         versions[values["version_id"]] = Version(**values)
     return versions
+
+
+def read_shared_artifacts(warehouse: Warehouse) -> list[SharedArtifact]:
+    """Pooled members on record."""
+    frame = read_frame(
+        warehouse,
+        """
+        select pooled_member_id, artifact_path, sha256
+        from {ml}.pooled_members
+        order by pooled_member_id
+        """,
+    )
+    return [
+        SharedArtifact(**{str(name): row[name] for name in row})
+        for row in frame.to_dict("records")
+    ]
 
 
 def read_version(warehouse: Warehouse, version_id: str) -> Version:
@@ -164,7 +212,7 @@ def check_usable(
     version: Version,
     feature_names: Sequence[str],
     *,
-    versions: dict[str, Version] | None = None,
+    verified: set[SharedArtifact] | None = None,
 ) -> None:
     """Whether forecasts could be made with a version, before it is deployed.
 
@@ -175,15 +223,15 @@ def check_usable(
     feature_names : sequence of str
         Features that there are now. Their order does not matter: rows are
         read by name.
-    versions : dict of str to Version, optional
-        Holds the version whose members it shares; read if not given.
+    verified : set of SharedArtifact, optional
+        Pooled members that need not be read again; those read are added.
 
     Raises
     ------
     ArtifactError
-        If its artifact, or the one it shares members with, was pruned, is
-        missing, altered or outside the folder; or was written with another
-        major version of a library or for other classes.
+        If its artifact, or one that it refers to, was pruned, is missing,
+        altered or outside the folder; or was written with another major
+        version of a library or for other classes.
     FeatureMismatchError
         If a feature that it was trained on is gone.
     """
@@ -212,18 +260,18 @@ def check_usable(
             f"Version {version.version_id} was trained on features that are "
             f"gone: {', '.join(missing)}. {again}"
         )
-    verify_artifact(
-        artifact_file(warehouse, version),
-        sha256=version.sha256,
-        folder=warehouse.settings.artifacts_dir,
-        train_command=version.train_command,
-    )
-    if version.members_version_id is not None:
-        known = versions or {}
-        shared = known.get(version.members_version_id) or read_version(
-            warehouse, version.members_version_id
+    verified = set() if verified is None else verified
+    for one in version.artifacts:
+        if isinstance(one, SharedArtifact) and one in verified:
+            continue
+        verify_artifact(
+            warehouse.settings.home / one.artifact_path,
+            sha256=one.sha256,
+            folder=warehouse.settings.artifacts_dir,
+            train_command=version.train_command,
         )
-        check_usable(warehouse, shared, feature_names, versions=versions)
+        if isinstance(one, SharedArtifact):
+            verified.add(one)
 
 
 def why_unusable(
@@ -231,16 +279,16 @@ def why_unusable(
     version: Version,
     feature_names: Sequence[str],
     *,
-    versions: dict[str, Version] | None = None,
+    verified: set[SharedArtifact] | None = None,
 ) -> str | None:
     """What `check_usable` would raise, None for a version that can be used."""
     try:
-        check_usable(warehouse, version, feature_names, versions=versions)
+        check_usable(warehouse, version, feature_names, verified=verified)
     except SwiftBoltError as error:
         return str(error)
     return None
 
 
-def artifact_file(warehouse: Warehouse, version: Version) -> Path:
-    """Where its artifact lies."""
-    return warehouse.settings.home / version.artifact_path
+def artifact_file(warehouse: Warehouse, one: Version | SharedArtifact) -> Path:
+    """Where an artifact lies."""
+    return warehouse.settings.home / one.artifact_path

@@ -262,3 +262,27 @@ def built_sample(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
     ingest(made, SampleSource())
     run_dbt(made, BUILD_WITHOUT_TESTS)
     return made
+
+
+@pytest.fixture(scope="session")
+def market_database(fresh_warehouse: Callable[..., Warehouse]) -> str:
+    """Name of a database with the market of `forecast_market`, built.
+
+    For copies: `fresh_warehouse(template=market_database)`.
+    """
+    from tests.forecast_market import build, load_bars
+
+    made = fresh_warehouse()
+    load_bars(made)
+    build(made)
+    made.close()
+    return made.parameters.database
+
+
+@pytest.fixture
+def market_warehouse(
+    fresh_warehouse: Callable[..., Warehouse], market_database: str
+) -> Iterator[Warehouse]:
+    """A copy of the built market, with nothing trained on it."""
+    with fresh_warehouse(template=market_database) as made:
+        yield made

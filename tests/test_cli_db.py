@@ -226,6 +226,16 @@ def test_the_help_of_every_command_ends_in_an_example_of_it(name, command):
     assert f"swiftbolt {name}" in command.epilog
 
 
+def test_every_command_and_group_stands_in_the_table_of_the_readme():
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    rows = [line for line in readme.splitlines() if line.startswith("| `swift")]
+    for name, _ in commands(main):
+        group, _, verb = name.partition(" ")
+        named = [row for row in rows if f"`swiftbolt {group}" in row]
+        assert named, name
+        assert not verb or any(verb in row for row in named), name
+
+
 def test_a_version_is_shown(home):
     assert "swiftbolt, version " in succeed(home, "--version")
     assert shutil.which("swiftbolt", path=str(BIN))
