@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from python_ml import schema
 from python_ml.artifacts import check_library_versions, load_artifact
@@ -444,7 +445,9 @@ def _score_horizon(
 ) -> pd.DataFrame:
     X = examples[list(ensemble.feature_names)].to_numpy(dtype=np.float64)
     _check_examples(ensemble, horizon, examples, X)
-    by_member = horizon.member_probabilities(X)
+    # For so few rows threads only wait for each other.
+    with threadpool_limits(limits=1):
+        by_member = horizon.member_probabilities(X)
     probabilities = horizon.combine(by_member)
     largest = probabilities.argmax(axis=1)
     close, sigma = examples["reference_close"], examples["expected_volatility"]

@@ -39,6 +39,9 @@ from python_ml.warehouse.dbt import dbt_environment, run_dbt
 from python_ml.warehouse.embedded import EmbeddedServer
 from python_ml.warehouse.parameters import ConnectionParameters
 
+# Threads of two test runs side by side would wait for each other, spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 HOME_PREFIX = "swiftbolt-test-"
 OWN_VARIABLES = ("PG", "SWIFTBOLT_", "DBT_")
 STATEMENT_SECONDS = 120

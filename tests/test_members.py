@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import (
@@ -9,9 +10,11 @@ from sklearn.ensemble import (
 from python_ml.evaluation import log_loss
 from python_ml.exceptions import NotEnoughDataError, SettingsError
 from python_ml.fitting import FIT, VALIDATION
-from python_ml.members import ROSTER, make_member, roster_settings
+from python_ml.members import ROSTER, Roster, make_member, roster_settings
 from python_ml.members.base import effective_sample_size, shrunken_shares
 from python_ml.members.settings import FOREST_LEAF_ROWS, leaf_rows
+from python_ml.seeds import read_seed
+from python_ml.settings import load_settings
 from tests.training_arrays import make_rows
 
 NAMES = list(ROSTER)
@@ -221,3 +224,43 @@ def test_every_setting_is_part_of_the_fingerprint():
     settings = roster_settings()
     assert set(settings["roster"]) == set(ROSTER)
     assert {"RANDOM_STATE", "BOOSTING_ROUNDS", "FOREST_TREES"} <= set(settings)
+
+
+ROWS_OF_ROSTER = {
+    "member": ["climatology", "random_forest"],
+    "is_active": [True, True],
+    "prior_weight": [0.25, 0.75],
+}
+
+
+def roster_of(**changes):
+    return Roster.from_seed(pd.DataFrame({**ROWS_OF_ROSTER, **changes}))
+
+
+def test_the_roster_is_the_active_rows_of_its_seed():
+    roster = roster_of()
+    assert roster.names == ("climatology", "random_forest")
+    assert roster.weights.tolist() == [0.25, 0.75]
+    assert (roster.learned, roster.pooled) == ((False, True), ())
+    alone = roster_of(is_active=[True, False], prior_weight=[1.0, 0.0])
+    assert alone.names == ("climatology",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"member": ["climatology", "oracle"]}, "names oracle, which is no"),
+        ({"is_active": [False, True]}, "leaves climatology out"),
+        ({"prior_weight": [0.5, 0.75]}, "sum to 1"),
+        ({"prior_weight": [-0.5, 1.5]}, "non-negative"),
+        ({"prior_weight": [0.5, float("nan")]}, "non-negative"),
+    ],
+)
+def test_a_roster_that_cannot_be_used_says_what_to_mend(changes, told):
+    with pytest.raises(SettingsError, match=told):
+        roster_of(**changes)
+
+
+def test_the_roster_of_the_project_is_usable():
+    roster = Roster.from_seed(read_seed(load_settings({}), "roster"))
+    assert set(roster.names) <= set(ROSTER)

@@ -186,7 +186,14 @@ def test_weights_sum_to_one_and_climatology_stands_where_skill_does_not(
     weights = read(
         warehouse,
         """
-        select weights.*, runs.skill
+        select
+            weights.*,
+            runs.timeframe,
+            cast(
+                runs.model_performances
+                -> 'weighed_ensembles_of_all_series' ->> 'skill'
+                as double precision
+            ) as skill_of_all
         from {ml}.ensemble_weights as weights
         inner join {ml}.training_runs as runs
             on
@@ -199,7 +206,11 @@ def test_weights_sum_to_one_and_climatology_stands_where_skill_does_not(
     assert weights["reason"].str.len().min() > 10
     climatology = weights[weights["member"] == "climatology"]
     alone = climatology["weight"] == 1.0
-    assert (alone == (climatology["skill"] <= 0)).all()
+    assert (alone == (climatology["skill_of_all"] <= 0)).all()
+    # One decision for all series of a timeframe and horizon.
+    decided = climatology.assign(alone=alone).groupby(["timeframe", "horizon"])
+    assert (decided["alone"].nunique() == 1).all()
+    assert (decided["skill_of_all"].nunique() == 1).all()
 
 
 def test_the_artifact_forecasts_with_what_is_on_record(trained):
