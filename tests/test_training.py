@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,9 +92,12 @@ def count_rows(warehouse):
 
 
 def artifacts(warehouse):
-    return sorted(
-        path.name for path in warehouse.settings.artifacts_dir.iterdir()
-    )
+    """Files of versions; those of pooled members must be on record."""
+    files = {path.name for path in warehouse.settings.artifacts_dir.iterdir()}
+    pooled = {name for name in files if name.startswith("pooled-")}
+    on_record = read(warehouse, "select artifact_path from {ml}.pooled_members")
+    assert pooled == {Path(path).name for path in on_record["artifact_path"]}
+    return sorted(files - pooled)
 
 
 def execute(warehouse, statement, **parameters):
