@@ -145,8 +145,8 @@ def test_one_new_bar_of_every_series_touches_only_what_it_must(
         reach = LONGEST_HORIZON_BARS[key[1]]
         assert rows["bar_number"].min() >= end["bar_number"] - reach
         changed_series.add((end["ticker"], key[1]))
-    # Days of HOURS are read by its h4, whose labels are made again with it.
-    assert changed_series == {*series, ("HOURS", "h4")}
+    # Days of HOURS are read by its h4, whose features are none of a label's.
+    assert changed_series == {*series}
 
 
 def test_loading_a_rolled_up_timeframe_stops_the_build_and_is_mended_as_told(
@@ -194,6 +194,13 @@ def test_loading_a_rolled_up_timeframe_stops_the_build_and_is_mended_as_told(
         "where timeframe = 'd1' and horizon = '5d'",
         "delete from features.horizons "
         "where timeframe = 'd1' and horizon = '5d'",
+        "insert into features.horizons (calendar, timeframe, horizon, "
+        "horizon_bars) values ('XNYS', 'd1', '2d', 2)",
+        # Of a timeframe that the first symbol has not.
+        "update features.label_rules set rule = 'fixed_return', "
+        "fixed_return = 0.001 where timeframe = 'h4'",
+        "update features.horizons set horizon_bars = 3 "
+        "where timeframe = 'm15' and horizon = '1h'",
     ],
 )
 def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
@@ -210,6 +217,46 @@ def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
         told = differences(read_tables(warehouse), before)
         assert any(line.startswith("labels") for line in told)
         run(warehouse, RUN)
+
+
+def test_a_changed_seed_that_no_label_was_built_by_stops_nothing(
+    sequences: Sequences,
+) -> None:
+    with sequences.start() as warehouse:
+        before = read_tables(warehouse)
+        with warehouse.begin() as connection:
+            connection.exec_driver_sql(
+                "update features.horizons set horizon_bars = horizon_bars + 1 "
+                "where calendar = 'XLON'"
+            )
+            connection.exec_driver_sql(
+                "update features.label_rules set fixed_return = 0.5"
+            )
+        run(warehouse, RUN)
+        assert differences(read_tables(warehouse), before) == []
+
+
+def test_a_planned_session_that_moves_takes_its_labels_along(
+    sequences: Sequences,
+) -> None:
+    market = ChangingMarket()
+    session = market.days[START_SESSION + 2]
+    with sequences.start() as warehouse:
+        before = read_tables(warehouse)
+        with warehouse.begin() as connection:
+            moved = connection.exec_driver_sql(
+                "update raw.sessions set closed_at = closed_at "
+                "- interval '3 hours' where calendar = 'XNYS' "
+                f"and session_date = '{session:%Y-%m-%d}'"
+            )
+            assert moved.rowcount == 1
+        run(warehouse, RUN)
+        after = read_tables(warehouse)
+        told = differences(after, before)
+        assert any(line.startswith("labels.label_end_at") for line in told)
+        assert not any(line.startswith("feature_rows") for line in told)
+        run(warehouse, [*RUN, "--full-refresh"])
+        assert differences(after, read_tables(warehouse)) == []
 
 
 def test_a_difference_is_told_by_table_column_and_key() -> None:

@@ -194,6 +194,9 @@ def test_a_server_killed_during_training_costs_nothing_but_time(
             "select symbol_id, timeframe, horizon, status "
             "from {ml}.training_runs",
         )
+        pooled = read_frame(
+            warehouse, "select artifact_path from {ml}.pooled_members"
+        )
         deployed = read_frame(
             warehouse, "select symbol_id, timeframe from {ml}.deployments"
         )
@@ -208,7 +211,11 @@ def test_a_server_killed_during_training_costs_nothing_but_time(
     assert (runs["status"] == "succeeded").all()
     assert jobs["status"].tolist() == ["abandoned", "succeeded"]
     stored = {file.name for file in settings.artifacts_dir.glob("*.joblib")}
-    assert stored == {Path(path).name for path in versions["artifact_path"]}
+    assert stored == {
+        Path(path).name
+        for rows in (versions, pooled)
+        for path in rows["artifact_path"]
+    }
 
 
 def assert_one_each(frame: pd.DataFrame, key: list[str], n: int) -> None:

@@ -22,7 +22,7 @@ FEATURES = "dbt_project/models/intermediate/features"
 LABELS = "dbt_project/models/intermediate/labels"
 MARTS = "dbt_project/models/features"
 
-ROWS = ("int_feature_rows_shard_0", "int_feature_rows_shard_1", "feature_rows")
+ROWS = ("feature_rows",)
 PROFILED_ROWS = ("int_session_profiles", "int_higher_states", *ROWS)
 EXAMPLES = ("training_examples", "audit_label_crosses_cut")
 
@@ -190,7 +190,7 @@ FAULTS = {
     "a later higher-timeframe bar joined": Fault(
         edits=(
             (
-                f"{MACROS}/feature_rows.sql",
+                f"{MARTS}/feature_rows.sql",
                 "named.higher_bar_number = higher.bar_number",
                 "named.higher_bar_number + 1 = higher.bar_number",
             ),
@@ -201,12 +201,12 @@ FAULTS = {
     "a later higher-timeframe bar joined and not declared": Fault(
         edits=(
             (
-                f"{MACROS}/feature_rows.sql",
+                f"{MARTS}/feature_rows.sql",
                 "named.higher_bar_number = higher.bar_number",
                 "named.higher_bar_number + 1 = higher.bar_number",
             ),
             (
-                f"{MACROS}/feature_rows.sql",
+                f"{MARTS}/feature_rows.sql",
                 "higher.closed_at as higher_bar_closed_at",
                 "named.closed_at as higher_bar_closed_at",
             ),
@@ -596,12 +596,12 @@ FAULTS = {
     "a flat window let through": Fault(
         edits=(
             (
-                f"{MACROS}/feature_rows.sql",
+                f"{MARTS}/feature_rows.sql",
                 "            when volatility_1 is null then 'flat_window'\n",
                 "",
             ),
             (
-                f"{MACROS}/feature_rows.sql",
+                f"{MARTS}/feature_rows.sql",
                 "            when (\n"
                 "                {{ features | join(' + ') }}\n"
                 "            ) is null then 'flat_window'\n",
@@ -630,7 +630,7 @@ FAULTS = {
     "a feature declared from a later bar": Fault(
         edits=(
             (
-                f"{MACROS}/feature_rows.sql",
+                f"{MARTS}/feature_rows.sql",
                 "closed_at as last_bar_closed_at",
                 "closed_at + interval '1 minute' as last_bar_closed_at",
             ),

@@ -5,14 +5,17 @@ import subprocess
 import sys
 import time
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from python_ml import training
-from python_ml.artifacts import load_artifact, load_ensemble
+from python_ml.artifacts import (
+    _load_pooled,
+    load_artifact,
+    load_ensemble,
+)
 from python_ml.cuts import end_of_day
 from python_ml.ensemble import CLASSES
 from python_ml.exceptions import (
@@ -42,6 +45,7 @@ from tests.conftest import (
 )
 
 AS_OF = end_of_day(date(2012, 6, 29))
+POOLED = "pooled-"
 TABLES = ("ensembles", "training_runs", "ensemble_weights", "deployments")
 
 
@@ -92,12 +96,32 @@ def count_rows(warehouse):
 
 
 def artifacts(warehouse):
-    """Files of versions; those of pooled members must be on record."""
-    files = {path.name for path in warehouse.settings.artifacts_dir.iterdir()}
-    pooled = {name for name in files if name.startswith("pooled-")}
-    on_record = read(warehouse, "select artifact_path from {ml}.pooled_members")
-    assert pooled == {Path(path).name for path in on_record["artifact_path"]}
-    return sorted(files - pooled)
+    """Files of series, half-written ones and claims among them."""
+    return sorted(
+        path.name
+        for path in warehouse.settings.artifacts_dir.iterdir()
+        if not path.name.lstrip(".").startswith(POOLED)
+    )
+
+
+def pooled_artifacts(warehouse):
+    """The same of pooled members."""
+    return sorted(
+        path.name
+        for path in warehouse.settings.artifacts_dir.iterdir()
+        if path.name.lstrip(".").startswith(POOLED)
+    )
+
+
+def assert_pooled_members_are_whole(warehouse, n_horizons):
+    """One on record for each member and horizon, and a file for each."""
+    rows = read(warehouse, "select * from {ml}.pooled_members")
+    assert len(rows) == 2 * n_horizons
+    key = ["cut_id", "member", "horizon"]
+    assert len(rows[key].drop_duplicates()) == len(rows)
+    assert pooled_artifacts(warehouse) == sorted(
+        f"{name}.joblib" for name in rows["pooled_member_id"]
+    )
 
 
 def execute(warehouse, statement, **parameters):
@@ -438,6 +462,25 @@ def test_an_altered_artifact_is_replaced_by_a_new_version(sample):
         load_ensemble(sample, versions.iloc[0])
 
 
+def test_an_altered_pooled_member_is_refused_and_replaced(sample):
+    train_one(sample)
+    old = read(sample, "select version_id from {ml}.ensembles")["version_id"]
+    name = pooled_artifacts(sample)[0]
+    path = sample.settings.artifacts_dir / name
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    _load_pooled.cache_clear()
+    with pytest.raises(ArtifactError, match="altered and was not read"):
+        load_ensemble(sample, old.iloc[0])
+    assert train_one(sample).count("trained") == 1
+    assert train_one(sample).count("up to date") == 1
+    assert len(pooled_artifacts(sample)) == 7
+    versions = read(sample, "select version_id from {ml}.ensembles")
+    (new,) = set(versions["version_id"]) - set(old)
+    assert load_ensemble(sample, new)
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -656,6 +699,7 @@ def test_a_killed_training_is_finished_without_orphans(
     assert artifacts(sample) == sorted(
         f"{version_id}.joblib" for version_id in versions["version_id"]
     )
+    assert_pooled_members_are_whole(sample, n_horizons=3)
 
 
 def test_a_server_killed_while_training_costs_nothing_but_time(throwaway_home):
@@ -700,12 +744,15 @@ def test_a_server_killed_while_training_costs_nothing_but_time(throwaway_home):
         assert len(versions) == rows["ensembles"] == rows["deployments"] == 8
         assert rows["training_runs"] == 24
         assert len(artifacts(warehouse)) == 8
+        assert_pooled_members_are_whole(warehouse, n_horizons=6)
 
 
 def _wait_for_first_artifact(folder):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if folder.is_dir() and any(folder.glob("*.joblib")):
+        if folder.is_dir() and any(
+            not path.name.startswith(POOLED) for path in folder.glob("*.joblib")
+        ):
             return
         time.sleep(0.01)
     raise AssertionError("no artifact was written")

@@ -7,6 +7,12 @@ def dispatch(name: str) -> Callable[..., str]:
     """Spell a macro that warehouses spell differently as a plain call."""
 
     def spelled(*arguments: object) -> str:
-        return f"{name}({', '.join(map(str, arguments))})" if arguments else ""
+        spelled_out = [
+            ", ".join(map(str, argument))
+            if isinstance(argument, list)
+            else str(argument)
+            for argument in arguments
+        ]
+        return f"{name}({', '.join(spelled_out)})" if arguments else ""
 
     return spelled

@@ -132,79 +132,132 @@
 
 
 {#
-    Stop when labels were built with other horizons or rules than the seeds now
-    hold: rows of both kinds in one table would look alike. One symbol of each
-    calendar is looked at, since all are built alike.
+    What the seeds say of the labels of some calendars and timeframes: a row for
+    each horizon, or one without where there is none.
 #}
-{% macro stop_when_label_seeds_changed(symbols, horizons, rules) -%}
+{% macro label_seeds(series, horizons, rules) -%}
+    select
+        series.calendar,
+        series.timeframe,
+        horizons.horizon,
+        horizons.horizon_bars,
+        rules.rule,
+        cast(
+            case
+                when rules.rule = 'fixed_return' then rules.fixed_return
+                else rules.volatility_multiple
+            end as double precision
+        ) as rule_value
+
+    from (
+        select distinct
+            calendar,
+            timeframe
+
+        from {{ series }}
+    ) as series
+
+    left join {{ horizons }} as horizons
+        on
+            series.calendar = horizons.calendar
+            and series.timeframe = horizons.timeframe
+
+    left join {{ rules }} as rules
+        on series.timeframe = rules.timeframe
+{%- endmacro %}
+
+
+{#
+    Post-hook of `labels`: write down what they were built by, for the series
+    that were due and have nothing written down yet.
+#}
+{% macro record_label_seeds(built, horizons, rules, due) -%}
+    {%- if not is_incremental() -%}
+        delete from {{ built }};
+    {%- endif %}
+    insert into {{ built }}
+    select seeds.*
+
+    from ({{ label_seeds(due, horizons, rules) }}) as seeds
+
+    left join (
+        select distinct
+            calendar,
+            timeframe
+
+        from {{ built }}
+    ) as built
+        on
+            seeds.calendar = built.calendar
+            and seeds.timeframe = built.timeframe
+
+    where built.calendar is null
+{%- endmacro %}
+
+
+{#
+    Stop when labels were built with other horizons or rules than the seeds now
+    hold: rows of both kinds in one table would look alike, and those of a
+    horizon that is new or gone would be missing or stay.
+#}
+{% macro stop_when_label_seeds_changed(built, horizons, rules) -%}
     {%- set labels = built_relation('labels') -%}
-    {%- if labels -%}
+    {%- if labels and load_relation(built) -%}
         {%- set changed -%}
             with
 
-            some_symbols as (
+            built as (
 
-                select
-                    calendar,
-                    min(symbol_id) as symbol_id
-
-                from {{ symbols }}
-
-                group by calendar
+                select * from {{ built }}
 
             ),
 
-            built as (
+            seeds as (
 
+                {{ label_seeds('built', horizons, rules) }}
+
+            ),
+
+            changed as (
+
+                (select * from built except select * from seeds)
+
+                union all
+
+                (select * from seeds except select * from built)
+
+                union all
+
+                -- Labels of which nothing was written down.
                 select
                     labels.calendar,
                     labels.timeframe,
                     labels.horizon,
-                    min(labels.horizon_bars) as horizon_bars,
-                    max(
-                        abs(
-                            labels.label_threshold - case
-                                when rules.rule = 'fixed_return'
-                                    then rules.fixed_return
-                                else
-                                    rules.volatility_multiple
-                                    * labels.expected_volatility
-                            end
-                        )
-                    ) as threshold_difference
+                    null,
+                    null,
+                    null
 
-                from {{ labels }} as labels
+                from (select * from {{ labels }} limit 1) as labels
 
-                inner join some_symbols
-                    on labels.symbol_id = some_symbols.symbol_id
-
-                left join {{ rules }} as rules
-                    on labels.timeframe = rules.timeframe
-
-                group by labels.calendar, labels.timeframe, labels.horizon
+                where not exists (select 1 from built)
 
             )
 
-            select count(*) as n_changed
+            select
+                calendar,
+                timeframe,
+                coalesce(horizon, 'no horizon')
 
-            from built
+            from changed
 
-            left join {{ horizons }} as horizons
-                on
-                    built.calendar = horizons.calendar
-                    and built.timeframe = horizons.timeframe
-                    and built.horizon = horizons.horizon
-
-            where
-                coalesce(built.horizon_bars <> horizons.horizon_bars, true)
-                or built.threshold_difference > 1e-12
-
-            having count(*) > 0
+            order by calendar, timeframe, horizon
         {%- endset -%}
-        {%- if run_query(changed) | length > 0 -%}
+        {%- set found = run_query(changed) -%}
+        {%- if found | length > 0 -%}
             {{ exceptions.raise_compiler_error(
                 "The seeds horizons or label_rules have changed since "
-                ~ labels ~ " was built. Build it again with: "
+                ~ labels ~ " was built (first: " ~ found[0][0] ~ " "
+                ~ found[0][1] ~ " " ~ found[0][2] ~ "). Build it again with: "
                 ~ "dbt build --full-refresh"
             ) }}
         {%- endif -%}

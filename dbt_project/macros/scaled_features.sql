@@ -6,14 +6,23 @@
     unusable later.
 
     All steps stand in one statement, because between views the order of the
-    rows would be lost and sorted anew for each. It is a macro, because the two
-    halves of the symbols are computed side by side and what finer bars read
-    before both; by a condition outside, all would be computed for each.
+    rows would be lost and sorted anew for each. It is a macro, because what
+    finer bars read is computed before the rest; by a condition outside, all
+    would be computed for it.
 #}
-{% macro scaled_features(blocks, condition) -%}
+{% macro scaled_features(blocks, condition='true') -%}
 {%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
 {%- set window_bars = var('volatility_window_bars') | int(20) -%}
 {%- set spans = [1, 2, 5, 10, 20, 60] -%}
+{%- set looks_back = (
+    [2, 5, 10, 14, 20, 40, 60, window_bars, longest_bars] | unique | sort
+) -%}
+{%- set pieces = [
+    'squared_moves', 'absolute_moves', 'gains', 'squared_losses',
+    'squared_ranges', 'garman_klass_variances', 'closes', 'volumes',
+    'log_closes', 'placed_log_closes', 'place_variances', 'high_20', 'low_20',
+    'log_close', 'place_in_block',
+] -%}
 {%- set passed_on = [
     'block_id', 'series_number', 'is_run_up', 'bar_number', 'session_date',
     'place_in_session', 'session_bars', 'full_session_bars', 'closed_at',
@@ -85,31 +94,33 @@ shaped as (
 ),
 
 -- Running sums along each block and extremes of some bars: the pieces that
--- longer windows are put together from. They stand first, because a row is
--- unpacked up to the column that a window asks for.
+-- longer windows are put together from, in one value. They stand first, because
+-- a row is unpacked up to the column that a window asks for.
 accumulated as (
 
     select
-        {{ running_sum('move * move') }} as squared_moves,
-        {{ running_sum('abs(move)') }} as absolute_moves,
-        {{ running_sum('greatest(move, 0)') }} as gains,
-        {{ running_sum('least(move, 0) * least(move, 0)') }} as squared_losses,
-        {{ running_sum('log_range * log_range') }} as squared_ranges,
-        {{ running_sum('garman_klass_variance') }} as garman_klass_variances,
-        {{ running_sum('relative_close') }} as closes,
-        {{ running_sum('adjusted_volume') }} as volumes,
-        {{ running_sum('log_close') }} as log_closes,
-        {{ running_sum('place_in_block * log_close') }} as placed_log_closes,
-        {{ running_sum('place_variance') }} as place_variances,
-        log_close,
-        move,
-        {{ trailing_extreme('greatest', 'high_4', 4, 20) }} as high_20,
-        {{ trailing_extreme('least', 'low_4', 4, 20) }} as low_20,
+        {{ packed([
+            running_sum('move * move'),
+            running_sum('abs(move)'),
+            running_sum('greatest(move, 0)'),
+            running_sum('least(move, 0) * least(move, 0)'),
+            running_sum('log_range * log_range'),
+            running_sum('garman_klass_variance'),
+            running_sum('relative_close'),
+            running_sum('adjusted_volume'),
+            running_sum('log_close'),
+            running_sum('place_in_block * log_close'),
+            running_sum('place_variance'),
+            trailing_extreme('greatest', 'high_4', 4, 20),
+            trailing_extreme('least', 'low_4', 4, 20),
+            'log_close',
+            'place_in_block',
+        ]) }} as pieces,
         {{ trailing_extreme('greatest', 'recorded_at_4', 4, 20) }}
             as recorded_at_20,
+        move,
         {{ trailing_extreme('greatest', 'high_4', 4, 5) }} as high_5,
         {{ trailing_extreme('least', 'low_4', 4, 5) }} as low_5,
-        place_in_block,
         gap,
         body,
         log_range,
@@ -121,66 +132,97 @@ accumulated as (
 
 ),
 
+looked_back as (
+
+    select
+        *,
+        {% for bars in looks_back -%}
+            {{ trailing_value('pieces', bars) }} as pieces_{{ bars }},
+        {% endfor -%}
+        {{ trailing_value('move', 1) }} as previous_move,
+        -- Of all bars that the longest window looks at.
+        {{ trailing_extreme(
+            'greatest', 'recorded_at_20', 20, longest_bars + 1
+        ) }} as last_recorded_at
+
+    from accumulated
+
+),
+
 -- Every moving window that a feature needs, one column each.
 windowed as (
 
     select
         {% for bars in [5, 20, 60] -%}
-            {{ trailing_sum('squared_moves', bars) }}
+            {{ sum_of_pieces(pieces, 'squared_moves', bars) }}
                 as squared_moves_{{ bars }},
-            {{ trailing_sum('squared_ranges', bars) }}
+            {{ sum_of_pieces(pieces, 'squared_ranges', bars) }}
                 as squared_ranges_{{ bars }},
         {% endfor -%}
         {% for bars in [5, 20] -%}
-            {{ trailing_sum('garman_klass_variances', bars) }}
+            {{ sum_of_pieces(pieces, 'garman_klass_variances', bars) }}
                 as garman_klass_variances_{{ bars }},
-            {{ trailing_mean('absolute_moves', bars) }}
+            ({{ sum_of_pieces(pieces, 'absolute_moves', bars) }}) / {{ bars }}
                 as mean_absolute_move_{{ bars }},
-            {{ trailing_mean('volumes', bars) }} as mean_volume_{{ bars }},
+            ({{ sum_of_pieces(pieces, 'volumes', bars) }}) / {{ bars }}
+                as mean_volume_{{ bars }},
         {% endfor -%}
         {% for bars in [5, 10, 20, 60] -%}
-            {{ trailing_mean('closes', bars) }} as mean_close_{{ bars }},
+            ({{ sum_of_pieces(pieces, 'closes', bars) }}) / {{ bars }}
+                as mean_close_{{ bars }},
         {% endfor -%}
         {% for bars in spans[1:] -%}
-            log_close
-            - {{ trailing_value('log_close', bars) }} as move_{{ bars }},
-            {{ trailing_sum('place_variances', bars) }}
+            {{ sum_of_pieces(pieces, 'log_close', bars) }} as move_{{ bars }},
+            {{ sum_of_pieces(pieces, 'place_variances', bars) }}
                 as place_variance_{{ bars }},
         {% endfor -%}
         {% for bars in [20, 60] -%}
-            {{ trailing_sum('log_closes', bars) }} as log_closes_{{ bars }},
-            {{ trailing_sum('placed_log_closes', bars) }}
+            {{ sum_of_pieces(pieces, 'log_closes', bars) }}
+                as log_closes_{{ bars }},
+            {{ sum_of_pieces(pieces, 'placed_log_closes', bars) }}
                 as placed_log_closes_{{ bars }},
         {% endfor -%}
-        {{ trailing_sum('squared_losses', 20) }} as squared_losses_20,
-        {{ trailing_sum('gains', 14) }} as gains_14,
-        {{ trailing_sum('absolute_moves', 14) }} as absolute_moves_14,
-        {{ trailing_mean('squared_moves', window_bars) }} as mean_squared_move,
-        {{ trailing_bars_are_whole(window_bars) }}
-            as is_volatility_window_whole,
-        {{ trailing_bars_are_whole(longest_bars) }} as is_longest_window_whole,
-        {{ trailing_value('move', 1) }} as previous_move,
-        {{ trailing_extreme('greatest', 'high_20', 20, 60) }} as high_60,
-        {{ trailing_extreme('least', 'low_20', 20, 60) }} as low_60,
-        -- Of all bars that the longest window looks at.
-        {{ trailing_extreme(
-            'greatest', 'recorded_at_20', 20, longest_bars + 1
-        ) }} as max_recorded_at,
+        {{ sum_of_pieces(pieces, 'squared_losses', 20) }} as squared_losses_20,
+        {{ sum_of_pieces(pieces, 'gains', 14) }} as gains_14,
+        {{ sum_of_pieces(pieces, 'absolute_moves', 14) }} as absolute_moves_14,
+        ({{ sum_of_pieces(pieces, 'squared_moves', window_bars) }})
+        / {{ window_bars }} as mean_squared_move,
+        {% for bars, window in [
+            (window_bars, 'volatility'), (longest_bars, 'longest')
+        ] -%}
+            {{ sum_of_pieces(pieces, 'place_in_block', bars) }} = {{ bars }}
+                as is_{{ window }}_window_whole,
+        {% endfor -%}
+        greatest(
+            {{ piece(pieces, 'high_20') }},
+            {{ piece(pieces, 'high_20', 20) }},
+            {{ piece(pieces, 'high_20', 40) }}
+        ) as high_60,
+        least(
+            {{ piece(pieces, 'low_20') }},
+            {{ piece(pieces, 'low_20', 20) }},
+            {{ piece(pieces, 'low_20', 40) }}
+        ) as low_60,
+        {% for name in ['high_20', 'low_20', 'log_close', 'place_in_block'] -%}
+            {{ piece(pieces, name) }} as {{ name }},
+        {% endfor -%}
         high_5,
         low_5,
-        high_20,
-        low_20,
-        log_close,
         move,
+        previous_move,
         gap,
         body,
         log_range,
         upper_shadow,
         lower_shadow,
-        place_in_block,
+        last_recorded_at as max_recorded_at,
         {{ passed_on | join(',\n        ') }}
 
-    from accumulated
+    from looked_back
+
+    where not is_run_up
+
+    {{ computed_once() }}
 
 ),
 
@@ -208,8 +250,6 @@ expected as (
         end as session_variance
 
     from windowed
-
-    where not is_run_up
 
 ),
 

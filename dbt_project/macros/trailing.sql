@@ -91,6 +91,58 @@
 {%- endmacro %}
 
 
+{#
+    Several numbers as one value, which is looked back at as a whole: one look
+    for each span, not one for each span and column.
+#}
+{% macro packed(expressions) -%}
+    {{ return(adapter.dispatch('packed')(expressions)) }}
+{%- endmacro %}
+
+
+{% macro default__packed(expressions) -%}
+    array({{ expressions | join(', ') }})
+{%- endmacro %}
+
+
+{% macro postgres__packed(expressions) -%}
+    array[{{ expressions | join(', ') }}]
+{%- endmacro %}
+
+
+{# The number at `place`, from 0, of what was packed. #}
+{% macro unpacked(value, place) -%}
+    {{ return(adapter.dispatch('unpacked')(value, place)) }}
+{%- endmacro %}
+
+
+{% macro default__unpacked(value, place) -%}
+    {{ value }}[{{ place }}]
+{%- endmacro %}
+
+
+{% macro postgres__unpacked(value, place) -%}
+    {{ value }}[{{ place + 1 }}]
+{%- endmacro %}
+
+
+{#
+    The number called `name` of `pieces`, now or `bars` bars ago. The names are
+    those of what was packed as `pieces` and looked back at as `pieces_<bars>`.
+#}
+{% macro piece(pieces, name, bars=0) -%}
+    {{ unpacked(
+        'pieces_' ~ bars if bars else 'pieces', pieces.index(name)
+    ) }}
+{%- endmacro %}
+
+
+{# What a running sum among the pieces has grown by over the last `bars`. #}
+{% macro sum_of_pieces(pieces, name, bars) -%}
+    {{ piece(pieces, name) }} - {{ piece(pieces, name, bars) }}
+{%- endmacro %}
+
+
 {# Log return of `price` over the last `bars` bars. #}
 {% macro trailing_log_return(price, bars) -%}
     ln({{ price }} / {{ trailing_value(price, bars) }})

@@ -56,7 +56,7 @@ POOLED_CLIP = 3.0
 POOLED_MOVE_SHRINKAGE = 2.0
 
 # Neighbouring rows of one horizon, and the series of one day, repeat each
-# other: every second to sixteenth row gave the same skill.
+# other: every second and every fourth row gave the same skill (d1).
 POOLED_MAX_ROWS = 300_000
 POOLED_ROWS_PER_LABEL = 4
 POOLED_FEW_ROWS = 50_000

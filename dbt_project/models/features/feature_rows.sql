@@ -1,6 +1,151 @@
--- Computed in two halves, side by side: PostgreSQL gives windows one processor.
-select * from {{ ref('int_feature_rows_shard_0') }}
+-- One statement in one session, which keeps one processor busy for as long as
+-- the labels keep another: dealing the symbols to two sessions gains nothing
+-- beside them and costs a copy of every row.
+{{ config(sql_header=without_merge_joins()) }}
+{%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
+{%- set features = feature_definitions() | map(attribute=0) | list -%}
+{%- set higher = higher_features() %}
+with
 
-union all
+due as (
 
-select * from {{ ref('int_feature_rows_shard_1') }}
+    select
+        series_number,
+        symbol_id,
+        ticker,
+        calendar,
+        timeframe,
+        higher_timeframe,
+        first_bar_number,
+        from_bar_number
+
+    from {{ ref('int_series_due') }}
+
+),
+
+scaled as (
+
+    {{ scaled_features(ref('int_bars_cut_into_blocks')) }}
+
+),
+
+higher as (
+
+    select
+        symbol_id,
+        timeframe,
+        bar_number,
+        closed_at,
+        is_window_whole,
+        max_recorded_at,
+        {{ higher | join(',\n        ') }}
+
+    from {{ ref('int_higher_states') }}
+),
+
+named as (
+
+    select
+        scaled.*,
+        due.symbol_id,
+        due.ticker,
+        due.calendar,
+        due.timeframe,
+        due.higher_timeframe,
+        due.first_bar_number,
+        due.from_bar_number
+
+    from scaled
+
+    inner join due
+        on scaled.series_number = due.series_number
+
+),
+
+-- The grid names the last bar of the next higher timeframe that had closed, so
+-- the join is on equality and cannot look ahead. The highest timeframe has
+-- none: its own state stands in as zero, the same for every row.
+joined as (
+
+    select
+        named.*,
+        higher.closed_at as higher_bar_closed_at,
+        case
+            when named.higher_timeframe is null then true
+            else coalesce(higher.is_window_whole, false)
+        end as is_higher_window_whole,
+        {% for feature in higher -%}
+            case
+                when named.higher_timeframe is null then 0
+                else higher.{{ feature }}
+            end as {{ feature }},
+        {% endfor -%}
+        greatest(
+            named.max_recorded_at,
+            coalesce(higher.max_recorded_at, named.max_recorded_at)
+        ) as last_recorded_at
+
+    from named
+
+    left join higher
+        on
+            named.symbol_id = higher.symbol_id
+            and named.higher_timeframe = higher.timeframe
+            and named.higher_bar_number = higher.bar_number
+
+    {{ computed_once() }}
+
+),
+
+judged as (
+
+    select
+        *,
+        case
+            when bar_number < first_bar_number + {{ longest_bars }}
+                then 'warm_up'
+            -- Null where most of the window's block is a hole.
+            when not coalesce(is_longest_window_whole, false)
+                then 'missing_bar'
+            when adjusted_volume = 0 then 'no_volume'
+            when session_variance is null then 'session_profile_warm_up'
+            when volatility_1 is null then 'flat_window'
+            when not is_higher_window_whole then 'higher_timeframe_warm_up'
+            when (
+                {{ features | join(' + ') }}
+            ) is null then 'flat_window'
+        end as unusable_reason
+
+    from joined
+
+    where bar_number >= from_bar_number
+
+    {{ computed_once() }}
+
+),
+
+-- A row is wholly there or not at all, so that nothing half-made is read.
+final as (
+
+    select
+        symbol_id,
+        ticker,
+        calendar,
+        timeframe,
+        bar_number,
+        session_date,
+        closed_at,
+        unusable_reason is null as is_usable,
+        cast(unusable_reason as text) as unusable_reason,
+        closed_at as last_bar_closed_at,
+        higher_bar_closed_at,
+        last_recorded_at as max_recorded_at,
+        batch_id,
+        reference_close,
+        {{ kept_where('unusable_reason is null', features) }}
+
+    from judged
+
+)
+
+select * from final

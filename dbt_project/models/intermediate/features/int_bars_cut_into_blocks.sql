@@ -15,7 +15,6 @@ due as (
         symbol_id,
         timeframe,
         series_number,
-        shard,
         is_read_by_finer,
         from_block_number * {{ block_bars }} as from_block_bar_number
 
@@ -28,7 +27,6 @@ own as (
     select
         bars.*,
         due.series_number,
-        due.shard,
         due.is_read_by_finer,
         {{ block_id('due.series_number', 'bars.bar_number') }} as block_id,
         false as is_run_up
@@ -48,7 +46,6 @@ run_up as (
     select
         bars.*,
         due.series_number,
-        due.shard,
         due.is_read_by_finer,
         {{ block_id('due.series_number', 'bars.bar_number') }} + 1 as block_id,
         true as is_run_up
@@ -100,7 +97,6 @@ profiled as (
     select
         cut.block_id,
         cut.series_number,
-        cut.shard,
         cut.is_read_by_finer,
         cut.is_run_up,
         cut.bar_number,

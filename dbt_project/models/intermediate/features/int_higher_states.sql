@@ -7,7 +7,6 @@ due as (
 
     select
         series_number,
-        shard,
         symbol_id,
         timeframe
 
@@ -24,7 +23,6 @@ scaled as (
 states as (
 
     select
-        due.shard,
         due.symbol_id,
         due.timeframe,
         scaled.bar_number,

@@ -1,9 +1,10 @@
 -- The work list of `feature_rows` and `labels`: series with bars that either
 -- has not seen, and where to begin. Both are made again from the first such bar
 -- on, feature rows also from the first that reads a changed bar of the next
--- higher timeframe, labels also for the bars whose target has come.
+-- higher timeframe, labels also for the bars whose target has come or is now
+-- planned for another time.
 {%- do stop_when_label_seeds_changed(
-    ref('stg_market__symbols'), ref('horizons'), ref('label_rules')
+    ref('int_label_seeds_built'), ref('horizons'), ref('label_rules')
 ) -%}
 {%- set features_watermark = watermark('feature_rows') -%}
 {%- set labels_watermark = watermark('labels') -%}
@@ -46,7 +47,8 @@ symbols as (
 
     select
         symbol_id,
-        ticker
+        ticker,
+        calendar
 
     from {{ ref('stg_market__symbols') }}
 
@@ -165,14 +167,23 @@ first_changes as (
         symbol_id,
         calendar,
         timeframe,
-        min(bar_number) as bar_number
+        min(bar_number) as bar_number,
+        min(own_bar_number) as own_bar_number
 
     from (
-        select * from changes
+        select
+            changes.*,
+            changes.bar_number as own_bar_number
+
+        from changes
 
         union all
 
-        select * from first_readers
+        select
+            first_readers.*,
+            cast(null as integer) as own_bar_number
+
+        from first_readers
     ) as either
 
     group by symbol_id, calendar, timeframe
@@ -232,7 +243,11 @@ begun as (
         coalesce(own.calendar, needed.calendar) as calendar,
         coalesce(own.timeframe, needed.timeframe) as timeframe,
         own.bar_number as from_bar_number,
-        least(own.bar_number, own.previous_end + 1) as from_new_bar_number,
+        -- A changed bar of the higher timeframe says nothing about a label.
+        case
+            when own.own_bar_number is not null
+                then least(own.own_bar_number, own.previous_end + 1)
+        end as from_new_bar_number,
         needed.bar_number as needed_bar_number
 
     from with_previous_ends as own
@@ -244,19 +259,150 @@ begun as (
 
 ),
 
+{% if labels -%}
+    ends as (
+
+        select
+            series.symbol_id,
+            series.timeframe,
+            (
+                select max(labels.bar_number)
+
+                from {{ labels }} as labels
+
+                where
+                    series.symbol_id = labels.symbol_id
+                    and series.timeframe = labels.timeframe
+            ) as bar_number
+
+        from series
+
+        {{ computed_once() }}
+
+    ),
+
+    -- Labels whose target lies ahead, on a bar that the grid now has another
+    -- close for: sessions that are still to come may move. A few looks into the
+    -- keys for each series, not a pass over all labels.
+    looked_at as (
+
+        select
+            ends.symbol_id,
+            symbols.calendar,
+            ends.timeframe,
+            (
+                select min(labels.bar_number)
+
+                from {{ labels }} as labels
+
+                where
+                    ends.symbol_id = labels.symbol_id
+                    and ends.timeframe = labels.timeframe
+                    and ends.bar_number - horizons.longest_horizon_bars
+                    < labels.bar_number
+                    and ends.bar_number < labels.label_end_bar_number
+                    and labels.label_end_at is distinct from (
+                        select max(grid.closed_at)
+
+                        from {{ ref('bar_grid') }} as grid
+
+                        where
+                            labels.calendar = grid.calendar
+                            and labels.timeframe = grid.timeframe
+                            and labels.label_end_bar_number = grid.bar_number
+                    )
+            ) as bar_number
+
+        from ends
+
+        inner join symbols
+            on ends.symbol_id = symbols.symbol_id
+
+        inner join horizons
+            on
+                symbols.calendar = horizons.calendar
+                and ends.timeframe = horizons.timeframe
+
+        {{ computed_once() }}
+
+    ),
+
+    moved as (
+
+        select *
+
+        from looked_at
+
+        where bar_number is not null
+
+    ),
+{%- else -%}
+    moved as (
+
+        select
+            symbol_id,
+            calendar,
+            timeframe,
+            bar_number
+
+        from changes
+
+        where false
+
+    ),
+{%- endif %}
+
+starts as (
+
+    select
+        coalesce(begun.symbol_id, moved.symbol_id) as symbol_id,
+        coalesce(begun.calendar, moved.calendar) as calendar,
+        coalesce(begun.timeframe, moved.timeframe) as timeframe,
+        begun.from_bar_number,
+        begun.from_new_bar_number,
+        begun.needed_bar_number,
+        moved.bar_number as moved_bar_number
+
+    from begun
+
+    full outer join moved
+        on
+            begun.symbol_id = moved.symbol_id
+            and begun.timeframe = moved.timeframe
+
+),
+
+placed as (
+
+    select
+        starts.*,
+        least(
+            starts.from_new_bar_number
+            - coalesce(horizons.longest_horizon_bars, 0),
+            starts.moved_bar_number
+        ) as from_label_bar_number
+
+    from starts
+
+    left join horizons
+        on
+            starts.calendar = horizons.calendar
+            and starts.timeframe = horizons.timeframe
+
+),
+
 due as (
 
     select
-        begun.symbol_id,
+        placed.symbol_id,
         symbols.ticker,
-        begun.calendar,
-        begun.timeframe,
+        placed.calendar,
+        placed.timeframe,
         timeframes.higher_timeframe,
         row_number() over (
-            order by begun.timeframe asc, begun.symbol_id asc
+            order by placed.timeframe asc, placed.symbol_id asc
         ) as series_number,
-        mod(begun.symbol_id, 2) as shard,
-        begun.from_bar_number,
+        placed.from_bar_number,
         {% for end, which in [('min', 'first'), ('max', 'last')] -%}
             (
                 select {{ end }}(bars.bar_number)
@@ -264,30 +410,24 @@ due as (
                 from {{ ref('bars') }} as bars
 
                 where
-                    begun.symbol_id = bars.symbol_id
-                    and begun.timeframe = bars.timeframe
+                    placed.symbol_id = bars.symbol_id
+                    and placed.timeframe = bars.timeframe
             ) as {{ which }}_bar_number,
         {% endfor -%}
-        begun.from_new_bar_number
-        - coalesce(horizons.longest_horizon_bars, 0) as from_label_bar_number,
-        begun.needed_bar_number is not null as is_read_by_finer,
+        placed.from_label_bar_number,
+        placed.needed_bar_number is not null as is_read_by_finer,
         {{ block_number(
-            'least(begun.needed_bar_number, begun.from_new_bar_number '
-            ~ '- coalesce(horizons.longest_horizon_bars, 0))'
+            'least(placed.needed_bar_number, placed.from_bar_number, '
+            ~ 'placed.from_label_bar_number)'
         ) }} as from_block_number
 
-    from begun
+    from placed
 
     inner join symbols
-        on begun.symbol_id = symbols.symbol_id
+        on placed.symbol_id = symbols.symbol_id
 
     inner join timeframes
-        on begun.timeframe = timeframes.timeframe
-
-    left join horizons
-        on
-            begun.calendar = horizons.calendar
-            and begun.timeframe = horizons.timeframe
+        on placed.timeframe = timeframes.timeframe
 
 )
 
