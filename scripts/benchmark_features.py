@@ -29,48 +29,50 @@ Each figure is also a line `RESULT name value`.
 """
 
 import argparse
-import contextlib
 import json
-import os
-import shutil
-import signal
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import polars_reference
-import psutil
 import sqlalchemy as sa
+from benchmarking import (
+    DATA_VARIABLE,
+    DEFAULT_FILE,
+    Figures,
+    checkpoint,
+    count_rows,
+    every_other_symbol,
+    find_files,
+    go_when_told,
+    keep_to_two_cores,
+    load,
+    read_bars,
+    run_python,
+    say,
+    server_seconds,
+    settle,
+    throwaway_settings,
+)
 
 from python_ml.exceptions import (
-    BuildError,
     IngestionError,
     SwiftBoltError,
     ValidationFailedError,
 )
-from python_ml.settings import PROJECT_ROOT, Settings
+from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse, open_warehouse
-from python_ml.warehouse.dbt import DbtSummary, dbt_environment, run_dbt
-from python_ml.warehouse.embedded import EmbeddedServer
+from python_ml.warehouse.dbt import DbtSummary, run_dbt
 
-N_CORES = 2
-DATA_VARIABLE = "SWIFTBOLT_BENCH_DATA"
-DEFAULT_DATA = PROJECT_ROOT.parent / "shared" / "data"
-DEFAULT_FILE = "daily_sp500_2010_2021.parquet"
 PARTS = ("full", "double", "incremental", "memory", "size", "validate")
 TARGETS = ("bars", "feature_rows", "labels")
 HALF_PREFIX = "half_"
 N_COMPARED_SYMBOLS = 10
 TOLERANCE = 1e-9
-MEMORY_SAMPLE_SECONDS = 0.02
 BUILD_CODE = """
 from python_ml.pipeline import BUILD
 from python_ml.settings import load_settings
@@ -79,36 +81,6 @@ from python_ml.warehouse.dbt import run_dbt
 with open_warehouse(load_settings()) as warehouse:
     run_dbt(warehouse, [*BUILD, "--full-refresh"])
 """
-
-
-@dataclass
-class Figures:
-    """What was measured: a row of the table for each name, a run each value."""
-
-    runs: dict[str, list[float]] = field(default_factory=dict)
-    units: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    def add(self, name: str, value: float, unit: str = "s") -> None:
-        """Add one run."""
-        self.runs.setdefault(name, []).append(value)
-        self.units[name] = unit
-
-    def median(self, name: str) -> float:
-        """Median of the runs so far."""
-        return statistics.median(self.runs[name])
-
-    def to_text(self) -> str:
-        """Write the table: name, median, each run."""
-        lines = [f"{'':<50} {'median':>9}  runs"]
-        for name, values in self.runs.items():
-            each = " ".join(f"{value:.2f}" for value in values)
-            lines.append(
-                f"{name + ', ' + self.units[name]:<50} "
-                f"{self.median(name):>9.2f}  {each}"
-            )
-        return "\n".join([*lines, *self.notes])
 
 
 OURS = "full build, dbt"
@@ -130,8 +102,7 @@ SIZE = "feature_rows"
 def main() -> int:
     """Parse, measure, print."""
     keep_to_two_cores()
-    # So that a killed run, too, takes its server along.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    go_when_told()
     arguments = parse_arguments()
     figures = Figures()
     try:
@@ -195,18 +166,6 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def keep_to_two_cores() -> None:
-    """Have this process, polars and the server started from here use two.
-
-    Polars counts the cores when it is imported, so this starts anew.
-    """
-    if os.environ.get("POLARS_MAX_THREADS") != str(N_CORES):
-        os.environ["POLARS_MAX_THREADS"] = str(N_CORES)
-        os.execv(sys.executable, [sys.executable, *sys.argv])
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:N_CORES])
-
-
 def results(figures: Figures) -> dict[str, float]:
     """Figures by the names under which they are compared over time."""
     found: dict[str, float] = {}
@@ -232,40 +191,6 @@ def results(figures: Figures) -> dict[str, float]:
 # Bars
 
 
-def find_files(paths: Sequence[Path]) -> list[Path]:
-    """Files of bars to load.
-
-    Raises
-    ------
-    IngestionError
-        If one is missing.
-    """
-    if not paths:
-        folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
-        paths = [folder / DEFAULT_FILE]
-    for path in paths:
-        if not path.is_file():
-            raise IngestionError(
-                f"There are no bars at {path}. Name a file, or the folder of "
-                f"{DEFAULT_FILE} with: export {DATA_VARIABLE}=FOLDER"
-            )
-    return list(paths)
-
-
-def read_bars(path: Path) -> pl.DataFrame:
-    """Read one file of bars."""
-    columns = ["symbol", "timeframe", "ts", "open", "high", "low", "close"]
-    try:
-        return pl.read_parquet(path, columns=[*columns, "volume"]).with_columns(
-            pl.col("symbol", "timeframe").cast(pl.String)
-        )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise IngestionError(
-            f"{path} is no file of bars: {error}. See: "
-            "scripts/benchmark_features.py --help"
-        ) from error
-
-
 def take_symbols(bars: pl.DataFrame, n_symbols: int) -> pl.DataFrame:
     """Keep so many symbols, spread evenly over all."""
     symbols = bars["symbol"].unique().sort()
@@ -276,43 +201,7 @@ def take_symbols(bars: pl.DataFrame, n_symbols: int) -> pl.DataFrame:
     return bars.filter(pl.col("symbol").is_in(chosen.implode()))
 
 
-def every_other_symbol(bars: pl.DataFrame) -> pl.DataFrame:
-    """Keep half of the symbols."""
-    symbols = bars["symbol"].unique().sort().gather_every(2)
-    return bars.filter(pl.col("symbol").is_in(symbols.implode()))
-
-
-def load(warehouse: Warehouse, bars: pl.DataFrame) -> float:
-    """Load bars by `swiftbolt ingest bars`; the memory it took, in MB."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bars.parquet"
-        bars.write_parquet(path)
-        peak, output = run_python(
-            warehouse,
-            ["-m", "python_ml.cli", "ingest", "bars", str(path), "--json"],
-        )
-    if rejected := json.loads(output)["rejected"]:
-        raise IngestionError(
-            f"Of {len(bars)} bars, some were rejected: {rejected}."
-        )
-    return peak
-
-
 # Measuring
-
-
-@contextlib.contextmanager
-def throwaway_settings() -> Iterator[Settings]:
-    """Settings of a home that is removed with its server at the end."""
-    root = Path(tempfile.mkdtemp(prefix="swiftbolt-benchmark-"))
-    # Root's server runs as another user, who must be able to enter.
-    root.chmod(0o755)
-    settings = Settings(PROJECT_ROOT, root / "home", "embedded")
-    try:
-        yield settings
-    finally:
-        EmbeddedServer(settings).stop()
-        shutil.rmtree(root, ignore_errors=True)
 
 
 class Benchmark:
@@ -417,17 +306,17 @@ class Benchmark:
 
     def _build_fully(self, warehouse: Warehouse, name: str) -> None:
         checkpoint(warehouse)
-        server_started = self._server_seconds()
+        server_started = server_seconds(self.settings)
         summary = run_dbt(
             warehouse, ["run", "--full-refresh", "--select", *self.full]
         )
-        server_seconds = self._server_seconds() - server_started
+        server_elapsed = server_seconds(self.settings) - server_started
         elapsed = dbt_seconds(summary)
         say(f"{name}: {elapsed:.2f} s ({slowest_nodes(summary)})")
         self.figures.add(name, elapsed)
         if name == OURS:
             self.figures.add(OURS_WHOLE, summary.duration_seconds)
-            self.figures.add(OURS_SERVER, server_seconds)
+            self.figures.add(OURS_SERVER, server_elapsed)
         settle(warehouse, "features")
 
     def _build_reference(self) -> None:
@@ -436,28 +325,18 @@ class Benchmark:
         with self.warehouse.begin() as connection:
             connection.execute(sa.text(f"create schema if not exists {schema}"))
         checkpoint(self.warehouse)
-        server_started = self._server_seconds()
+        server_started = server_seconds(self.settings)
         python_started = time.process_time()
         started = time.perf_counter()
         _, times = polars_reference.build(self.warehouse, shapes)
         elapsed = time.perf_counter() - started
         self.figures.add(REFERENCE, elapsed)
         self.figures.add(
-            REFERENCE_SERVER, self._server_seconds() - server_started
+            REFERENCE_SERVER, server_seconds(self.settings) - server_started
         )
         self.figures.add(REFERENCE_PYTHON, time.process_time() - python_started)
         say(f"{REFERENCE}: {elapsed:.2f} s ({times.to_text()})")
         settle(self.warehouse, polars_reference.SCHEMA)
-
-    def _server_seconds(self) -> float:
-        """Processor time of the server and its processes, ended ones too."""
-        server = psutil.Process(EmbeddedServer(self.settings).status().pid)
-        ended = server.cpu_times()
-        seconds = ended.children_user + ended.children_system
-        for process in [server, *server.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                seconds += sum(process.cpu_times()[:2])
-        return float(seconds)
 
     def _note_rows(self) -> None:
         counts = []
@@ -697,116 +576,6 @@ def compare_columns(ours: pl.Series, theirs: pl.Series) -> float:
     scale = ours.abs().clip(lower_bound=1.0)
     largest: Any = ((ours - theirs).abs() / scale).max()
     return float(largest or 0.0)
-
-
-def count_rows(
-    warehouse: Warehouse, name: str, schema: str = "{features}"
-) -> int:
-    """Count the rows of a table."""
-    with warehouse.begin() as connection:
-        return int(
-            connection.scalar(
-                sa.text(warehouse.sql(f"select count(*) from {schema}.{name}"))
-            )
-            or 0
-        )
-
-
-def settle(warehouse: Warehouse, schema: str) -> None:
-    """Vacuum, so that the server does not do so while something is timed."""
-    name = warehouse.settings.schema(schema)
-    with autocommit(warehouse) as connection:
-        tables = connection.scalars(
-            sa.text(
-                "select format('%I.%I', schemaname, tablename) "
-                "from pg_tables where schemaname = :name"
-            ),
-            {"name": name},
-        ).all()
-        for table in tables:
-            connection.execute(sa.text(f"vacuum (analyze) {table}"))
-
-
-def checkpoint(warehouse: Warehouse) -> None:
-    """Write out what earlier steps left, before the next is timed."""
-    with autocommit(warehouse) as connection:
-        connection.execute(sa.text("checkpoint"))
-
-
-@contextlib.contextmanager
-def autocommit(warehouse: Warehouse) -> Iterator[sa.Connection]:
-    """Open a connection for commands that refuse a transaction."""
-    with warehouse.engine.connect() as connection:
-        yield connection.execution_options(isolation_level="AUTOCOMMIT")
-
-
-def run_python(
-    warehouse: Warehouse, command: Sequence[str], *, may_fail: bool = False
-) -> tuple[float, str]:
-    """Run Python on a warehouse and watch its memory.
-
-    The kernel's own figure for a child would count what its parent held when
-    it was started.
-
-    Returns
-    -------
-    peak : float
-        Most resident memory of it and its own children, MB.
-    output : str
-        What it printed.
-
-    Raises
-    ------
-    BuildError
-        If it ends with an error and may not.
-    """
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PG", "SWIFTBOLT_", "DBT_"))
-    } | dbt_environment(warehouse.settings, warehouse.parameters)
-    peak = 0
-    with (
-        tempfile.TemporaryFile("w+") as output,
-        tempfile.TemporaryFile("w+") as log,
-    ):
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            env=environment,
-            cwd=PROJECT_ROOT,
-            stdout=output,
-            stderr=log,
-        )
-        try:
-            watched = psutil.Process(process.pid)
-            while process.poll() is None:
-                peak = max(peak, resident_bytes(watched))
-                time.sleep(MEMORY_SAMPLE_SECONDS)
-        finally:
-            process.kill()
-        output.seek(0)
-        log.seek(0)
-        if process.returncode and not may_fail:
-            lines = log.read().strip().splitlines()
-            raise BuildError(
-                f"A process of the benchmark ended with {process.returncode}: "
-                f"{lines[-1] if lines else 'no message'}"
-            )
-        return peak / 1e6, output.read()
-
-
-def resident_bytes(process: psutil.Process) -> int:
-    """Memory of a process and those that it started; 0 when it is gone."""
-    size = 0
-    with contextlib.suppress(psutil.Error):
-        for one in [process, *process.children(recursive=True)]:
-            size += one.memory_info().rss
-    return size
-
-
-def say(text: str) -> None:
-    """Tell who waits what goes on."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

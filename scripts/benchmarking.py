@@ -1,0 +1,297 @@
+"""What the benchmarks share: bars, a throw-away warehouse, a table of figures.
+
+Each measures on two cores, in a warehouse of its own that goes again however
+it ends, and prints a table and a line `RESULT name value` for each figure.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import psutil
+import sqlalchemy as sa
+
+from python_ml.exceptions import BuildError, IngestionError
+from python_ml.settings import PROJECT_ROOT, Settings
+from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.dbt import dbt_environment
+from python_ml.warehouse.embedded import EmbeddedServer
+
+N_CORES = 2
+DATA_VARIABLE = "SWIFTBOLT_BENCH_DATA"
+DEFAULT_DATA = PROJECT_ROOT.parent / "shared" / "data"
+DEFAULT_FILE = "daily_sp500_2010_2021.parquet"
+MEMORY_SAMPLE_SECONDS = 0.02
+
+
+@dataclass
+class Figures:
+    """What was measured: a row of the table for each name, a run each value."""
+
+    runs: dict[str, list[float]] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, name: str, value: float, unit: str = "s") -> None:
+        """Add one run."""
+        self.runs.setdefault(name, []).append(value)
+        self.units[name] = unit
+
+    def median(self, name: str) -> float:
+        """Median of the runs so far."""
+        return statistics.median(self.runs[name])
+
+    def to_text(self) -> str:
+        """Write the table: name, median, each run."""
+        lines = [f"{'':<50} {'median':>9}  runs"]
+        for name, values in self.runs.items():
+            each = " ".join(f"{value:.2f}" for value in values)
+            lines.append(
+                f"{name + ', ' + self.units[name]:<50} "
+                f"{self.median(name):>9.2f}  {each}"
+            )
+        return "\n".join([*lines, *self.notes])
+
+
+def keep_to_two_cores() -> None:
+    """Have this process, polars and the server started from here use two.
+
+    Polars counts the cores when it is imported, so this starts anew.
+    """
+    if os.environ.get("POLARS_MAX_THREADS") != str(N_CORES):
+        os.environ["POLARS_MAX_THREADS"] = str(N_CORES)
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:N_CORES])
+
+
+def go_when_told() -> None:
+    """Have a run that is ended by a signal take its server along."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """Files of bars to load.
+
+    Raises
+    ------
+    IngestionError
+        If one is missing.
+    """
+    if not paths:
+        folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
+        paths = [folder / DEFAULT_FILE]
+    for path in paths:
+        if not path.is_file():
+            raise IngestionError(
+                f"There are no bars at {path}. Name a file, or the folder of "
+                f"{DEFAULT_FILE} with: export {DATA_VARIABLE}=FOLDER"
+            )
+    return list(paths)
+
+
+def read_bars(path: Path) -> pl.DataFrame:
+    """Read one file of bars."""
+    columns = ["symbol", "timeframe", "ts", "open", "high", "low", "close"]
+    try:
+        return pl.read_parquet(path, columns=[*columns, "volume"]).with_columns(
+            pl.col("symbol", "timeframe").cast(pl.String)
+        )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise IngestionError(
+            f"{path} is no file of bars: {error}. See: {sys.argv[0]} --help"
+        ) from error
+
+
+def every_other_symbol(bars: pl.DataFrame) -> pl.DataFrame:
+    """Keep half of the symbols."""
+    symbols = bars["symbol"].unique().sort().gather_every(2)
+    return bars.filter(pl.col("symbol").is_in(symbols.implode()))
+
+
+def load(warehouse: Warehouse, bars: pl.DataFrame) -> float:
+    """Load bars by `swiftbolt ingest bars`; the memory it took, in MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "bars.parquet"
+        bars.write_parquet(path)
+        peak, output = run_python(
+            warehouse,
+            ["-m", "python_ml.cli", "ingest", "bars", str(path), "--json"],
+        )
+    if rejected := json.loads(output)["rejected"]:
+        raise IngestionError(
+            f"Of {len(bars)} bars, some were rejected: {rejected}."
+        )
+    return peak
+
+
+@contextlib.contextmanager
+def throwaway_settings() -> Iterator[Settings]:
+    """Settings of a home that is removed with its server at the end."""
+    root = Path(tempfile.mkdtemp(prefix="swiftbolt-benchmark-"))
+    # Root's server runs as another user, who must be able to enter.
+    root.chmod(0o755)
+    settings = Settings(PROJECT_ROOT, root / "home", "embedded")
+    try:
+        yield settings
+    finally:
+        EmbeddedServer(settings).stop()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def count_rows(
+    warehouse: Warehouse, name: str, schema: str = "{features}"
+) -> int:
+    """Count the rows of a table."""
+    with warehouse.begin() as connection:
+        return int(
+            connection.scalar(
+                sa.text(warehouse.sql(f"select count(*) from {schema}.{name}"))
+            )
+            or 0
+        )
+
+
+def settle(warehouse: Warehouse, schema: str) -> None:
+    """Vacuum, so that the server does not do so while something is timed."""
+    name = warehouse.settings.schema(schema)
+    with autocommit(warehouse) as connection:
+        tables = connection.scalars(
+            sa.text(
+                "select format('%I.%I', schemaname, tablename) "
+                "from pg_tables where schemaname = :name"
+            ),
+            {"name": name},
+        ).all()
+        for table in tables:
+            connection.execute(sa.text(f"vacuum (analyze) {table}"))
+
+
+def checkpoint(warehouse: Warehouse) -> None:
+    """Write out what earlier steps left, before the next is timed."""
+    with autocommit(warehouse) as connection:
+        connection.execute(sa.text("checkpoint"))
+
+
+@contextlib.contextmanager
+def autocommit(warehouse: Warehouse) -> Iterator[sa.Connection]:
+    """Open a connection for commands that refuse a transaction."""
+    with warehouse.engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def run_python(
+    warehouse: Warehouse,
+    command: Sequence[str],
+    *,
+    may_fail: bool = False,
+    variables: Mapping[str, str] | None = None,
+    sample_seconds: float = MEMORY_SAMPLE_SECONDS,
+) -> tuple[float, str]:
+    """Run Python on a warehouse and watch its memory.
+
+    The kernel's own figure for a child would count what its parent held when
+    it was started.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Its environment is the process's.
+    command : sequence of str
+        Arguments of Python.
+    may_fail : bool, default=False
+        Whether it may end with an error.
+    variables : mapping of str to str, optional
+        Further variables of its environment.
+    sample_seconds : float, optional
+        Between two looks at its memory, which cost some processor time.
+
+    Returns
+    -------
+    peak : float
+        Most resident memory of it and its own children, MB.
+    output : str
+        What it printed.
+
+    Raises
+    ------
+    BuildError
+        If it ends with an error and may not.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "SWIFTBOLT_", "DBT_"))
+    }
+    environment |= dbt_environment(warehouse.settings, warehouse.parameters)
+    environment |= variables or {}
+    peak = 0
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as log,
+    ):
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            env=environment,
+            cwd=PROJECT_ROOT,
+            stdout=output,
+            stderr=log,
+        )
+        try:
+            watched = psutil.Process(process.pid)
+            while process.poll() is None:
+                peak = max(peak, resident_bytes(watched))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(sample_seconds)
+        finally:
+            process.kill()
+        output.seek(0)
+        log.seek(0)
+        if process.returncode and not may_fail:
+            lines = log.read().strip().splitlines()
+            raise BuildError(
+                f"A process of the benchmark ended with {process.returncode}: "
+                f"{lines[-1] if lines else 'no message'}"
+            )
+        return peak / 1e6, output.read()
+
+
+def resident_bytes(process: psutil.Process) -> int:
+    """Memory of a process and those that it started; 0 when it is gone."""
+    size = 0
+    with contextlib.suppress(psutil.Error):
+        for one in [process, *process.children(recursive=True)]:
+            size += one.memory_info().rss
+    return size
+
+
+def server_seconds(settings: Settings) -> float:
+    """Processor time of the server and its processes, ended ones too."""
+    server = psutil.Process(EmbeddedServer(settings).status().pid)
+    ended = server.cpu_times()
+    seconds = ended.children_user + ended.children_system
+    for process in [server, *server.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            seconds += sum(process.cpu_times()[:2])
+    return float(seconds)
+
+
+def say(text: str) -> None:
+    """Tell who waits what goes on."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def machine_load() -> str:
+    """How many processes wanted a core, over the last 1, 5 and 15 minutes."""
+    return " ".join(f"{load:.1f}" for load in os.getloadavg())
