@@ -1,6 +1,6 @@
 """Check that a training killed at any moment is finished by the next one.
 
-    .venv/bin/python scripts/check_interrupted_training.py [--kills 20] [--seed 0]
+    .venv/bin/python scripts/check_interrupted_training.py [--kills 20]
 
 Builds the sample, then, as of one month after the other, starts `swiftbolt
 train --all --jobs 2`, kills it (SIGKILL) at a random moment and starts it
