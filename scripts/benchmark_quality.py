@@ -33,7 +33,6 @@ Each figure of the ensemble is also a line `RESULT name value`, in percent.
 import argparse
 import contextlib
 import csv
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -44,7 +43,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmark_features import DATA_VARIABLE, DEFAULT_DATA, throwaway_settings
+from benchmarking import find_files, throwaway_settings
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -63,7 +62,7 @@ from python_ml.evaluation import (
     skill_standard_error,
 )
 from python_ml.examples import read_feature_names
-from python_ml.exceptions import IngestionError, SwiftBoltError
+from python_ml.exceptions import SwiftBoltError
 from python_ml.ingestion.bar_file import BarFile, source_name
 from python_ml.ingestion.load import ingest
 from python_ml.jobs import code_version
@@ -119,7 +118,7 @@ def main() -> int:
     arguments = parse_arguments()
     try:
         figures: dict[str, float] = {}
-        for path in find_files(arguments.bars):
+        for path in find_files(arguments.bars, FILES):
             with measured(path, arguments) as warehouse:
                 figures |= measure(warehouse, path, arguments)
     except SwiftBoltError as error:
@@ -161,26 +160,6 @@ def parse_arguments() -> argparse.Namespace:
         "--timeframes", metavar="TF,...", help="by default all there are"
     )
     return parser.parse_args()
-
-
-def find_files(paths: Sequence[Path]) -> list[Path]:
-    """Files of bars to measure on.
-
-    Raises
-    ------
-    IngestionError
-        If one is missing.
-    """
-    if not paths:
-        folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
-        paths = [folder / name for name in FILES]
-    for path in paths:
-        if not path.is_file():
-            raise IngestionError(
-                f"There are no bars at {path}. Name a file, or the folder of "
-                f"{' and '.join(FILES)} with: export {DATA_VARIABLE}=FOLDER"
-            )
-    return list(paths)
 
 
 @contextlib.contextmanager

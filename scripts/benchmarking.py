@@ -81,8 +81,10 @@ def go_when_told() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
-def find_files(paths: Sequence[Path]) -> list[Path]:
-    """Files of bars to load.
+def find_files(
+    paths: Sequence[Path], names: Sequence[str] = (DEFAULT_FILE,)
+) -> list[Path]:
+    """Files of bars to load, by default those of some names.
 
     Raises
     ------
@@ -91,12 +93,12 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     """
     if not paths:
         folder = Path(os.environ.get(DATA_VARIABLE) or DEFAULT_DATA)
-        paths = [folder / DEFAULT_FILE]
+        paths = [folder / name for name in names]
     for path in paths:
         if not path.is_file():
             raise IngestionError(
                 f"There are no bars at {path}. Name a file, or the folder of "
-                f"{DEFAULT_FILE} with: export {DATA_VARIABLE}=FOLDER"
+                f"{' and '.join(names)} with: export {DATA_VARIABLE}=FOLDER"
             )
     return list(paths)
 

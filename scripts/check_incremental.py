@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 
-from benchmark_features import throwaway_settings
+from benchmarking import throwaway_settings
 
 from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT

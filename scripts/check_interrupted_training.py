@@ -20,7 +20,7 @@ import sys
 import time
 from datetime import date
 
-from benchmark_features import throwaway_settings
+from benchmarking import throwaway_settings
 
 from python_ml.ingestion.load import ingest
 from python_ml.ingestion.sample import SampleSource
