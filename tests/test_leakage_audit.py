@@ -50,6 +50,12 @@ VIOLATIONS = {
         "set fit_labels_end_before = validation_starts_at + interval '9 days' "
         "where timeframe = 'd1'",
     ),
+    # Beside the update above, which moves the boundary of both windows.
+    "audit_pooled_label_crosses_cut": (
+        "update {ml}.training_cuts "
+        "set pooled_window_starts_at = window_starts_at - interval '30 days' "
+        "where timeframe = 'd1'",
+    ),
     "audit_label_end_off_grid": (
         "update {features}.labels "
         "set label_end_at = label_end_at - interval '1 hour' "
