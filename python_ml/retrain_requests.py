@@ -142,8 +142,9 @@ def request_retrain(
     )
     table = schema.retrain_requests
     with warehouse.begin() as connection:
-        filed = set(
-            connection.execute(
+        filed = {
+            tuple(row)
+            for row in connection.execute(
                 insert(table)
                 .values(
                     [
@@ -164,8 +165,8 @@ def request_retrain(
                     index_where=sa.text("status = 'open'"),
                 )
                 .returning(table.c.symbol_id, table.c.timeframe)
-            ).tuples()
-        )
+            )
+        }
     log_event(logger, "retrain_requested", series=len(series), new=len(filed))
     return pd.DataFrame(
         [

@@ -65,9 +65,9 @@ class RobustClipper(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Examples
     --------
-    >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [400.0]])
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0], [100.0]])
     >>> RobustClipper(clip=2).fit_transform(X).round(2).ravel().tolist()
-    [-0.02, -0.01, 0.0, 0.01, 2.0]
+    [-0.11, -0.05, 0.0, 0.05, 2.0]
     """
 
     def __init__(self, *, clip: float) -> None:
