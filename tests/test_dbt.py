@@ -1,19 +1,23 @@
 """Our runner of dbt, on a project of three nodes."""
 
+import ast
+import concurrent.futures
 import logging
 import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import jinja2.nativetypes
 import pytest
 
 from python_ml.exceptions import BuildError
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse
-from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.dbt import _parsing_in_turn, run_dbt
 from tests.conftest import clean_environment
 
 PROJECT = """
@@ -164,3 +168,27 @@ def test_the_project_parses_with_nothing_set(tmp_path):
         text=True,
     )
     assert parsed.returncode == 0, parsed.stdout
+
+
+@pytest.mark.skipif(
+    sys.version_info >= (3, 11, 8), reason="this Python parses safely"
+)
+def test_no_two_threads_parse_literals_at_once(monkeypatch):
+    parsing, most = [], []
+
+    def parse(source, *_, **__):
+        parsing.append(source)
+        most.append(len(parsing))
+        time.sleep(0.01)
+        parsing.pop()
+        return source
+
+    monkeypatch.setattr(ast, "parse", parse)
+    with (
+        _parsing_in_turn(),
+        concurrent.futures.ThreadPoolExecutor(4) as threads,
+    ):
+        list(threads.map(jinja2.nativetypes.parse, "abcd"))
+        list(threads.map(ast.parse, "abcd"))
+    assert most == [1] * 8
+    assert ast.parse is parse

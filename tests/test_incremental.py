@@ -186,33 +186,43 @@ def test_loading_a_rolled_up_timeframe_stops_the_build_and_is_mended_as_told(
     }
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "update features.label_rules set volatility_multiple = 0.5",
-        "update features.horizons set horizon_bars = 6 "
-        "where timeframe = 'd1' and horizon = '5d'",
-        "delete from features.horizons "
-        "where timeframe = 'd1' and horizon = '5d'",
-        "insert into features.horizons (calendar, timeframe, horizon, "
-        "horizon_bars) values ('XNYS', 'd1', '2d', 2)",
-        # Of a timeframe that the first symbol has not.
-        "update features.label_rules set rule = 'fixed_return', "
-        "fixed_return = 0.001 where timeframe = 'h4'",
-        "update features.horizons set horizon_bars = 3 "
-        "where timeframe = 'm15' and horizon = '1h'",
-    ],
+CHANGES_OF_SEEDS = (
+    "update features.label_rules set volatility_multiple = 0.5",
+    "update features.horizons set horizon_bars = 6 "
+    "where timeframe = 'd1' and horizon = '5d'",
+    "delete from features.horizons where timeframe = 'd1' and horizon = '5d'",
+    "insert into features.horizons (calendar, timeframe, horizon, "
+    "horizon_bars) values ('XNYS', 'd1', '2d', 2)",
+    "update features.horizons set horizon_bars = 3 "
+    "where timeframe = 'm15' and horizon = '1h'",
+    # Of a timeframe that the first symbol has not.
+    "update features.label_rules set rule = 'fixed_return', "
+    "fixed_return = 0.001 where timeframe = 'h4'",
 )
+
+
 def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
-    sequences: Sequences, change: str
+    sequences: Sequences,
 ) -> None:
     with sequences.start() as warehouse:
         before = read_tables(warehouse)
-        with warehouse.begin() as connection:
-            connection.exec_driver_sql(change)
-        with pytest.raises(BuildError, match="dbt build --full-refresh"):
-            run(warehouse, RUN)
-        assert differences(read_tables(warehouse), before) == []
+        for number, change in enumerate(CHANGES_OF_SEEDS):
+            with warehouse.begin() as connection:
+                for seed in ("label_rules", "horizons"):
+                    if number == 0:
+                        connection.exec_driver_sql(
+                            f"create table public.{seed} as "
+                            f"select * from features.{seed}"
+                        )
+                    connection.exec_driver_sql(
+                        f"delete from features.{seed}; "
+                        f"insert into features.{seed} "
+                        f"select * from public.{seed}"
+                    )
+                connection.exec_driver_sql(change)
+            with pytest.raises(BuildError, match="dbt build --full-refresh"):
+                run(warehouse, RUN)
+            assert differences(read_tables(warehouse), before) == [], change
         run(warehouse, [*RUN, "--full-refresh"])
         told = differences(read_tables(warehouse), before)
         assert any(line.startswith("labels") for line in told)

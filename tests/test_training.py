@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -27,19 +26,12 @@ from python_ml.exceptions import (
     UnknownSeriesError,
     ValidationFailedError,
 )
-from python_ml.ingestion.load import ingest
-from python_ml.ingestion.sample import SampleSource
 from python_ml.jobs import job_run
 from python_ml.members import ROSTER
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
 from python_ml.warehouse.bulk import read_frame
-from python_ml.warehouse.connection import connect, open_warehouse
-from python_ml.warehouse.dbt import run_dbt
-from python_ml.warehouse.embedded import EmbeddedServer
 from tests.conftest import (
-    BUILD_WITHOUT_TESTS,
-    embedded_settings,
     run_swiftbolt,
     warehouse_environment,
 )
@@ -700,59 +692,3 @@ def test_a_killed_training_is_finished_without_orphans(
         f"{version_id}.joblib" for version_id in versions["version_id"]
     )
     assert_pooled_members_are_whole(sample, n_horizons=3)
-
-
-def test_a_server_killed_while_training_costs_nothing_but_time(throwaway_home):
-    settings = embedded_settings(throwaway_home())
-    with open_warehouse(settings) as warehouse:
-        ingest(warehouse, SampleSource())
-        run_dbt(warehouse, BUILD_WITHOUT_TESTS)
-    arguments = ["train", "--all", "--as-of", "2012-06-29"]
-    environment = {
-        **warehouse_environment(warehouse),
-        "SWIFTBOLT_HOME": str(settings.home),
-        "SWIFTBOLT_TARGET": "embedded",
-    }
-
-    def command():
-        return subprocess.Popen(
-            [sys.executable, "-m", "python_ml.cli", *arguments],
-            cwd=PROJECT_ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    process = command()
-    _wait_for_first_artifact(settings.artifacts_dir)
-    os.kill(EmbeddedServer(settings).status().pid, signal.SIGKILL)
-    _, stderr = process.communicate()
-    assert process.returncode == 1
-    assert "un the same command again" in stderr.splitlines()[-1]
-
-    process = command()
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    parameters = EmbeddedServer(settings).start()
-    with connect(settings, parameters) as warehouse:
-        rows = count_rows(warehouse)
-        versions = read(
-            warehouse,
-            "select distinct symbol_id, timeframe from {ml}.ensembles",
-        )
-        assert len(versions) == rows["ensembles"] == rows["deployments"] == 8
-        assert rows["training_runs"] == 24
-        assert len(artifacts(warehouse)) == 8
-        assert_pooled_members_are_whole(warehouse, n_horizons=6)
-
-
-def _wait_for_first_artifact(folder):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if folder.is_dir() and any(
-            not path.name.startswith(POOLED) for path in folder.glob("*.joblib")
-        ):
-            return
-        time.sleep(0.01)
-    raise AssertionError("no artifact was written")

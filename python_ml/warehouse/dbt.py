@@ -1,9 +1,12 @@
 """dbt in this process: quiet, on our database, and gone without a trace."""
 
+import ast
 import contextlib
 import logging
 import os
 import re
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,6 +104,7 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
     with (
         _environment(dbt_environment(settings, warehouse.parameters)),
         _loggers_kept(),
+        _parsing_in_turn(),
         progress_bar(total=None, description=f"dbt {command}") as bar,
     ):
         from dbt.cli.main import dbtRunner
@@ -196,6 +200,38 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         for name in set(os.environ) - set(before):
             del os.environ[name]
         os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _parsing_in_turn() -> Iterator[None]:
+    """Let dbt's threads parse Python literals one after the other.
+
+    Before 3.11.8 Python counts the depth of all parsings in one place, so now
+    and then two at once fail with "AST constructor recursion depth mismatch"
+    (python/cpython#106905).
+    """
+    if sys.version_info >= (3, 11, 8):
+        yield
+        return
+    import jinja2.nativetypes
+
+    # One that keeps the function by name, and the one who looks it up.
+    modules: tuple[Any, ...] = (ast, jinja2.nativetypes)
+    before = [module.parse for module in modules]
+    parse = ast.parse
+    lock = threading.RLock()
+
+    def parse_in_turn(*arguments: Any, **keywords: Any) -> Any:
+        with lock:
+            return parse(*arguments, **keywords)
+
+    for module in modules:
+        module.parse = parse_in_turn
+    try:
+        yield
+    finally:
+        for module, own in zip(modules, before, strict=True):
+            module.parse = own
 
 
 @contextlib.contextmanager
