@@ -27,7 +27,11 @@ from python_ml.fitting import (
     TimeArray,
 )
 from python_ml.logs import get_logger, log_event
-from python_ml.members.base import IntArray
+from python_ml.members.base import (
+    IntArray,
+    effective_sample_size,
+    shrunken_shares,
+)
 from python_ml.pooled import PooledExamples, thinning
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
@@ -35,6 +39,7 @@ from python_ml.warehouse.connection import Warehouse
 logger = get_logger(__name__)
 
 MAX_NAMES_IN_MESSAGE = 20
+FIT_SHARES, WINDOW_SHARES = "fit", "window"
 LOAD_COMMANDS = "`swiftbolt ingest sample`, then `swiftbolt run`"
 
 
@@ -301,7 +306,7 @@ def read_examples(
         last=frame["closed_at"].max() if len(frame) else None,
         **keys,
     )
-    shares = _class_shares(warehouse, keys)
+    climatologies = _read_climatologies(warehouse, keys)
     session_bars = _session_bars(warehouse, series[0])
     X = frame[list(feature_names)].to_numpy(dtype=np.float64)
     y = _codes(frame["label"], dict(zip(CLASSES, range(3), strict=True)))
@@ -328,8 +333,12 @@ def read_examples(
                 closed_at=closed_at[rows],
                 label_end_at=label_end_at[rows],
                 split_parts=parts[rows],
-                fit_shares=shares[horizon, "fit"],
-                window_shares=shares[horizon, "window"],
+                fit_climatology=climatologies.of(
+                    symbol_id, horizon, FIT_SHARES
+                ),
+                window_climatology=climatologies.of(
+                    symbol_id, horizon, WINDOW_SHARES
+                ),
                 session_bars=session_bars,
             )
         )
@@ -499,56 +508,100 @@ def _session_bars(warehouse: Warehouse, one: Series) -> int:
     )
 
 
-def _class_shares(
-    warehouse: Warehouse, keys: Mapping[str, Any]
-) -> dict[tuple[str, str], FloatArray]:
-    """Class shares of a cut over all its series, whichever are trained.
+@dataclass(frozen=True)
+class _Climatologies:
+    """Class shares of all series, and of each shrunk towards them.
 
-    Each time counts once, however many series have a row then.
-
-    Returns
-    -------
-    dict of (str, str) to ndarray of shape (3,)
-        By horizon, and `fit` or `window`.
+    `FIT_SHARES` of labels that `fit` may know, `WINDOW_SHARES` of all labels
+    that had ended by the as-of time.
     """
-    counts = read_frame(
-        warehouse,
-        """
-        select
-            horizon,
-            split_part,
-            bar_number,
-            label,
-            count(*) as n_rows
-        from {features}.training_examples
-        where
-            cut_id = :cut_id
-            and timeframe = :timeframe
-        group by horizon, split_part, bar_number, label
-        order by horizon, split_part, bar_number, label
-        """,
-        keys,
-    )
-    shares: dict[tuple[str, str], FloatArray] = {}
+
+    of_all: Mapping[tuple[str, str], FloatArray]
+    of_series: Mapping[tuple[int, str, str], FloatArray]
+
+    def of(self, symbol_id: int, horizon: str, which: str) -> FloatArray:
+        return self.of_series.get(
+            (symbol_id, horizon, which), self.of_all[horizon, which]
+        )
+
+
+def _read_climatologies(
+    warehouse: Warehouse, keys: Mapping[str, Any]
+) -> _Climatologies:
+    """Class shares under a cut over the long window of pooled members.
+
+    A few hundred overlapping rows do not know how often a series rises, and
+    the market's own rise in their time is a chance of that time. Of all
+    series each time counts once, however many have a row then.
+    """
+    counts = pd.DataFrame()
+    # A cut on record from before there were pooled members has no longer
+    # window than that of its examples.
+    for view in ("pooled_examples", "training_examples"):
+        if counts.empty:
+            counts = read_frame(
+                warehouse,
+                f"""
+                select
+                    horizon,
+                    horizon_bars,
+                    split_part,
+                    label,
+                    bar_number,
+                    symbol_id,
+                    count(*) as n_rows
+                from {{features}}.{view}
+                where
+                    cut_id = :cut_id
+                    and timeframe = :timeframe
+                group by grouping sets (
+                    (horizon, horizon_bars, split_part, label, bar_number),
+                    (horizon, horizon_bars, split_part, label, symbol_id)
+                )
+                order by
+                    horizon, split_part, label, bar_number, symbol_id
+                """,
+                keys,
+            )
+    of_all: dict[tuple[str, str], FloatArray] = {}
+    of_series: dict[tuple[int, str, str], FloatArray] = {}
     for horizon, rows in counts.groupby("horizon"):
-        for name, used in (
-            ("fit", rows[rows["split_part"] == "fit"]),
-            ("window", rows),
+        horizon_bars = int(rows["horizon_bars"].iloc[0])
+        for which, used in (
+            (FIT_SHARES, rows[rows["split_part"] == "fit"]),
+            (WINDOW_SHARES, rows),
         ):
-            by_time = used.pivot_table(
-                index="bar_number",
-                columns="label",
-                values="n_rows",
-                aggfunc="sum",
-                fill_value=0,
-            ).reindex(columns=list(CLASSES), fill_value=0)
-            n_rows = by_time.to_numpy(dtype=np.float64)
-            if len(n_rows):
-                of_times = n_rows / n_rows.sum(axis=1, keepdims=True)
-                shares[str(horizon), name] = of_times.mean(axis=0)
-            else:
-                shares[str(horizon), name] = np.full(len(CLASSES), 1 / 3)
-    return shares
+            of_times = _count_classes(used, "bar_number")
+            every = np.full(len(CLASSES), 1 / len(CLASSES))
+            if len(of_times):
+                shares = of_times.div(of_times.sum(axis=1), axis=0)
+                every = shares.to_numpy(dtype=np.float64).mean(axis=0)
+            of_all[str(horizon), which] = every
+            of_symbols = _count_classes(used, "symbol_id")
+            for symbol_id, n_rows in zip(
+                of_symbols.index, of_symbols.to_numpy(), strict=True
+            ):
+                of_series[symbol_id, str(horizon), which] = shrunken_shares(
+                    np.arange(len(CLASSES)),
+                    n_effective=effective_sample_size(
+                        n_rows.sum(), horizon_bars
+                    ),
+                    prior_shares=every,
+                    sample_weight=n_rows,
+                )
+    return _Climatologies(of_all, of_series)
+
+
+def _count_classes(counts: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Rows of each class, one column each, by one of the keys."""
+    of_key = counts[counts[by].notna()].astype({by: np.int64})
+    return of_key.pivot_table(
+        index=by,
+        columns="label",
+        values="n_rows",
+        aggfunc="sum",
+        fill_value=0,
+    ).reindex(columns=list(CLASSES), fill_value=0)
 
 
 def _runs(keys: np.ndarray[Any, Any]) -> list[tuple[int, int]]:

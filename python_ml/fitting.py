@@ -56,8 +56,9 @@ class HorizonExamples:
         UTC.
     split_parts : ndarray of int of shape (n_samples,)
         `FIT`, `VALIDATION` or `PURGED`.
-    fit_shares, window_shares : ndarray of shape (3,)
-        Class shares over all series, of `fit` and of the whole window.
+    fit_climatology, window_climatology : ndarray of shape (3,)
+        Class shares known from `fit`, and from everything up to the as-of
+        time, over the long window of pooled members.
     session_bars : int, default=1
         Grid bars of a full session.
     """
@@ -71,8 +72,8 @@ class HorizonExamples:
     closed_at: TimeArray
     label_end_at: TimeArray
     split_parts: IntArray
-    fit_shares: FloatArray
-    window_shares: FloatArray
+    fit_climatology: FloatArray
+    window_climatology: FloatArray
     session_bars: int = 1
 
     def count(self, part: int) -> int:
@@ -116,8 +117,8 @@ class SeriesExamples:
                 rows.closed_at,
                 rows.label_end_at,
                 rows.split_parts,
-                rows.fit_shares,
-                rows.window_shares,
+                rows.fit_climatology,
+                rows.window_climatology,
             ):
                 digest.update(str(array.shape).encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
@@ -282,13 +283,13 @@ def fit_horizon(
     members: dict[str, FittedMember] = {}
     failures: dict[str, str] = {}
     climatology = _fit_member(
-        CLIMATOLOGY, rows, is_fit, prior_shares=rows.fit_shares
+        CLIMATOLOGY, rows, is_fit, climatology=rows.fit_climatology
     )
     window_climatology = _fit_member(
         CLIMATOLOGY,
         rows,
         np.ones_like(is_fit),
-        prior_shares=rows.window_shares,
+        climatology=rows.window_climatology,
     )
     for name in roster.names:
         try:
@@ -304,7 +305,7 @@ def fit_horizon(
                 )
             else:
                 judged = _fit_member(
-                    name, rows, is_fit, prior_shares=rows.fit_shares
+                    name, rows, is_fit, climatology=rows.fit_climatology
                 )
                 on_fit = _probabilities(judged, X_fit)
                 on_validation = _probabilities(judged, X_validation)
@@ -312,7 +313,7 @@ def fit_horizon(
                     name,
                     rows,
                     np.ones_like(is_fit),
-                    prior_shares=rows.window_shares,
+                    climatology=rows.window_climatology,
                 )
         except Exception as error:
             if name == CLIMATOLOGY:
@@ -415,10 +416,10 @@ def _fit_member(
     rows: HorizonExamples,
     used: npt.NDArray[np.bool_],
     *,
-    prior_shares: FloatArray,
+    climatology: FloatArray,
 ) -> Member:
     member = make_member(
-        name, horizon_bars=rows.horizon_bars, prior_shares=prior_shares
+        name, horizon_bars=rows.horizon_bars, climatology=climatology
     )
     return member.fit(rows.X[used], rows.y[used])
 

@@ -11,7 +11,7 @@ after the as-of time of the version that forecast them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -379,7 +379,7 @@ def promote(
             _deployments(
                 cohort,
                 decisions,
-                _later_decisions(warehouse, cohort),
+                _earliest_starts(warehouse, cohort),
                 reason=reason,
                 job_run_id=job_run_id,
             ),
@@ -416,20 +416,21 @@ def _to_row(
     }
 
 
-def _later_decisions(
+def _earliest_starts(
     warehouse: Warehouse, cohort: Cohort
 ) -> dict[int, datetime]:
-    """Last deployment of an older version that takes effect after the as-of.
+    """When a series' version can be live, where its as-of time is too early.
 
-    A rollback on the evening of a training, for example. What is trained after
-    it would never be live from its as-of time on.
+    Not before what was decided since: after a rollback on the evening of the
+    training an older version would take over at once. Nor before the bars that
+    a live forecast by the version then deployed is on record of.
     """
     found = read_frame(
         warehouse,
         """
         select
             deployments.symbol_id,
-            max(deployments.effective_at) as effective_at
+            greatest(max(deployments.effective_at), now()) as starts_at
         from {ml}.deployments as deployments
         inner join {ml}.ensembles as ensembles
             on deployments.version_id = ensembles.version_id
@@ -438,27 +439,47 @@ def _later_decisions(
             and deployments.effective_at > :as_of
             and ensembles.as_of <= :as_of
         group by deployments.symbol_id
+        union all
+        select
+            forecasts.symbol_id,
+            max(forecasts.closed_at) + interval '1 microsecond'
+        from {ml}.forecasts as forecasts
+        where
+            forecasts.timeframe = :timeframe
+            and forecasts.run_kind = 'live'
+            and forecasts.closed_at >= :as_of
+            -- Bars of newer versions stay with these.
+            and not exists (
+                select 1
+                from {ml}.deployments as newer
+                inner join {ml}.ensembles as ensembles
+                    on newer.version_id = ensembles.version_id
+                where
+                    newer.symbol_id = forecasts.symbol_id
+                    and newer.timeframe = forecasts.timeframe
+                    and newer.effective_at <= forecasts.closed_at
+                    and ensembles.as_of > :as_of
+            )
+        group by forecasts.symbol_id
         """,
         {"timeframe": cohort.timeframe, "as_of": cohort.as_of},
     )
+    latest = found.groupby("symbol_id")["starts_at"].max()
     return {
         int(symbol_id): time.to_pydatetime()
-        for symbol_id, time in zip(
-            found["symbol_id"], found["effective_at"], strict=True
-        )
+        for symbol_id, time in zip(latest.index, latest, strict=True)
     }
 
 
 def _deployments(
     cohort: Cohort,
     decisions: Sequence[Decision],
-    later: Mapping[int, datetime],
+    starts: Mapping[int, datetime],
     *,
     reason: str,
     job_run_id: int,
 ) -> list[dict[str, Any]]:
     """One row per series, for those of its horizons that take over."""
-    now = datetime.now(UTC)
     rows = []
     for challenger in cohort.challengers:
         taken = {
@@ -473,10 +494,8 @@ def _deployments(
                     "timeframe": cohort.timeframe,
                     "version_id": challenger.version_id,
                     "horizons": [h for h in challenger.horizons if h in taken],
-                    "effective_at": (
-                        max(now, later[challenger.symbol_id])
-                        if challenger.symbol_id in later
-                        else cohort.as_of
+                    "effective_at": starts.get(
+                        challenger.symbol_id, cohort.as_of
                     ),
                     "reason": reason,
                     "job_run_id": job_run_id,

@@ -2,10 +2,12 @@
 
 from datetime import date
 
+import pandas as pd
 import pytest
 
 from python_ml import training
 from python_ml.cuts import end_of_day
+from python_ml.deployments import live_versions
 from python_ml.forecasting import forecast
 from python_ml.training import train
 from python_ml.warehouse.bulk import read_frame
@@ -77,3 +79,29 @@ def test_the_next_training_is_judged_once_the_ledger_is_full(sample):
         if verdicts.get(horizon) == "not_worse"
     ]
     assert not promoted or deployed == promoted
+
+
+def test_no_training_takes_a_bar_from_the_version_that_forecast_it(sample):
+    forecast(sample)
+    spoken = read(
+        sample,
+        "select distinct symbol_id, horizon, closed_at, version_id "
+        "from {ml}.forecasts where run_kind = 'live'",
+    )
+    last = spoken["closed_at"].max()
+    trained = train(sample, split="60/40", promotion="always", **SERIES)
+    assert trained.count("trained") == 2
+    starts = read(
+        sample,
+        "select effective_at from {ml}.deployments "
+        "order by deployment_id desc limit 2",
+    )["effective_at"]
+    assert (starts == last + pd.Timedelta(microseconds=1)).all()
+    keys = ["symbol_id", "horizon", "version_id"]
+    live = live_versions(sample, at=last)
+    assert set(live[keys].itertuples(index=False)) == set(
+        spoken[keys].itertuples(index=False)
+    )
+    assert set(live_versions(sample)["version_id"]) == set(
+        trained.results["version_id"]
+    )

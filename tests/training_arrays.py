@@ -54,8 +54,8 @@ def make_rows(
         closed_at=closes(bars),
         label_end_at=closes(bars + horizon_bars),
         split_parts=parts,
-        fit_shares=shares,
-        window_shares=shares,
+        fit_climatology=shares,
+        window_climatology=shares,
     )
 
 

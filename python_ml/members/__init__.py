@@ -140,7 +140,11 @@ PER_SERIES = Roster({name: 1 / len(_PER_SERIES) for name in _PER_SERIES})
 
 
 def make_member(
-    name: str, *, horizon_bars: int, prior_shares: FloatArray
+    name: str,
+    *,
+    horizon_bars: int,
+    prior_shares: FloatArray | None = None,
+    climatology: FloatArray | None = None,
 ) -> Member:
     """Unfitted member `name` for one series and horizon.
 
@@ -150,8 +154,8 @@ def make_member(
         Key of `ROSTER`.
     horizon_bars : int
         Grid bars a label looks ahead.
-    prior_shares : ndarray of shape (3,)
-        Class shares over all series.
+    prior_shares, climatology : ndarray of shape (3,), optional
+        See `Member`.
 
     Raises
     ------
@@ -160,16 +164,17 @@ def make_member(
 
     Examples
     --------
-    >>> make_member("climatology", horizon_bars=5, prior_shares=np.ones(3) / 3)
-    Climatology(horizon_bars=5,
-                prior_shares=array([0.33333333, 0.33333333, 0.33333333]))
+    >>> make_member("climatology", horizon_bars=5)
+    Climatology(horizon_bars=5)
     """
     if name not in ROSTER:
         raise SettingsError(
             f"Unknown member {name!r}; the roster has {', '.join(ROSTER)}."
         )
     return ROSTER[name].member(
-        horizon_bars=horizon_bars, prior_shares=np.asarray(prior_shares)
+        horizon_bars=horizon_bars,
+        prior_shares=prior_shares,
+        climatology=climatology,
     )
 
 

@@ -41,13 +41,21 @@ class Member(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     prior_shares : array-like of shape (3,), optional
         Class shares over all series, towards which a series' own are shrunk;
         by default thirds.
+    climatology : array-like of shape (3,), optional
+        Class shares known from a longer history, taken as they are instead of
+        those of the rows it is fitted on.
     """
 
     def __init__(
-        self, *, horizon_bars: int = 1, prior_shares: Any = None
+        self,
+        *,
+        horizon_bars: int = 1,
+        prior_shares: Any = None,
+        climatology: Any = None,
     ) -> None:
         self.horizon_bars = horizon_bars
         self.prior_shares = prior_shares
+        self.climatology = climatology
 
     def fit(
         self,
@@ -86,12 +94,15 @@ class Member(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.arange(len(CLASSES))
         self.n_features_in_ = X.shape[1]
         self.n_effective_ = self._effective_sample_size(len(y), sample_weight)
-        self.climatology_ = shrunken_shares(
-            y,
-            n_effective=self.n_effective_,
-            prior_shares=self.prior_shares,
-            sample_weight=sample_weight,
-        )
+        if self.climatology is None:
+            self.climatology_ = shrunken_shares(
+                y,
+                n_effective=self.n_effective_,
+                prior_shares=self.prior_shares,
+                sample_weight=sample_weight,
+            )
+        else:
+            self.climatology_ = _above_zero(self.climatology)
         self._fit(X, y, sample_weight)
         return self
 
@@ -254,11 +265,16 @@ def shrunken_shares(
     own = counts / counts.sum()
     prior = np.full(n_classes, 1 / n_classes)
     if prior_shares is not None:
-        prior = np.maximum(np.asarray(prior_shares, float), _SMALLEST_SHARE)
-        prior = prior / prior.sum()
+        prior = _above_zero(prior_shares)
     trust = n_effective / (n_effective + CLIMATOLOGY_SHRINKAGE)
     shares: FloatArray = trust * own + (1 - trust) * prior
     return shares
+
+
+def _above_zero(shares: Any) -> FloatArray:
+    floored = np.maximum(np.asarray(shares, float), _SMALLEST_SHARE)
+    of_all: FloatArray = floored / floored.sum()
+    return of_all
 
 
 def _logit(p: Any) -> Any:
