@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from python_ml.exceptions import SettingsError, SwiftBoltError
 from python_ml.settings import Settings, load_settings
@@ -405,6 +406,17 @@ def validate(as_json: bool) -> None:
         summary.raise_on_failure()
 
 
+# What `train --requested` takes from the requests.
+SET_BY_REQUESTS = (
+    "symbols",
+    "timeframes",
+    "is_all",
+    "as_of",
+    "split",
+    "trigger",
+)
+
+
 @main.command(
     "train", epilog="Example: swiftbolt train --symbols AAPL --timeframes d1"
 )
@@ -471,15 +483,25 @@ def train(
     interrupted.
     """
     if is_requested:
-        if is_all or symbols or timeframes or as_of:
+        context = click.get_current_context()
+        given = [
+            option.opts[0]
+            for option in context.command.params
+            if option.name in SET_BY_REQUESTS
+            and context.get_parameter_source(option.name)
+            is not ParameterSource.DEFAULT
+        ]
+        if given:
             raise click.UsageError(
-                "--requested names the series itself: leave out --symbols, "
-                "--timeframes, --all and --as-of."
+                "--requested says itself which series are trained and how: "
+                f"leave out {', '.join(given)}."
             )
         _train_requested(promotion, jobs, as_json)
         return
     if is_all == (symbols is not None):
-        raise click.UsageError("Give either --symbols or --all.")
+        raise click.UsageError(
+            "Give either --symbols or --all; --timeframes narrows both."
+        )
     from python_ml import training
     from python_ml.cuts import end_of_day
     from python_ml.warehouse.connection import open_warehouse

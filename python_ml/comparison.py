@@ -69,7 +69,8 @@ def compare_versions(
     if (a.symbol_id, a.timeframe) != (b.symbol_id, b.timeframe):
         raise UnknownVersionError(
             f"{version_a} is of {a.series}, {version_b} of {b.series}: name "
-            "two versions of one series. See: swiftbolt models list"
+            "two versions of one series. See: swiftbolt models list "
+            f"--symbols {a.ticker}"
         )
     runs = read_frame(
         warehouse,

@@ -1,8 +1,8 @@
 """Requests to train a series again, and the training that serves them.
 
-Drift files them, people may. A series has at most one open request; it is
-closed by the training that leaves the series with an up-to-date version, and
-stays open, with the reason, when that fails.
+People file them, and jobs that watch may. A series has at most one open
+request; it is closed by the training that leaves the series with an up-to-date
+version, and stays open, with the reason, when that fails.
 """
 
 import json

@@ -31,8 +31,8 @@ TABLE = {
 LEGEND = (
     "train, validation: accuracy as deployed, validation in time order; "
     "baseline: of climatology;\nskill: of the weighed members, 1 - log loss / "
-    "climatology's, with its standard error;\nwhere it is not above 0, "
-    "climatology is deployed alone."
+    "climatology's, with its standard error;\nwhere over all "
+    "series it is not above 0, climatology is deployed alone."
 )
 
 
