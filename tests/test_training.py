@@ -16,7 +16,12 @@ from python_ml.artifacts import (
     load_ensemble,
 )
 from python_ml.cuts import end_of_day
-from python_ml.ensemble import CLASSES
+from python_ml.ensemble import BULLISH, CLASSES
+from python_ml.examples import (
+    read_examples,
+    read_feature_names,
+    resolve_series,
+)
 from python_ml.exceptions import (
     ArtifactError,
     JobRunningError,
@@ -350,6 +355,36 @@ def test_nothing_after_the_as_of_time_reaches_a_version(sample):
     )
     assert train_one(sample).count("up to date") == 1
     assert read(sample, FIGURES).equals(before)
+
+
+def test_class_shares_of_fit_know_nothing_of_validation(sample):
+    train_one(sample)
+    cut = read(sample, "select * from {ml}.training_cuts").iloc[0]
+    series, _, _ = resolve_series(
+        sample, symbols=["AAPL"], timeframes=["d1"], as_of=AS_OF
+    )
+
+    def class_shares():
+        examples = read_examples(
+            sample, int(cut["cut_id"]), series, read_feature_names(sample)
+        )
+        return [
+            (rows.fit_climatology, rows.window_climatology)
+            for rows in examples[series[0].symbol_id].horizons
+        ]
+
+    before = class_shares()
+    execute(
+        sample,
+        "update {features}.labels set label = 'BULLISH' "
+        "where label is not null and label_end_at >= :boundary",
+        boundary=cut["fit_labels_end_before"],
+    )
+    for (fit, window), (same, changed) in zip(
+        before, class_shares(), strict=True
+    ):
+        np.testing.assert_array_equal(fit, same)
+        assert changed[BULLISH] > window[BULLISH] + 0.01
 
 
 def test_a_changed_row_of_the_window_makes_a_new_version(sample):
