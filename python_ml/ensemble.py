@@ -6,9 +6,12 @@ order of `Ensemble.feature_names`; probabilities are always three columns in
 the order of `CLASSES`.
 """
 
+import pickle
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -134,6 +137,41 @@ class PooledMember:
                 "ensemble with python_ml.artifacts.load_ensemble."
             )
         return divide_moves(self.member.predict_proba(X), self.climatology)
+
+
+@dataclass(frozen=True)
+class PackedMember:
+    """A fitted member as bytes, unpacked when it is first asked.
+
+    Trees are thousands of small objects. They are pickled once, in the process
+    that fitted them, and stand in an artifact like that, under its checksum.
+
+    Parameters
+    ----------
+    packed : bytes
+        Pickled and compressed.
+    """
+
+    packed: bytes = field(repr=False)
+
+    @classmethod
+    def pack(cls, member: FittedMember) -> Self:
+        """A fitted member, packed."""
+        pickled = pickle.dumps(member, protocol=pickle.HIGHEST_PROTOCOL)
+        return cls(zlib.compress(pickled, level=1))
+
+    @cached_property
+    def member(self) -> FittedMember:
+        """What was packed."""
+        unpacked: FittedMember = pickle.loads(zlib.decompress(self.packed))
+        return unpacked
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"packed": self.packed}
+
+    def predict_proba(self, X: FloatArray) -> FloatArray:
+        """Probabilities of the member, shape (n_samples, 3)."""
+        return self.member.predict_proba(X)
 
 
 @dataclass(frozen=True)

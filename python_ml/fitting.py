@@ -8,7 +8,7 @@ validation, and on the whole window, to be deployed.
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from python_ml.ensemble import (
     FittedMember,
     FloatArray,
     MemberPredictions,
+    PackedMember,
     PooledMember,
     divide_moves,
 )
@@ -224,13 +225,15 @@ def fit_series(
     try:
         with threadpool_limits(limits=1):
             return tuple(
-                fit_horizon(
-                    rows,
-                    feature_names=examples.feature_names,
-                    roster=roster,
-                    pooled=(pooled or {}).get(rows.horizon, {}),
-                    what=f"{examples.ticker} {examples.timeframe} "
-                    f"{rows.horizon}",
+                _packed(
+                    fit_horizon(
+                        rows,
+                        feature_names=examples.feature_names,
+                        roster=roster,
+                        pooled=(pooled or {}).get(rows.horizon, {}),
+                        what=f"{examples.ticker} {examples.timeframe} "
+                        f"{rows.horizon}",
+                    )
                 )
                 for rows in examples.horizons
             )
@@ -242,6 +245,18 @@ def fit_series(
             f"{examples.ticker} {examples.timeframe}: "
             f"{type(error).__name__}: {error}"
         )
+
+
+def _packed(fitted: FittedHorizon) -> FittedHorizon:
+    return replace(
+        fitted,
+        members={
+            name: member
+            if isinstance(member, PooledMember)
+            else PackedMember.pack(member)
+            for name, member in fitted.members.items()
+        },
+    )
 
 
 def fit_horizon(

@@ -127,8 +127,6 @@ def main() -> int:
     summarise(figures)
     for name, value in figures.items():
         print(f"RESULT {name} {value:.4f}")
-    if not arguments.development:
-        record_look(figures, arguments)
     return 0
 
 
@@ -224,9 +222,14 @@ def measure(
             except SwiftBoltError as error:
                 print(f"{path.stem} {timeframe} {mode}: {error}")
                 continue
+            seen: dict[str, float] = {}
             for bars, cell in cells.items():
                 key = f"{mode}_{path.stem}_{timeframe}_{bars}"
-                figures |= report(cell, key)
+                seen |= report(cell, key)
+            # At once: a run that is broken off has been looked at, too.
+            if not arguments.development:
+                record_look(seen, arguments)
+            figures |= seen
     return figures
 
 

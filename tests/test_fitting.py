@@ -1,8 +1,10 @@
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from python_ml.ensemble import PackedMember
 from python_ml.exceptions import NotEnoughDataError
 from python_ml.fitting import (
     FIT,
@@ -170,3 +172,20 @@ def test_the_fingerprint_changes_with_any_value_and_only_then():
         array = getattr(after.horizons[0], change)
         array[:] = array[::-1].copy()
         assert after.fingerprint() != before.fingerprint(), change
+
+
+def test_a_packed_member_says_what_it_said_before():
+    rows = make_rows()
+    [fitted] = fit_series(make_series())
+    plain = fit_horizon(rows, feature_names=FEATURES)
+    for name, member in pickle.loads(pickle.dumps(fitted)).members.items():
+        assert isinstance(member, PackedMember)
+        np.testing.assert_array_equal(
+            member.predict_proba(rows.X),
+            plain.members[name].predict_proba(rows.X),
+        )
+    # Asked or not, it is handed on packed.
+    asked = fitted.members["random_forest"]
+    size = len(pickle.dumps(asked))
+    asked.predict_proba(rows.X)
+    assert len(pickle.dumps(asked)) == size
