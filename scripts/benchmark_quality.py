@@ -43,7 +43,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmarking import find_files, throwaway_settings
+from benchmarking import find_files, go_when_told, throwaway_settings
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -115,6 +115,7 @@ class Cell:
 
 def main() -> int:
     """Parse, measure, print."""
+    go_when_told()
     arguments = parse_arguments()
     try:
         figures: dict[str, float] = {}

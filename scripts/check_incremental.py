@@ -14,11 +14,10 @@ away.
 """
 
 import argparse
-import signal
 import sys
 import time
 
-from benchmarking import throwaway_settings
+from benchmarking import go_when_told, throwaway_settings
 
 from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT
@@ -31,8 +30,7 @@ from tests.changing_market import Sequences
 
 def main() -> int:
     """Parse, play, print."""
-    # So that a killed run, too, takes its server along.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    go_when_told()
     arguments = parse_arguments()
     started = time.monotonic()
     n_equal = 0

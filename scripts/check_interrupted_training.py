@@ -14,13 +14,12 @@ Prints a line for each kill. The embedded server's home is thrown away.
 import argparse
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from datetime import date
 
-from benchmarking import throwaway_settings
+from benchmarking import go_when_told, throwaway_settings
 
 from python_ml.ingestion.load import ingest
 from python_ml.ingestion.sample import SampleSource
@@ -35,8 +34,7 @@ N_SERIES, N_HORIZONS, N_POOLED = 8, 24, 12
 
 def main() -> int:
     """Parse, kill, print."""
-    # So that a killed run, too, takes its server along.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    go_when_told()
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0] if __doc__ else None
     )
