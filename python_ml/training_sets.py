@@ -49,6 +49,7 @@ REBUILD = (
     "test",
     "--select",
     "+training_examples",
+    "+pooled_examples",
     "+feature_catalog",
 )
 MAX_VERSIONS_NAMED = 5

@@ -159,4 +159,4 @@ def test_the_commands_file_and_refuse(sample, monkeypatch):
     assert run("request-retrain", "--reason", "drift").exit_code == 2
     both = run("train", "--requested", "--symbols", "AAPL")
     assert both.exit_code == 2
-    assert "names the series itself" in both.output
+    assert "leave out --symbols" in both.output

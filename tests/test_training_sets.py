@@ -22,7 +22,7 @@ from tests.synthetic_market import SyntheticSource, sessions
 BUILD = [
     *BUILD_WITHOUT_TESTS,
     "--select",
-    "+training_examples +feature_catalog",
+    "+training_examples +pooled_examples +feature_catalog",
 ]
 
 
