@@ -126,6 +126,13 @@ def list_versions(
             ensembles.version_id desc
         """,
     )
+    # Shortest first, as the version has them.
+    frame["live_horizons"] = [
+        [horizon for horizon in horizons if horizon in live]
+        for horizons, live in zip(
+            frame["horizons"], frame["live_horizons"], strict=True
+        )
+    ]
     return narrow_to_series(warehouse, frame, symbols, timeframes)
 
 

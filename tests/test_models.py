@@ -492,7 +492,7 @@ def test_the_commands_print_what_the_library_found(market, swiftbolt):
         new.version_id,
         old.version_id,
     ]
-    assert "1d, 20d, 5d" in listed.stdout
+    assert "1d, 5d, 20d" in listed.stdout
     shown = swiftbolt("models", "show", new.version_id, "--json")
     assert json.loads(shown.stdout)["artifact"] == "intact"
     assert swiftbolt("models", "show", new.version_id).stdout
