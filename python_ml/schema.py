@@ -132,6 +132,7 @@ bars = Table(
     CheckConstraint(
         "volume >= 0 and volume < 'Infinity'", name="volume_is_finite"
     ),
+    Index(None, "batch_id", postgresql_using="brin"),
     schema=RAW,
     comment=(
         "One row per record of a bar; append-only. A changed value is a new "

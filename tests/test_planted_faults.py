@@ -239,13 +239,10 @@ FAULTS = {
         edits=(
             (
                 TARGETS_SQL,
-                "        bar_number,\n"
-                "        adjusted_close,\n"
-                "        batch_id\n\n",
-                "        row_number() over (partition by symbol_id, timeframe "
-                "order by bar_number asc) as bar_number,\n"
-                "        adjusted_close,\n"
-                "        batch_id\n\n",
+                "        bars.bar_number,\n        bars.adjusted_close,\n",
+                "        row_number() over (partition by bars.symbol_id, "
+                "bars.timeframe order by bars.bar_number asc) as bar_number,\n"
+                "        bars.adjusted_close,\n",
             ),
         ),
         caught_by=(

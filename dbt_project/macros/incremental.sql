@@ -24,14 +24,33 @@
 {%- endmacro %}
 
 
-{# Highest `batch_id` in the table `name` of features; 0 when built anew. #}
+{#
+    Highest `batch_id` in the table `name` of features, as a number that the
+    planner can count rows by; 0 when it is built anew.
+#}
 {% macro watermark(name) -%}
     {%- set built = built_relation(name) -%}
     {%- if built -%}
-        (select coalesce(max(batch_id), 0) from {{ built }})
-    {%- else -%}
-        0
+        {%- set found = run_query('select max(batch_id) from ' ~ built) -%}
+        {{ return((found.columns[0][0] or 0) | int) }}
     {%- endif -%}
+    {{ return(0) }}
+{%- endmacro %}
+
+
+{#
+    Condition on `time` that the join on a work list implies. It names the first
+    time of all, so that the planner can count by it how few rows are due.
+#}
+{% macro not_before_any_is_due(time, due, due_from) -%}
+    {%- set list = load_relation(due) if execute -%}
+    {%- if list -%}
+        {%- set found = run_query(
+            'select min(' ~ due_from ~ ') from ' ~ list
+        ) -%}
+        {%- set first = found.columns[0][0] -%}
+    {%- endif -%}
+    {{ return(time ~ " >= '" ~ first.isoformat() ~ "'" if first else 'true') }}
 {%- endmacro %}
 
 
@@ -45,6 +64,37 @@
         delete from {{ built }} as built
         using {{ generate_schema_name('intermediate', model) }}.{{ due }} as due
         where {{ condition }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    The same of `bars`, whose work list knows times only: the grid says from
+    which bar number on any can be due, and by that they are found in their key.
+#}
+{% macro delete_bars_due(due, grid) -%}
+    {%- if built_relation(model.name) -%}
+        with
+
+        starts as (
+            select
+                timeframe,
+                min(bar_number) as bar_number
+
+            from {{ grid }}
+
+            where opened_at >= (select min(from_opened_at) from {{ due }})
+
+            group by timeframe
+        )
+
+        delete from {{ this }} as built
+        using {{ due }} as due, starts
+        where
+            built.symbol_id = due.symbol_id
+            and built.timeframe = starts.timeframe
+            and built.bar_number >= starts.bar_number
+            and built.opened_at >= due.from_opened_at
     {%- endif -%}
 {%- endmacro %}
 
@@ -95,13 +145,11 @@
     {%- set bars = built_relation('bars') -%}
     {%- if bars -%}
         {%- set mixed -%}
-            select distinct
-                built.ticker,
-                built.timeframe
+            select
+                ticker,
+                timeframe
 
-            from {{ bars }} as built
-
-            inner join (
+            from (
                 select distinct
                     symbol_id,
                     timeframe
@@ -110,13 +158,28 @@
 
                 where batch_id > {{ watermark('bars') }}
             ) as loaded
-                on
+
+            -- A look into the key for each: the bars of a series are all
+            -- loaded or all rolled up.
+            cross join lateral (
+                select
+                    built.ticker,
+                    built.rolled_up_from
+
+                from {{ bars }} as built
+
+                where
                     built.symbol_id = loaded.symbol_id
                     and built.timeframe = loaded.timeframe
 
-            where built.rolled_up_from is not null
+                order by built.bar_number
 
-            order by built.ticker, built.timeframe
+                limit 1
+            ) as first_bar
+
+            where rolled_up_from is not null
+
+            order by ticker, timeframe
         {%- endset -%}
         {%- set series = run_query(mixed) -%}
         {%- if series | length > 0 -%}

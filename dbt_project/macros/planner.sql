@@ -34,6 +34,46 @@
 {%- endmacro %}
 
 
+{# Header of a statement that keeps to one process, its keys included. #}
+{% macro without_parallel_workers() -%}
+    {{ return(adapter.dispatch('without_parallel_workers')()) }}
+{%- endmacro %}
+
+
+{% macro default__without_parallel_workers() -%}{%- endmacro %}
+
+
+{% macro postgres__without_parallel_workers() -%}
+    set local max_parallel_workers_per_gather = 0;
+    set local max_parallel_maintenance_workers = 0;
+{%- endmacro %}
+
+
+{#
+    Hook of a table that is joined by several columns together: without it each
+    is taken to be alone, and the larger side of the join goes into memory.
+    Analyzes the table, too.
+#}
+{% macro count_together(columns) -%}
+    {{ return(adapter.dispatch('count_together')(columns)) }}
+{%- endmacro %}
+
+
+{% macro default__count_together(columns) -%}{%- endmacro %}
+
+
+{% macro postgres__count_together(columns) -%}
+    {%- set name = this.incorporate(
+        path={'identifier': this.identifier ~ '_together'}
+    ) -%}
+    drop statistics if exists {{ name }};
+    create statistics {{ name }} (ndistinct)
+    on {{ columns | join(', ') }}
+    from {{ this }};
+    analyze {{ this }}
+{%- endmacro %}
+
+
 {#
     Header of a statement whose steps are guessed to yield one row: they are
     matched by all keys at once, not each with each.

@@ -24,7 +24,7 @@
     'log_close', 'place_in_block',
 ] -%}
 {%- set passed_on = [
-    'block_id', 'series_number', 'is_run_up', 'bar_number', 'session_date',
+    'block_id', 'series_number', 'is_row_due', 'bar_number', 'session_date',
     'place_in_session', 'session_bars', 'full_session_bars', 'closed_at',
     'close', 'adjusted_close', 'adjusted_volume', 'place_variance',
     'profile_variance', 'profile_recorded_at', 'higher_bar_number',
@@ -40,6 +40,7 @@ bars as (
         adjusted_high,
         adjusted_low,
         max_recorded_at,
+        is_looked_back_at,
         {{ passed_on | join(',\n        ') }}
 
     from {{ blocks }}
@@ -74,6 +75,7 @@ measured as (
         {{ trailing_extreme('least', 'adjusted_low', 1, 4) }} as low_4,
         {{ trailing_extreme('greatest', 'max_recorded_at', 1, 4) }}
             as recorded_at_4,
+        is_looked_back_at,
         {{ passed_on | join(',\n        ') }}
 
     from bars
@@ -126,6 +128,7 @@ accumulated as (
         log_range,
         upper_shadow,
         lower_shadow,
+        is_looked_back_at,
         {{ passed_on | join(',\n        ') }}
 
     from shaped
@@ -146,6 +149,9 @@ looked_back as (
         ) }} as last_recorded_at
 
     from accumulated
+
+    -- Sums need the whole block, what looks back at them its last bars only.
+    where is_looked_back_at
 
 ),
 
@@ -220,7 +226,7 @@ windowed as (
 
     from looked_back
 
-    where not is_run_up
+    where is_row_due
 
     {{ computed_once() }}
 

@@ -4,7 +4,14 @@
 {{ config(sql_header=without_merge_joins()) }}
 {%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
 {%- set features = feature_definitions() | map(attribute=0) | list -%}
-{%- set higher = higher_features() %}
+{%- set higher = higher_features() -%}
+{%- set cut = ref('int_bars_cut_into_blocks') -%}
+{%- set states = [] -%}
+{%- for feature in higher -%}
+    {%- do states.append(
+        feature | replace('higher_', '') ~ ' as ' ~ feature
+    ) -%}
+{%- endfor %}
 with
 
 due as (
@@ -16,6 +23,7 @@ due as (
         calendar,
         timeframe,
         higher_timeframe,
+        higher_series_number,
         first_bar_number,
         from_bar_number
 
@@ -23,24 +31,35 @@ due as (
 
 ),
 
+lowest as (
+
+    {{ scaled_features(cut, 'not is_read_by_finer') }}
+
+),
+
 scaled as (
 
-    {{ scaled_features(ref('int_bars_cut_into_blocks')) }}
+    select * from lowest
+
+    union all
+
+    select * from {{ ref('int_higher_states') }}
 
 ),
 
 higher as (
 
     select
-        symbol_id,
-        timeframe,
+        series_number,
         bar_number,
         closed_at,
-        is_window_whole,
+        is_volatility_window_whole
+        and session_variance is not null as is_window_whole,
         max_recorded_at,
-        {{ higher | join(',\n        ') }}
+        {{ states | join(',\n        ') }}
 
     from {{ ref('int_higher_states') }}
+
 ),
 
 named as (
@@ -52,13 +71,15 @@ named as (
         due.calendar,
         due.timeframe,
         due.higher_timeframe,
-        due.first_bar_number,
-        due.from_bar_number
+        due.higher_series_number,
+        due.first_bar_number
 
     from scaled
 
     inner join due
-        on scaled.series_number = due.series_number
+        on
+            scaled.series_number = due.series_number
+            and scaled.bar_number >= due.from_bar_number
 
 ),
 
@@ -89,8 +110,7 @@ joined as (
 
     left join higher
         on
-            named.symbol_id = higher.symbol_id
-            and named.higher_timeframe = higher.timeframe
+            named.higher_series_number = higher.series_number
             and named.higher_bar_number = higher.bar_number
 
     {{ computed_once() }}
@@ -117,8 +137,6 @@ judged as (
         end as unusable_reason
 
     from joined
-
-    where bar_number >= from_bar_number
 
     {{ computed_once() }}
 

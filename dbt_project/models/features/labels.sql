@@ -1,3 +1,6 @@
+-- In one process: the other processor is for the feature rows, which are made
+-- beside the labels and take longer.
+{{ config(sql_header=without_parallel_workers()) }}
 with
 
 targets as (

@@ -1,7 +1,8 @@
 -- Bars and adjustments are laid on one time line and summed up along it, an
 -- adjustment at the open of its session counting for the bar that opens then:
 -- no bar needs to exist at the ex-date, and none sees a later adjustment.
--- Symbols without any adjustment are spared the time line.
+-- Symbols without any adjustment are spared the time line. The bars are read
+-- for either, since what is kept to be read twice is made by one processor.
 {%- set carried = [
     'ticker', 'calendar', 'bar_number', 'session_date', 'session_number',
     'place_in_session', 'session_bars', 'closed_at', 'open', 'high', 'low',
@@ -11,18 +12,6 @@
 ] %}
 
 with
-
-bars as (
-
-    select
-        symbol_id,
-        timeframe,
-        opened_at,
-        {{ carried | join(',\n        ') }}
-
-    from {{ ref('int_bars_placed_on_grid') }}
-
-),
 
 adjustments as (
 
@@ -62,14 +51,19 @@ series as (
 time_line as (
 
     select
-        bars.*,
+        bars.symbol_id,
+        bars.timeframe,
+        bars.opened_at,
+        {% for column in carried -%}
+            bars.{{ column }},
+        {% endfor -%}
         true as is_bar,
         cast(0 as double precision) as log_price_factor,
         cast(0 as double precision) as log_split_factor,
         cast(null as timestamp with time zone) as adjustment_recorded_at,
         cast(null as bigint) as adjustment_batch_id
 
-    from bars
+    from {{ ref('int_bars_placed_on_grid') }} as bars
 
     inner join adjusted_symbols
         on bars.symbol_id = adjusted_symbols.symbol_id
@@ -137,13 +131,18 @@ factored as (
     union all
 
     select
-        bars.*,
+        bars.symbol_id,
+        bars.timeframe,
+        bars.opened_at,
+        {% for column in carried -%}
+            bars.{{ column }},
+        {% endfor -%}
         cast(1 as double precision) as price_factor,
         cast(1 as double precision) as split_factor,
         cast(null as timestamp with time zone) as own_adjustment_recorded_at,
         cast(null as bigint) as last_adjustment_batch_id
 
-    from bars
+    from {{ ref('int_bars_placed_on_grid') }} as bars
 
     left join adjusted_symbols
         on bars.symbol_id = adjusted_symbols.symbol_id

@@ -16,6 +16,10 @@ bars as (
 
     from {{ ref('stg_market__bars') }}
 
+    where {{ not_before_any_is_due(
+        'opened_at', ref('int_bars_due'), 'from_opened_at'
+    ) }}
+
 ),
 
 due as (

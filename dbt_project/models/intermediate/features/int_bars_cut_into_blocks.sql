@@ -4,7 +4,7 @@
 --
 -- What is the same along a series is left to the work list: rows are sorted
 -- and windowed by the million.
-{%- set block_bars = var('block_bars') | int(512) -%}
+{%- set block_bars = var('block_bars') | int(256) -%}
 {%- set run_up_bars = var('longest_lookback_bars') | int(60) %}
 
 with
@@ -16,6 +16,7 @@ due as (
         timeframe,
         series_number,
         is_read_by_finer,
+        from_row_bar_number,
         from_block_number * {{ block_bars }} as from_block_bar_number
 
     from {{ ref('int_series_due') }}
@@ -29,7 +30,10 @@ own as (
         due.series_number,
         due.is_read_by_finer,
         {{ block_id('due.series_number', 'bars.bar_number') }} as block_id,
-        false as is_run_up
+        false as is_run_up,
+        bars.bar_number >= due.from_row_bar_number as is_row_due,
+        bars.bar_number
+        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
 
     from {{ ref('bars') }} as bars
 
@@ -48,7 +52,10 @@ run_up as (
         due.series_number,
         due.is_read_by_finer,
         {{ block_id('due.series_number', 'bars.bar_number') }} + 1 as block_id,
-        true as is_run_up
+        true as is_run_up,
+        false as is_row_due,
+        bars.bar_number
+        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
 
     from {{ ref('bars') }} as bars
 
@@ -99,6 +106,8 @@ profiled as (
         cut.series_number,
         cut.is_read_by_finer,
         cut.is_run_up,
+        cut.is_row_due,
+        cut.is_looked_back_at,
         cut.bar_number,
         cut.session_date,
         cut.session_number,

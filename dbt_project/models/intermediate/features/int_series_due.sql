@@ -106,9 +106,16 @@ grid_starts as (
 
 ),
 
+-- In a row of its own: by a number the planner would look for new batches in
+-- statistics that are older than these, and take them for none.
 watermarks as (
 
-    select least({{ features_watermark }}, {{ labels_watermark }}) as batch_id
+    select
+        cast(
+            {{ [features_watermark, labels_watermark] | min }} as bigint
+        ) as batch_id
+
+    {{ computed_once() }}
 
 ),
 
@@ -416,6 +423,9 @@ due as (
         {% endfor -%}
         placed.from_label_bar_number,
         placed.needed_bar_number is not null as is_read_by_finer,
+        least(
+            placed.needed_bar_number, placed.from_bar_number
+        ) as from_row_bar_number,
         {{ block_number(
             'least(placed.needed_bar_number, placed.from_bar_number, '
             ~ 'placed.from_label_bar_number)'
@@ -429,6 +439,21 @@ due as (
     inner join timeframes
         on placed.timeframe = timeframes.timeframe
 
+),
+
+with_higher as (
+
+    select
+        due.*,
+        higher.series_number as higher_series_number
+
+    from due
+
+    left join due as higher
+        on
+            due.symbol_id = higher.symbol_id
+            and due.higher_timeframe = higher.timeframe
+
 )
 
-select * from due
+select * from with_higher

@@ -8,13 +8,22 @@ with
 targets as (
 
     select
-        symbol_id,
-        timeframe,
-        bar_number,
-        adjusted_close,
-        batch_id
+        bars.symbol_id,
+        bars.timeframe,
+        bars.bar_number,
+        bars.adjusted_close,
+        bars.batch_id
 
-    from {{ ref('bars') }}
+    from {{ ref('bars') }} as bars
+
+    {% if built_relation('labels') -%}
+        -- A few of each series, where not all are wanted.
+        inner join {{ ref('int_series_due') }} as due
+            on
+                bars.symbol_id = due.symbol_id
+                and bars.timeframe = due.timeframe
+                and bars.bar_number > due.from_label_bar_number
+    {%- endif %}
 
 ),
 
