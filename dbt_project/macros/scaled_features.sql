@@ -24,11 +24,11 @@
     'log_close', 'place_in_block',
 ] -%}
 {%- set passed_on = [
-    'block_id', 'series_number', 'is_row_due', 'bar_number', 'session_date',
-    'place_in_session', 'session_bars', 'full_session_bars', 'closed_at',
-    'close', 'adjusted_close', 'adjusted_volume', 'place_variance',
-    'profile_variance', 'profile_recorded_at', 'higher_bar_number',
-    'batch_id',
+    'block_id', 'series_number', 'is_looked_back_at', 'is_row_due',
+    'bar_number', 'session_date', 'place_in_session', 'session_bars',
+    'full_session_bars', 'closed_at', 'close', 'adjusted_close',
+    'adjusted_volume', 'place_variance', 'profile_variance',
+    'profile_recorded_at', 'higher_bar_number', 'batch_id',
 ] %}
 
 with
@@ -40,7 +40,6 @@ bars as (
         adjusted_high,
         adjusted_low,
         max_recorded_at,
-        is_looked_back_at,
         {{ passed_on | join(',\n        ') }}
 
     from {{ blocks }}
@@ -75,7 +74,6 @@ measured as (
         {{ trailing_extreme('least', 'adjusted_low', 1, 4) }} as low_4,
         {{ trailing_extreme('greatest', 'max_recorded_at', 1, 4) }}
             as recorded_at_4,
-        is_looked_back_at,
         {{ passed_on | join(',\n        ') }}
 
     from bars
@@ -128,7 +126,6 @@ accumulated as (
         log_range,
         upper_shadow,
         lower_shadow,
-        is_looked_back_at,
         {{ passed_on | join(',\n        ') }}
 
     from shaped

@@ -1,6 +1,6 @@
--- One statement in one session, which keeps one processor busy for as long as
--- the labels keep another: dealing the symbols to two sessions gains nothing
--- beside them and costs a copy of every row.
+-- One statement in one session, which keeps one processor busy while the labels
+-- keep another: dealing the symbols to two sessions gains nothing beside them
+-- and costs a copy of every row.
 {{ config(sql_header=without_merge_joins()) }}
 {%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
 {%- set features = feature_definitions() | map(attribute=0) | list -%}

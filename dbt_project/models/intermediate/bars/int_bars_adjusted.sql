@@ -9,7 +9,11 @@
     'close', 'volume', 'recorded_at', 'batch_id', 'h1_bar_number',
     'h4_bar_number', 'd1_bar_number', 'w1_bar_number', 'higher_timeframe',
     'higher_bar_number',
-] %}
+] -%}
+{%- set of_bars = [] -%}
+{%- for column in ['symbol_id', 'timeframe', 'opened_at'] + carried -%}
+    {%- do of_bars.append('bars.' ~ column) -%}
+{%- endfor %}
 
 with
 
@@ -51,12 +55,7 @@ series as (
 time_line as (
 
     select
-        bars.symbol_id,
-        bars.timeframe,
-        bars.opened_at,
-        {% for column in carried -%}
-            bars.{{ column }},
-        {% endfor -%}
+        {{ of_bars | join(',\n        ') }},
         true as is_bar,
         cast(0 as double precision) as log_price_factor,
         cast(0 as double precision) as log_split_factor,
@@ -131,12 +130,7 @@ factored as (
     union all
 
     select
-        bars.symbol_id,
-        bars.timeframe,
-        bars.opened_at,
-        {% for column in carried -%}
-            bars.{{ column }},
-        {% endfor -%}
+        {{ of_bars | join(',\n        ') }},
         cast(1 as double precision) as price_factor,
         cast(1 as double precision) as split_factor,
         cast(null as timestamp with time zone) as own_adjustment_recorded_at,
