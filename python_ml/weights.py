@@ -24,6 +24,11 @@ METHODS: tuple[WeightMethod, ...] = get_args(WeightMethod)
 
 DEFAULT_METHOD: WeightMethod = "ridge"
 DEFAULT_ALPHA = 1.0
+# A penalty of alpha 1 weighs as much as this many independent labels between a
+# member that is always right and one that is always wrong. Members worth having
+# differ by thousandths of that: a weaker pull lets the noise of a validation
+# window decide among them.
+LABELS_PER_ALPHA = 10.0
 # One learned member that takes nearly all has usually been lucky.
 MAX_LEARNED_WEIGHT = 0.8
 CAUTIOUS_ALPHA = 10.0
@@ -73,7 +78,8 @@ def fit_weights(
 
     - ``equal``: 1 / n_members;
     - ``least_squares``: n_e x mean squared error;
-    - ``ridge``: n_e x mean squared error + alpha x ||w - prior||^2;
+    - ``ridge``: n_e x mean squared error
+      + `LABELS_PER_ALPHA` x alpha x ||w - prior||^2;
     - ``lasso``: n_e x mean squared error + alpha x sum(w) over w >= 0, scaled
       to sum to 1 afterwards (on the simplex itself the penalty is constant).
 
@@ -113,11 +119,11 @@ def fit_weights(
     --------
     The first member knows the answers, the second knows nothing:
 
-    >>> Y = np.eye(3)[[0, 1, 2, 1, 0, 2, 2, 0]]
-    >>> P = np.stack([0.8 * Y + 0.2 / 3, np.full((8, 3), 1 / 3)], axis=1)
+    >>> Y = np.eye(3)[[0, 1, 2, 1, 0, 2, 2, 0] * 5]
+    >>> P = np.stack([0.8 * Y + 0.2 / 3, np.full((40, 3), 1 / 3)], axis=1)
     >>> fit_weights(P, Y, alpha=1.0).values.round(3)
-    array([0.973, 0.027])
-    >>> fit_weights(P, Y, alpha=1.0, n_effective=0.1).values.round(3)
+    array([0.845, 0.155])
+    >>> fit_weights(P, Y, alpha=1.0, n_effective=1).values.round(3)
     array([0.516, 0.484])
     """
     P, Y = np.asarray(P, dtype=np.float64), np.asarray(Y, dtype=np.float64)
@@ -258,7 +264,7 @@ def _moments(
 def _ridge(
     Q: FloatArray, b: FloatArray, alpha: float, prior: FloatArray
 ) -> FloatArray:
-    pull = alpha + _TIE_BREAK * max(1.0, float(np.trace(Q)))
+    pull = LABELS_PER_ALPHA * alpha + _TIE_BREAK * max(1.0, float(np.trace(Q)))
     return solve_on_simplex(Q + pull * np.eye(len(b)), b + pull * prior)
 
 

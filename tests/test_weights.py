@@ -10,7 +10,13 @@ from python_ml.exceptions import (
     SettingsError,
     SwiftBoltError,
 )
-from python_ml.weights import METHODS, fit_weights, one_hot, solve_on_simplex
+from python_ml.weights import (
+    LABELS_PER_ALPHA,
+    METHODS,
+    fit_weights,
+    one_hot,
+    solve_on_simplex,
+)
 
 
 def draw(seed, *, n=60, n_members=3):
@@ -25,7 +31,8 @@ def draw(seed, *, n=60, n_members=3):
 def penalised_error(w, P, Y, *, alpha, prior, n_effective):
     mixed = np.einsum("nmc,m->nc", P, w)
     error = np.square(mixed - Y).sum(axis=1).mean()
-    return n_effective * error + alpha * np.square(w - prior).sum()
+    pull = LABELS_PER_ALPHA * alpha
+    return n_effective * error + pull * np.square(w - prior).sum()
 
 
 seeds = st.integers(0, 10_000)
