@@ -6,9 +6,10 @@ before any series that refers to it, so that a killed training finds it again.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Pool:
     feature_names: tuple[str, ...]
     examples: tuple[PooledExamples, ...]
 
-    @property
+    @cached_property
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the rows of each horizon."""
         return {rows.horizon: rows.fingerprint() for rows in self.examples}
@@ -76,6 +77,28 @@ class _Stored:
     pooled_member_id: str
     sha256: str
     artifact: PooledArtifact
+
+
+@dataclass(frozen=True)
+class PooledFits:
+    """Pooled members on record, and those that are being fitted.
+
+    Parameters
+    ----------
+    pool : Pool
+        What they learn from.
+    found : mapping of (str, str) to _Stored or str
+        On record, by member and horizon.
+    identities : mapping of (str, str) to (str, str)
+        Fingerprints of rows and settings of the others.
+    outcomes : iterator of PooledFit or PooledFailure
+        The others, as each is done.
+    """
+
+    pool: Pool
+    found: Mapping[Key, _Stored | str]
+    identities: Mapping[Key, tuple[str, str]]
+    outcomes: Iterator[PooledFit | PooledFailure]
 
 
 class PooledStore:
@@ -118,17 +141,38 @@ class PooledStore:
             if self._is_intact(row)
         }
 
-    def judge(
-        self, pool: Pool, series: Sequence[SeriesExamples]
-    ) -> dict[int, PooledJudgements]:
-        """What the pooled members say of every series' rows.
-
-        Those that are not on record yet are fitted and recorded first.
+    def begin(self, pool: Pool) -> PooledFits:
+        """Begin to fit the pooled members that are not on record yet.
 
         Parameters
         ----------
         pool : Pool
             What they learn from.
+
+        Returns
+        -------
+        PooledFits
+            For `judge`.
+        """
+        found, identities, tasks = self._find(pool)
+        return PooledFits(
+            pool,
+            found,
+            identities,
+            fit_all_pooled(tasks, n_jobs=self.n_jobs),
+        )
+
+    def judge(
+        self, fits: PooledFits, series: Sequence[SeriesExamples]
+    ) -> dict[int, PooledJudgements]:
+        """What the pooled members say of every series' rows.
+
+        Those that were not on record are recorded first.
+
+        Parameters
+        ----------
+        fits : PooledFits
+            As begun.
         series : sequence of SeriesExamples
             Whose rows are judged.
 
@@ -144,7 +188,7 @@ class PooledStore:
         TrainingError
             If a worker process was killed.
         """
-        fitted = self._find_or_fit(pool)
+        fitted = self._finish(fits)
         judged: dict[int, dict[str, dict[str, PooledJudgement]]] = {
             one.symbol_id: {rows.horizon: {} for rows in one.horizons}
             for one in series
@@ -180,7 +224,7 @@ class PooledStore:
         # A horizon that the pool has no rows of.
         for one in series:
             for horizon in judged[one.symbol_id]:
-                for name in pool.member_names:
+                for name in fits.pool.member_names:
                     judged[one.symbol_id][horizon].setdefault(
                         name,
                         PooledJudgement(
@@ -189,7 +233,14 @@ class PooledStore:
                     )
         return dict(judged)
 
-    def _find_or_fit(self, pool: Pool) -> dict[Key, _Stored | str]:
+    def _find(
+        self, pool: Pool
+    ) -> tuple[
+        dict[Key, _Stored | str],
+        dict[Key, tuple[str, str]],
+        list[tuple[str, PooledExamples]],
+    ]:
+        """What is on record, what the others are known by, and their fits."""
         settings = _fingerprint_settings(pool.feature_names)
         recorded = {
             (
@@ -225,7 +276,11 @@ class PooledStore:
                 else:
                     identities[name, rows.horizon] = (data, fingerprint)
                     tasks.append((name, rows))
-        for outcome in fit_all_pooled(tasks, n_jobs=self.n_jobs):
+        return found, identities, tasks
+
+    def _finish(self, fits: PooledFits) -> dict[Key, _Stored | str]:
+        found = dict(fits.found)
+        for outcome in fits.outcomes:
             key = (outcome.name, outcome.horizon)
             if isinstance(outcome, PooledFailure):
                 log_event(
@@ -237,7 +292,9 @@ class PooledStore:
                 )
                 found[key] = outcome.message
             else:
-                found[key] = self._save(pool, outcome, identities[key])
+                found[key] = self._save(
+                    fits.pool, outcome, fits.identities[key]
+                )
         return found
 
     def _save(

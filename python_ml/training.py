@@ -10,10 +10,12 @@ have a version already is up to date, and what was not decided yet is.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -59,6 +61,7 @@ from python_ml.exceptions import (
     ArtifactError,
     NotEnoughDataError,
     SettingsError,
+    SwiftBoltError,
     TrainingError,
 )
 from python_ml.fitting import (
@@ -70,7 +73,7 @@ from python_ml.jobs import JobRun, code_version, job_run
 from python_ml.logs import get_logger, log_event
 from python_ml.members import Roster, roster_settings
 from python_ml.pooled import check_cut
-from python_ml.pooled_artifacts import Pool, PooledStore
+from python_ml.pooled_artifacts import Pool, PooledFits, PooledStore
 from python_ml.progress import progress_bar
 from python_ml.promotion import (
     MODES,
@@ -88,11 +91,14 @@ from python_ml.training_summary import (
 )
 from python_ml.warehouse.connection import Warehouse
 from python_ml.weights import DEFAULT_ALPHA, DEFAULT_METHOD
-from python_ml.workers import fit_all
+from python_ml.workers import count_workers, fit_all, warm_up
 
 logger = get_logger(__name__)
 
 TRIGGERS = ("manual", "scheduled", "drift", "request")
+# Versions that are recorded together: a training that is killed while it saves
+# loses no more than these.
+SERIES_PER_TRANSACTION = 50
 
 
 @dataclass
@@ -106,7 +112,6 @@ class _Group:
     cut: Cut
     series: list[Series]
     pool: list[Series] = field(default_factory=list)
-    examples: dict[int, SeriesExamples] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,18 @@ class _Version:
     data_fingerprint: str
     settings_fingerprint: str
     recorded: _Recorded | None
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A version whose artifact is written, and the rows to record of it."""
+
+    series: Series
+    ensemble: Ensemble
+    path: Path
+    row: Mapping[str, Any]
+    runs: Sequence[Mapping[str, Any]]
+    weights: Sequence[Mapping[str, Any]]
 
 
 def train(
@@ -232,6 +249,9 @@ class _Training:
         self.saved: dict[str, Mapping[str, HorizonEnsemble]] = {}
         self.recorded: dict[tuple[int, str], _Recorded] = {}
         self.n_jobs = n_jobs
+        # Runs while members are fitted; nothing is written before it passes.
+        self.validation: Future[Any] | None = None
+        self.warming: Thread | None = None
         self.started_at = datetime.now(UTC)
         self.folder = warehouse.settings.artifacts_dir
         parameters = warehouse.parameters
@@ -275,18 +295,26 @@ class _Training:
         )
         for one, reason in stale.items():
             self._record_failure(one, reason, as_of=as_ofs[one.calendar])
-        if groups:
-            validate(
-                self.warehouse,
-                cut_ids=[group.cut_id for group in groups],
-                job_run_id=self.job.job_run_id,
-            )
-        with progress_bar(
-            total=sum(len(group.series) for group in groups),
-            description="training",
-        ) as bar:
-            for group in groups:
-                self._train_group(group, feature_names, bar)
+        with ThreadPoolExecutor(1, "validation") as beside:
+            if groups:
+                self._warm_up(groups)
+                self.validation = beside.submit(
+                    validate,
+                    self.warehouse,
+                    cut_ids=[group.cut_id for group in groups],
+                    job_run_id=self.job.job_run_id,
+                )
+            with progress_bar(
+                total=sum(len(group.series) for group in groups),
+                description="training",
+            ) as bar:
+                try:
+                    for group in groups:
+                        self._train_group(group, feature_names, bar)
+                except SwiftBoltError:
+                    # A fault of the data explains whatever came of it.
+                    self._require_validation()
+                    raise
         summary = TrainingSummary(
             self.job.job_run_id,
             as_ofs,
@@ -303,6 +331,19 @@ class _Training:
                 f"{reasons[0]}{more}"
             )
         return summary
+
+    def _warm_up(self, groups: Sequence[_Group]) -> None:
+        """Start processes where nothing of any cut is on record yet."""
+        cut_id = schema.ensembles.c.cut_id
+        with self.warehouse.begin() as connection:
+            is_begun = connection.scalar(
+                sa.select(sa.literal(True))
+                .where(cut_id.in_([group.cut_id for group in groups]))
+                .limit(1)
+            )
+        if not is_begun:
+            n_series = max(len(group.series) for group in groups)
+            self.warming = warm_up(count_workers(n_series, self.n_jobs))
 
     def _sweep(self) -> None:
         def on_record(version_ids: Any) -> set[str]:
@@ -406,6 +447,10 @@ class _Training:
     def _train_group(
         self, group: _Group, feature_names: tuple[str, ...], bar: Any
     ) -> None:
+        pool = self._read_pool(group, feature_names)
+        if self.warming is not None:
+            self.warming.join()
+        pooled_fits = self.pooled_store.begin(pool)
         examples = read_examples(
             self.warehouse, group.cut_id, group.series, feature_names
         )
@@ -430,7 +475,6 @@ class _Training:
                     as_of=group.cut.as_of,
                     what=f"{one} {rows.horizon}",
                 )
-        pool = self._read_pool(group, feature_names)
         versions = self._find_versions(group, pool, examples, feature_names)
         due = [
             one for one in present if versions[one.symbol_id].recorded is None
@@ -444,23 +488,31 @@ class _Training:
         bar.update(len(current))
         if due:
             self._fit_group(
-                group, due, examples, pool, versions, feature_names, bar
+                group, due, examples, pooled_fits, versions, feature_names, bar
             )
+        self._require_validation()
         self._promote_group(group, versions, feature_names)
+
+    def _require_validation(self) -> None:
+        """Wait for the verdict on the cuts; raises if they failed."""
+        if self.validation is not None:
+            self.validation.result()
 
     def _fit_group(
         self,
         group: _Group,
         due: Sequence[Series],
         examples: Mapping[int, SeriesExamples],
-        pool: Pool,
+        pooled_fits: PooledFits,
         versions: Mapping[int, _Version],
         feature_names: tuple[str, ...],
         bar: Any,
     ) -> None:
         fitted: dict[int, tuple[FittedHorizon, ...]] = {}
         tasks = [examples[one.symbol_id] for one in due]
-        pooled = self.pooled_store.judge(pool, tasks)
+        # While the pooled members are fitted: what it finds comes first.
+        self._require_validation()
+        pooled = self.pooled_store.judge(pooled_fits, tasks)
         outcomes = fit_all(
             tasks,
             roster=self.roster,
@@ -482,15 +534,15 @@ class _Training:
         if not fitted:
             return
         assembled = self._assemble(group, fitted, versions)
-        for one in due:
-            if one.symbol_id in assembled:
-                self._save(
-                    group,
-                    one,
-                    assembled[one.symbol_id],
-                    versions[one.symbol_id],
-                    feature_names,
-                )
+        to_save = [one for one in due if one.symbol_id in assembled]
+        for start in range(0, len(to_save), SERIES_PER_TRANSACTION):
+            self._save(
+                group,
+                to_save[start : start + SERIES_PER_TRANSACTION],
+                assembled,
+                versions,
+                feature_names,
+            )
 
     def _promote_group(
         self,
@@ -660,12 +712,81 @@ class _Training:
     def _save(
         self,
         group: _Group,
+        batch: Sequence[Series],
+        assembled: Mapping[int, Sequence[AssembledHorizon]],
+        versions: Mapping[int, _Version],
+        feature_names: tuple[str, ...],
+    ) -> None:
+        """Write artifacts and rows of some series: both or neither."""
+        written = []
+        for one in batch:
+            try:
+                written.append(
+                    self._write(
+                        group,
+                        one,
+                        assembled[one.symbol_id],
+                        versions[one.symbol_id],
+                        feature_names,
+                    )
+                )
+            except ArtifactError as error:
+                self._record_failure(
+                    one, str(error), as_of=group.cut.as_of, cut_id=group.cut_id
+                )
+        if not written:
+            return
+        with self.warehouse.begin() as connection:
+            connection.execute(
+                schema.ensembles.insert(), [each.row for each in written]
+            )
+            connection.execute(
+                schema.training_runs.insert(),
+                [run for each in written for run in each.runs],
+            )
+            connection.execute(
+                schema.ensemble_weights.insert(),
+                [weight for each in written for weight in each.weights],
+            )
+        for each in written:
+            version_id = each.ensemble.version_id
+            self._report(each.runs, each.series, "trained")
+            self.saved[version_id] = {
+                name: _without_members(horizon)
+                for name, horizon in each.ensemble.horizons.items()
+            }
+            self.recorded[each.series.symbol_id, each.series.timeframe] = (
+                _Recorded(
+                    version_id,
+                    each.path,
+                    each.row["sha256"],
+                    tuple(each.ensemble.horizons),
+                )
+            )
+            release_claim(self.folder, version_id, owner=self.owner)
+            log_event(
+                logger,
+                "series_trained",
+                ticker=each.series.ticker,
+                timeframe=each.series.timeframe,
+                version_id=version_id,
+            )
+
+    def _write(
+        self,
+        group: _Group,
         one: Series,
         horizons: Sequence[AssembledHorizon],
         version: _Version,
         feature_names: tuple[str, ...],
-    ) -> None:
-        """Write artifact and rows of one series: both or neither."""
+    ) -> _Written:
+        """Write the artifact of a series; its claim stays until it is known.
+
+        Raises
+        ------
+        ArtifactError
+            If it cannot be written; then nothing is left of it.
+        """
         version_id = claim_version_id(
             self.folder,
             ticker=one.ticker,
@@ -695,78 +816,57 @@ class _Training:
         )
         try:
             path, sha256 = save_ensemble(ensemble, self.folder)
-        except ArtifactError as error:
+        except ArtifactError:
             release_claim(self.folder, version_id, owner=self.owner)
-            self._record_failure(
-                one, str(error), as_of=group.cut.as_of, cut_id=group.cut_id
-            )
-            return
+            raise
         artifact_path = str(path.relative_to(self.warehouse.settings.home))
-        runs = [
-            {
-                **self._run_columns(
-                    one, horizon.ensemble.horizon, group.cut.as_of
-                ),
-                **horizon.record,
-                "cut_id": group.cut_id,
+        return _Written(
+            one,
+            ensemble,
+            path,
+            row={
                 "version_id": version_id,
-                "status": "succeeded",
-                "lookback_bars": group.cut.window_bars,
-                "models_artifact_path": artifact_path,
-                "data_fingerprint": version.data_fingerprint,
-            }
-            for horizon in horizons
-        ]
-        with self.warehouse.begin() as connection:
-            connection.execute(
-                schema.ensembles.insert().values(
-                    version_id=version_id,
-                    symbol_id=one.symbol_id,
-                    timeframe=one.timeframe,
-                    as_of=group.cut.as_of,
-                    artifact_path=artifact_path,
-                    sha256=sha256,
-                    horizons=list(ensemble.horizons),
-                    pooled_members=pooled_member_ids(ensemble),
-                    feature_names=list(feature_names),
-                    classes=list(CLASSES),
-                    job_run_id=self.job.job_run_id,
-                    **identity,
-                )
-            )
-            connection.execute(schema.training_runs.insert(), runs)
-            connection.execute(
-                schema.ensemble_weights.insert(),
-                [
-                    {
-                        "version_id": version_id,
-                        "horizon": horizon.ensemble.horizon,
-                        "member": member,
-                        "weight": weight,
-                        "method": horizon.weights.method,
-                        "alpha": horizon.weights.alpha,
-                        "reason": horizon.weights.reason,
-                    }
-                    for horizon in horizons
-                    for member, weight in horizon.ensemble.weights.items()
-                ],
-            )
-        self.saved[version_id] = {
-            name: _without_members(horizon)
-            for name, horizon in ensemble.horizons.items()
-        }
-        self.recorded[one.symbol_id, one.timeframe] = _Recorded(
-            version_id, path, sha256, tuple(ensemble.horizons)
+                "symbol_id": one.symbol_id,
+                "timeframe": one.timeframe,
+                "as_of": group.cut.as_of,
+                "artifact_path": artifact_path,
+                "sha256": sha256,
+                "horizons": list(ensemble.horizons),
+                "pooled_members": pooled_member_ids(ensemble),
+                "feature_names": list(feature_names),
+                "classes": list(CLASSES),
+                "job_run_id": self.job.job_run_id,
+                **identity,
+            },
+            runs=[
+                {
+                    **self._run_columns(
+                        one, horizon.ensemble.horizon, group.cut.as_of
+                    ),
+                    **horizon.record,
+                    "cut_id": group.cut_id,
+                    "version_id": version_id,
+                    "status": "succeeded",
+                    "lookback_bars": group.cut.window_bars,
+                    "models_artifact_path": artifact_path,
+                    "data_fingerprint": version.data_fingerprint,
+                }
+                for horizon in horizons
+            ],
+            weights=[
+                {
+                    "version_id": version_id,
+                    "horizon": horizon.ensemble.horizon,
+                    "member": member,
+                    "weight": weight,
+                    "method": horizon.weights.method,
+                    "alpha": horizon.weights.alpha,
+                    "reason": horizon.weights.reason,
+                }
+                for horizon in horizons
+                for member, weight in horizon.ensemble.weights.items()
+            ],
         )
-        release_claim(self.folder, version_id, owner=self.owner)
-        log_event(
-            logger,
-            "series_trained",
-            ticker=one.ticker,
-            timeframe=one.timeframe,
-            version_id=version_id,
-        )
-        self._report(runs, one, "trained")
 
     def _record_failure(
         self,

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -76,16 +77,19 @@ def fit_all(
         yield from (fit_series(*task) for task in tasks)
         return
     parent = os.getpid()
-    with _workers(n_workers) as parallel:
-        yield from parallel(
-            joblib.delayed(_fit_in_worker)(parent, *task) for task in tasks
-        )
+    yield from _run_in_workers(
+        [joblib.delayed(_fit_in_worker)(parent, *task) for task in tasks],
+        n_workers,
+    )
 
 
 def fit_all_pooled(
     tasks: Sequence[tuple[str, PooledExamples]], *, n_jobs: int | None = None
 ) -> Iterator[PooledFit | PooledFailure]:
     """Fit pooled members, in order, in this process or in several.
+
+    Other processes begin at once; the caller may do other things before it
+    asks for what they found.
 
     Parameters
     ----------
@@ -94,15 +98,10 @@ def fit_all_pooled(
     n_jobs : int, optional
         Processes, by default one per core.
 
-    Yields
-    ------
-    PooledFit or PooledFailure
-        As each is done.
-
-    Raises
-    ------
-    TrainingError
-        If a process was killed.
+    Returns
+    -------
+    iterator of PooledFit or PooledFailure
+        As each is done. Raises TrainingError if a process was killed.
     """
     n_rows = sum(len(examples.y) for _, examples in tasks)
     n_workers = (
@@ -111,29 +110,65 @@ def fit_all_pooled(
         else min(n_jobs or count_cores(), len(tasks))
     )
     if n_workers <= 1:
-        yield from (fit_pooled(*task) for task in tasks)
-        return
+        return (fit_pooled(*task) for task in tasks)
     parent = os.getpid()
-    with _workers(n_workers) as parallel:
-        yield from parallel(
+    return _run_in_workers(
+        [
             joblib.delayed(_fit_pooled_in_worker)(parent, *task)
             for task in tasks
-        )
+        ],
+        n_workers,
+    )
 
 
-@contextlib.contextmanager
-def _workers(n_workers: int) -> Iterator[joblib.Parallel]:
+def warm_up(n_workers: int) -> threading.Thread:
+    """Start processes and have them import what they need, meanwhile.
+
+    Parameters
+    ----------
+    n_workers : int
+        As `count_workers` counts them; none are started for 1 or less.
+
+    Returns
+    -------
+    Thread
+        To be joined before anything is fitted.
+    """
+
+    def start() -> None:
+        if n_workers <= 1:
+            return
+        parent = os.getpid()
+        # What they can do is found out when they are needed.
+        with contextlib.suppress(TrainingError):
+            for _ in _run_in_workers(
+                [joblib.delayed(_watch)(parent)] * n_workers, n_workers
+            ):
+                pass
+
+    thread = threading.Thread(target=start, name="warm_up", daemon=True)
+    thread.start()
+    return thread
+
+
+def _run_in_workers(calls: Sequence[Any], n_workers: int) -> Iterator[Any]:
+    """Begin at once; what is returned yields in order."""
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        try:
-            yield joblib.Parallel(
-                n_jobs=n_workers, return_as="generator", batch_size=1
-            )
-        except TerminatedWorkerError as error:
-            raise TrainingError(
-                "A worker process was killed, perhaps for want of memory. "
-                "What was finished is kept; run the same command again with "
-                "a smaller --jobs."
-            ) from error
+        outcomes = joblib.Parallel(
+            n_jobs=n_workers, return_as="generator", batch_size=1
+        )(calls)
+    return _explained(outcomes)
+
+
+def _explained(outcomes: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from outcomes
+    except TerminatedWorkerError as error:
+        raise TrainingError(
+            "A worker process was killed, perhaps for want of memory. "
+            "What was finished is kept; run the same command again with "
+            "a smaller --jobs."
+        ) from error
 
 
 def count_workers(n_series: int, n_jobs: int | None) -> int:

@@ -436,6 +436,7 @@ def test_an_interrupted_training_is_finished_by_the_same_command(
 ):
     uninterrupted, _ = trained
     with monkeypatch.context() as patch:
+        patch.setattr(training, "SERIES_PER_TRANSACTION", 1)
         interrupt_after(patch, 1, Interruption())
         with pytest.raises(Interruption):
             train(
