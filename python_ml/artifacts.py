@@ -184,15 +184,24 @@ def save_ensemble(ensemble: Ensemble, folder: Path) -> tuple[Path, str]:
     ArtifactError
         If the file exists, or cannot be written.
     """
-    return _save(ensemble, ensemble.version_id, folder)
+    # Its members are packed already.
+    return _save(ensemble, ensemble.version_id, folder, compression=0)
 
 
 def save_pooled(artifact: PooledArtifact, folder: Path) -> tuple[Path, str]:
     """Write a pooled member likewise; its `pooled_member_id` names the file."""
-    return _save(artifact, artifact.pooled_member_id, folder)
+    return _save(
+        artifact, artifact.pooled_member_id, folder, compression=COMPRESSION
+    )
 
 
-def _save(content: object, name: str, folder: Path) -> tuple[Path, str]:
+def _save(
+    content: object,
+    name: str,
+    folder: Path,
+    *,
+    compression: int | tuple[str, int],
+) -> tuple[Path, str]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}{SUFFIX}"
     temporary = _temporary_path(path)
@@ -203,7 +212,7 @@ def _save(content: object, name: str, folder: Path) -> tuple[Path, str]:
             "again."
         )
     buffer = io.BytesIO()
-    joblib.dump(content, buffer, compress=COMPRESSION)
+    joblib.dump(content, buffer, compress=compression)
     written = buffer.getvalue()
     try:
         with temporary.open("wb") as file:
@@ -412,7 +421,12 @@ def load_ensemble(warehouse: Warehouse, version_id: str) -> Ensemble:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries whose objects an artifact holds."""
-    return {name: version(name) for name in LIBRARIES}
+    return dict(_installed_versions())
+
+
+@functools.cache
+def _installed_versions() -> tuple[tuple[str, str], ...]:
+    return tuple((name, version(name)) for name in LIBRARIES)
 
 
 def check_library_versions(

@@ -35,7 +35,7 @@ from python_ml.logs import get_logger, log_event
 from python_ml.members import roster_settings
 from python_ml.pooled import PooledExamples, PooledFailure, PooledFit
 from python_ml.warehouse.connection import Warehouse
-from python_ml.workers import fit_all_pooled
+from python_ml.workers import Outcomes, fit_all_pooled
 
 logger = get_logger(__name__)
 
@@ -91,14 +91,14 @@ class PooledFits:
         On record, by member and horizon.
     identities : mapping of (str, str) to (str, str)
         Fingerprints of rows and settings of the others.
-    outcomes : iterator of PooledFit or PooledFailure
-        The others, as each is done.
+    outcomes : Outcomes of PooledFit or PooledFailure
+        The others, as each is done; to be closed if they are not used up.
     """
 
     pool: Pool
     found: Mapping[Key, _Stored | str]
     identities: Mapping[Key, tuple[str, str]]
-    outcomes: Iterator[PooledFit | PooledFailure]
+    outcomes: Outcomes[PooledFit | PooledFailure]
 
 
 class PooledStore:
@@ -188,12 +188,11 @@ class PooledStore:
         TrainingError
             If a worker process was killed.
         """
-        fitted = self._finish(fits)
         judged: dict[int, dict[str, dict[str, PooledJudgement]]] = {
             one.symbol_id: {rows.horizon: {} for rows in one.horizons}
             for one in series
         }
-        for (name, horizon), found in fitted.items():
+        for (name, horizon), found in self._finish(fits):
             parts = [
                 (one.symbol_id, rows.X)
                 for one in series
@@ -278,8 +277,9 @@ class PooledStore:
                     tasks.append((name, rows))
         return found, identities, tasks
 
-    def _finish(self, fits: PooledFits) -> dict[Key, _Stored | str]:
-        found = dict(fits.found)
+    def _finish(self, fits: PooledFits) -> Iterator[tuple[Key, _Stored | str]]:
+        """Those on record, then the others as each is done and recorded."""
+        yield from fits.found.items()
         for outcome in fits.outcomes:
             key = (outcome.name, outcome.horizon)
             if isinstance(outcome, PooledFailure):
@@ -290,12 +290,9 @@ class PooledStore:
                     horizon=outcome.horizon,
                     reason=outcome.message,
                 )
-                found[key] = outcome.message
+                yield key, outcome.message
             else:
-                found[key] = self._save(
-                    fits.pool, outcome, fits.identities[key]
-                )
-        return found
+                yield key, self._save(fits.pool, outcome, fits.identities[key])
 
     def _save(
         self, pool: Pool, fit: PooledFit, identity: tuple[str, str]

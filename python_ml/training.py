@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -298,19 +299,24 @@ class _Training:
         with ThreadPoolExecutor(1, "validation") as beside:
             if groups:
                 self._warm_up(groups)
-                self.validation = beside.submit(
-                    validate,
-                    self.warehouse,
-                    cut_ids=[group.cut_id for group in groups],
-                    job_run_id=self.job.job_run_id,
-                )
             with progress_bar(
                 total=sum(len(group.series) for group in groups),
                 description="training",
             ) as bar:
                 try:
                     for group in groups:
-                        self._train_group(group, feature_names, bar)
+                        pooled_fits = self._begin_pooled(group, feature_names)
+                        if self.validation is None:
+                            self.validation = beside.submit(
+                                validate,
+                                self.warehouse,
+                                cut_ids=[one.cut_id for one in groups],
+                                job_run_id=self.job.job_run_id,
+                            )
+                        with closing(pooled_fits.outcomes):
+                            self._train_group(
+                                group, pooled_fits, feature_names, bar
+                            )
                 except SwiftBoltError:
                     # A fault of the data explains whatever came of it.
                     self._require_validation()
@@ -444,13 +450,21 @@ class _Training:
             tuple(examples),
         )
 
-    def _train_group(
-        self, group: _Group, feature_names: tuple[str, ...], bar: Any
-    ) -> None:
+    def _begin_pooled(
+        self, group: _Group, feature_names: tuple[str, ...]
+    ) -> PooledFits:
         pool = self._read_pool(group, feature_names)
         if self.warming is not None:
             self.warming.join()
-        pooled_fits = self.pooled_store.begin(pool)
+        return self.pooled_store.begin(pool)
+
+    def _train_group(
+        self,
+        group: _Group,
+        pooled_fits: PooledFits,
+        feature_names: tuple[str, ...],
+        bar: Any,
+    ) -> None:
         examples = read_examples(
             self.warehouse, group.cut_id, group.series, feature_names
         )
@@ -475,7 +489,9 @@ class _Training:
                     as_of=group.cut.as_of,
                     what=f"{one} {rows.horizon}",
                 )
-        versions = self._find_versions(group, pool, examples, feature_names)
+        versions = self._find_versions(
+            group, pooled_fits.pool, examples, feature_names
+        )
         due = [
             one for one in present if versions[one.symbol_id].recorded is None
         ]
@@ -513,24 +529,23 @@ class _Training:
         # While the pooled members are fitted: what it finds comes first.
         self._require_validation()
         pooled = self.pooled_store.judge(pooled_fits, tasks)
-        outcomes = fit_all(
-            tasks,
-            roster=self.roster,
-            pooled=pooled,
-            n_jobs=self.n_jobs,
-        )
-        for one, outcome in zip(due, outcomes, strict=True):
-            bar.update()
-            if isinstance(outcome, FitFailure):
-                self._record_failure(
-                    one,
-                    outcome.message,
-                    as_of=group.cut.as_of,
-                    cut_id=group.cut_id,
-                    examples=examples[one.symbol_id],
-                )
-            else:
-                fitted[one.symbol_id] = outcome
+        with closing(
+            fit_all(
+                tasks, roster=self.roster, pooled=pooled, n_jobs=self.n_jobs
+            )
+        ) as outcomes:
+            for one, outcome in zip(due, outcomes, strict=True):
+                bar.update()
+                if isinstance(outcome, FitFailure):
+                    self._record_failure(
+                        one,
+                        outcome.message,
+                        as_of=group.cut.as_of,
+                        cut_id=group.cut_id,
+                        examples=examples[one.symbol_id],
+                    )
+                else:
+                    fitted[one.symbol_id] = outcome
         if not fitted:
             return
         assembled = self._assemble(group, fitted, versions)

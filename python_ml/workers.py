@@ -9,8 +9,9 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -32,6 +33,7 @@ from python_ml.pooled import (
 )
 
 Outcome = tuple[FittedHorizon, ...] | FitFailure
+T = TypeVar("T")
 
 # A new process costs about as much as two series.
 MIN_SERIES_PER_WORKER = 4
@@ -41,14 +43,69 @@ PARENT_CHECK_SECONDS = 1.0
 _watched = threading.Event()
 
 
+class Outcomes(Iterator[T]):
+    """What becomes of tasks, in order, as each is done.
+
+    Other processes have begun when it exists, so that the caller may do other
+    things before it asks. Close one that is not used up: until then they go
+    on, and the collector of garbage would end what was begun after it.
+
+    Parameters
+    ----------
+    function : callable
+        Of a task's values; importable.
+    tasks : sequence of tuple
+        Its arguments.
+    n_workers : int
+        Processes; 1 or less means this one, when asked.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., T],
+        tasks: Sequence[tuple[Any, ...]],
+        n_workers: int,
+    ) -> None:
+        self._found: Generator[T, None, None]
+        if n_workers <= 1:
+            self._found = (function(*task) for task in tasks)
+            return
+        parent = os.getpid()
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            self._found = joblib.Parallel(
+                n_jobs=n_workers, return_as="generator", batch_size=1
+            )(
+                joblib.delayed(_in_worker)(parent, function, *task)
+                for task in tasks
+            )
+
+    def __next__(self) -> T:
+        """The next one; raises TrainingError if a process was killed."""
+        try:
+            return next(self._found)
+        except TerminatedWorkerError as error:
+            raise TrainingError(
+                "A worker process was killed, perhaps for want of memory. "
+                "What was finished is kept; run the same command again with "
+                "a smaller --jobs."
+            ) from error
+
+    def close(self) -> None:
+        """End what is still being done."""
+        with warnings.catch_warnings():
+            # That results were not used is why it is closed.
+            warnings.simplefilter("ignore", UserWarning)
+            self._found.close()
+
+
 def fit_all(
     series: Sequence[SeriesExamples],
     *,
     roster: Roster = PER_SERIES,
     pooled: Mapping[int, PooledJudgements] | None = None,
     n_jobs: int | None = None,
-) -> Iterator[Outcome]:
-    """Fit every series, in order, in this process or in several.
+) -> Outcomes[Outcome]:
+    """Begin to fit every series, in this process or in several.
 
     Parameters
     ----------
@@ -61,47 +118,34 @@ def fit_all(
     n_jobs : int, optional
         Processes, by default one per core when there is work enough.
 
-    Yields
-    ------
-    tuple of FittedHorizon, or FitFailure
-        As each is done.
-
-    Raises
-    ------
-    TrainingError
-        If a process was killed.
+    Returns
+    -------
+    Outcomes of tuple of FittedHorizon, or FitFailure
+        In order.
     """
-    n_workers = count_workers(len(series), n_jobs)
-    tasks = [(one, roster, (pooled or {}).get(one.symbol_id)) for one in series]
-    if n_workers <= 1:
-        yield from (fit_series(*task) for task in tasks)
-        return
-    parent = os.getpid()
-    yield from _run_in_workers(
-        [joblib.delayed(_fit_in_worker)(parent, *task) for task in tasks],
-        n_workers,
+    return Outcomes(
+        fit_series,
+        [(one, roster, (pooled or {}).get(one.symbol_id)) for one in series],
+        count_workers(len(series), n_jobs),
     )
 
 
 def fit_all_pooled(
     tasks: Sequence[tuple[str, PooledExamples]], *, n_jobs: int | None = None
-) -> Iterator[PooledFit | PooledFailure]:
-    """Fit pooled members, in order, in this process or in several.
-
-    Other processes begin at once; the caller may do other things before it
-    asks for what they found.
+) -> Outcomes[PooledFit | PooledFailure]:
+    """Begin to fit pooled members, in this process or in several.
 
     Parameters
     ----------
     tasks : sequence of (str, PooledExamples)
         Member and what it learns from.
     n_jobs : int, optional
-        Processes, by default one per core.
+        Processes, by default one per core when there is work enough.
 
     Returns
     -------
-    iterator of PooledFit or PooledFailure
-        As each is done. Raises TrainingError if a process was killed.
+    Outcomes of PooledFit or PooledFailure
+        In order.
     """
     n_rows = sum(len(examples.y) for _, examples in tasks)
     n_workers = (
@@ -109,16 +153,7 @@ def fit_all_pooled(
         if n_jobs is None and n_rows < MIN_POOLED_ROWS
         else min(n_jobs or count_cores(), len(tasks))
     )
-    if n_workers <= 1:
-        return (fit_pooled(*task) for task in tasks)
-    parent = os.getpid()
-    return _run_in_workers(
-        [
-            joblib.delayed(_fit_pooled_in_worker)(parent, *task)
-            for task in tasks
-        ],
-        n_workers,
-    )
+    return Outcomes(fit_pooled, tasks, n_workers)
 
 
 def warm_up(n_workers: int) -> threading.Thread:
@@ -136,39 +171,15 @@ def warm_up(n_workers: int) -> threading.Thread:
     """
 
     def start() -> None:
-        if n_workers <= 1:
-            return
-        parent = os.getpid()
-        # What they can do is found out when they are needed.
-        with contextlib.suppress(TrainingError):
-            for _ in _run_in_workers(
-                [joblib.delayed(_watch)(parent)] * n_workers, n_workers
-            ):
-                pass
+        if n_workers > 1:
+            # What they can do is found out when they are needed.
+            with contextlib.suppress(TrainingError):
+                for _ in Outcomes(_ready, [()] * n_workers, n_workers):
+                    pass
 
     thread = threading.Thread(target=start, name="warm_up", daemon=True)
     thread.start()
     return thread
-
-
-def _run_in_workers(calls: Sequence[Any], n_workers: int) -> Iterator[Any]:
-    """Begin at once; what is returned yields in order."""
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        outcomes = joblib.Parallel(
-            n_jobs=n_workers, return_as="generator", batch_size=1
-        )(calls)
-    return _explained(outcomes)
-
-
-def _explained(outcomes: Iterator[Any]) -> Iterator[Any]:
-    try:
-        yield from outcomes
-    except TerminatedWorkerError as error:
-        raise TrainingError(
-            "A worker process was killed, perhaps for want of memory. "
-            "What was finished is kept; run the same command again with "
-            "a smaller --jobs."
-        ) from error
 
 
 def count_workers(n_series: int, n_jobs: int | None) -> int:
@@ -191,21 +202,13 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _fit_in_worker(
-    parent: int,
-    series: SeriesExamples,
-    roster: Roster,
-    pooled: PooledJudgements | None,
-) -> Outcome:
+def _in_worker(parent: int, function: Callable[..., T], *task: Any) -> T:
     _watch(parent)
-    return fit_series(series, roster, pooled)
+    return function(*task)
 
 
-def _fit_pooled_in_worker(
-    parent: int, name: str, examples: PooledExamples
-) -> PooledFit | PooledFailure:
-    _watch(parent)
-    return fit_pooled(name, examples)
+def _ready() -> None:
+    """Nothing: what a task needs was imported with this module."""
 
 
 def _watch(parent: int) -> None:

@@ -499,3 +499,22 @@ def test_a_large_load_is_analysed_unless_told_otherwise(warehouse):
         "select reltuples from pg_class where oid = 'raw.symbols'::regclass",
     )
     assert estimate.reltuples[0] == n_rows
+
+
+def test_reads_share_a_connection_and_outlive_it(warehouse):
+    def backend():
+        return int(
+            read_frame(warehouse, "select pg_backend_pid() as pid")["pid"][0]
+        )
+
+    first = backend()
+    assert backend() == first
+    with warehouse.begin() as connection:
+        connection.execute(sa.select(sa.func.pg_terminate_backend(first)))
+    assert backend() != first
+
+
+def test_a_read_that_failed_leaves_the_next_alone(warehouse):
+    with pytest.raises(Exception, match="division by zero"):
+        read_frame(warehouse, "select 1 / 0 as a")
+    assert read_frame(warehouse, "select 1 as a")["a"][0] == 1

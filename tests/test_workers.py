@@ -42,11 +42,17 @@ def test_little_work_starts_no_process():
 
 
 def test_a_killed_worker_is_told(monkeypatch):
-    monkeypatch.setattr(
-        "python_ml.workers._fit_in_worker", lambda *_: os._exit(9)
-    )
+    monkeypatch.setattr("python_ml.workers._in_worker", lambda *_: os._exit(9))
     with pytest.raises(TrainingError, match="smaller --jobs"):
         list(fit_all(make_market(2), n_jobs=2))
+
+
+def test_what_is_closed_ends_and_leaves_the_next_alone():
+    begun = fit_all(make_market(12), n_jobs=2)
+    next(begun)
+    begun.close()
+    assert len(list(fit_all(make_market(3), n_jobs=2))) == 3
+    assert list(begun) == []
 
 
 def test_workers_end_with_a_training_that_was_killed():

@@ -84,15 +84,8 @@ def read_frame(
     ...     {"ticker": "AAPL"},
     ... )  # doctest: +SKIP
     """
-    from adbc_driver_postgresql import dbapi
-
     statement = _render(warehouse, query, parameters or {})
-    with (
-        dbapi.connect(warehouse.parameters.url()) as connection,
-        connection.cursor() as cursor,
-    ):
-        # Types without a time zone depend on it.
-        cursor.execute("set timezone to 'UTC'")
+    with warehouse.reader() as cursor:
         cursor.execute(statement)
         table = cursor.fetch_arrow_table()
     frame = _to_pandas(table)

@@ -5,10 +5,11 @@ import datetime
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import psycopg2
@@ -23,6 +24,7 @@ from python_ml.warehouse.embedded import EmbeddedServer
 from python_ml.warehouse.parameters import ConnectionParameters
 
 if TYPE_CHECKING:
+    from adbc_driver_manager.dbapi import Connection, Cursor
     from alembic.config import Config
 
 logger = get_logger(__name__)
@@ -43,7 +45,7 @@ CONNECT_SECONDS = 10
 MIGRATION_LOCK = 5_318_008_001
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Warehouse:
     """An open warehouse.
 
@@ -80,9 +82,46 @@ class Warehouse:
         """
         return fill_schemas(text, self.settings)
 
+    @contextlib.contextmanager
+    def reader(self) -> Iterator["Cursor"]:
+        """Cursor of ADBC in UTC, every statement its own transaction."""
+        connection = self._readers.connect()
+        try:
+            with contextlib.closing(connection.cursor()) as cursor:
+                yield cast("Cursor", cursor)
+        except BaseException:
+            connection.invalidate()
+            raise
+        finally:
+            connection.close()
+
+    @cached_property
+    def _readers(self) -> sa.Pool:
+        """Connections of ADBC, which take long to make."""
+        from adbc_driver_postgresql import dbapi
+
+        pool = sa.QueuePool(
+            partial(dbapi.connect, self.parameters.url(), autocommit=True),
+            reset_on_return=None,
+        )
+
+        @sa.event.listens_for(pool, "checkout")
+        def check(connection: "Connection", *_: object) -> None:
+            # Types without a time zone depend on it, and a server that has
+            # been restarted does not answer.
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("set timezone to 'UTC'")
+            except dbapi.Error as error:
+                raise sa.exc.DisconnectionError from error
+
+        return pool
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+        if "_readers" in vars(self):
+            self._readers.dispose()
 
     def __enter__(self) -> "Warehouse":
         return self
