@@ -220,8 +220,12 @@ def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
                         f"select * from public.{seed}"
                     )
                 connection.exec_driver_sql(change)
+            # A whole build once, then what stops it.
+            command = (
+                RUN if number == 0 else ["run", "--select", "int_series_due"]
+            )
             with pytest.raises(BuildError, match="dbt build --full-refresh"):
-                run(warehouse, RUN)
+                run(warehouse, command)
             assert differences(read_tables(warehouse), before) == [], change
         run(warehouse, [*RUN, "--full-refresh"])
         told = differences(read_tables(warehouse), before)
