@@ -205,9 +205,7 @@ class FitFailure:
 
 
 def fit_series(
-    examples: SeriesExamples,
-    roster: Roster = PER_SERIES,
-    pooled: PooledJudgements | None = None,
+    examples: SeriesExamples, roster: Roster = PER_SERIES
 ) -> tuple[FittedHorizon, ...] | FitFailure:
     """Fit every horizon of a series; a failure is returned, not raised.
 
@@ -218,9 +216,8 @@ def fit_series(
     examples : SeriesExamples
         Of one series.
     roster : Roster, optional
-        The members that are in.
-    pooled : mapping of str to mapping of str to PooledJudgement, optional
-        By horizon and name, for the pooled ones among them.
+        The members that are in. The places of pooled ones are kept for
+        `with_pooled`.
     """
     try:
         with threadpool_limits(limits=1):
@@ -230,7 +227,6 @@ def fit_series(
                         rows,
                         feature_names=examples.feature_names,
                         roster=roster,
-                        pooled=(pooled or {}).get(rows.horizon, {}),
                         what=f"{examples.ticker} {examples.timeframe} "
                         f"{rows.horizon}",
                     )
@@ -251,9 +247,7 @@ def _packed(fitted: FittedHorizon) -> FittedHorizon:
     return replace(
         fitted,
         members={
-            name: member
-            if isinstance(member, PooledMember)
-            else PackedMember.pack(member)
+            name: PackedMember.pack(member)
             for name, member in fitted.members.items()
         },
     )
@@ -264,12 +258,12 @@ def fit_horizon(
     *,
     feature_names: Sequence[str],
     roster: Roster = PER_SERIES,
-    pooled: Mapping[str, PooledJudgement] | None = None,
     what: str = "this series",
 ) -> FittedHorizon:
     """Fit the members of one horizon on `fit`, then on the whole window.
 
     A member that raises is left out with its reason; climatology must not.
+    So is a pooled one, until `with_pooled` puts it in its place.
 
     Parameters
     ----------
@@ -279,8 +273,6 @@ def fit_horizon(
         For messages.
     roster : Roster, optional
         The members that are in.
-    pooled : mapping of str to PooledJudgement, optional
-        For the pooled ones among them.
     what : str, optional
         Series and horizon, for messages.
 
@@ -308,28 +300,19 @@ def fit_horizon(
     )
     for name in roster.names:
         try:
-            if judgement := (pooled or {}).get(name):
-                on_fit, on_validation = (
-                    _judged_by_all(judgement, part, climatology)
-                    for part in (is_fit, is_validation)
-                )
-                members[name] = PooledMember(
-                    judgement.pooled_member_id,
-                    judgement.sha256,
-                    window_climatology.climatology_,
-                )
-            else:
-                judged = _fit_member(
-                    name, rows, is_fit, climatology=rows.fit_climatology
-                )
-                on_fit = _probabilities(judged, X_fit)
-                on_validation = _probabilities(judged, X_validation)
-                members[name] = _fit_member(
-                    name,
-                    rows,
-                    np.ones_like(is_fit),
-                    climatology=rows.window_climatology,
-                )
+            if name in roster.pooled:
+                raise TrainingError("over all series: not judged")
+            judged = _fit_member(
+                name, rows, is_fit, climatology=rows.fit_climatology
+            )
+            on_fit = _probabilities(judged, X_fit)
+            on_validation = _probabilities(judged, X_validation)
+            members[name] = _fit_member(
+                name,
+                rows,
+                np.ones_like(is_fit),
+                climatology=rows.window_climatology,
+            )
         except Exception as error:
             if name == CLIMATOLOGY:
                 raise
@@ -361,6 +344,58 @@ def fit_horizon(
         move_quantiles=conformal_quantiles(rows.moves[is_validation]),
         failures=failures,
         seconds=time.monotonic() - started,
+    )
+
+
+def with_pooled(
+    fitted: FittedHorizon, pooled: Mapping[str, PooledJudgement]
+) -> FittedHorizon:
+    """Put what pooled members say into their places.
+
+    One that failed stays left out, with its reason.
+
+    Parameters
+    ----------
+    fitted : FittedHorizon
+        Of a roster that names them.
+    pooled : mapping of str to PooledJudgement
+        By member.
+    """
+    names = fitted.validation.member_names
+    on_fit = fitted.fit_probabilities.copy()
+    on_validation = fitted.validation.probabilities.copy()
+    members, failures = dict(fitted.members), dict(fitted.failures)
+    for name, judgement in pooled.items():
+        place = names.index(name)
+        try:
+            if judgement.failure is not None:
+                raise TrainingError(f"over all series: {judgement.failure}")
+            said_on_fit, said_on_validation = (
+                _checked(
+                    divide_moves(
+                        judgement.P[fitted.examples.split_parts == part],
+                        fitted.validation.climatology,
+                    )
+                )
+                for part in (FIT, VALIDATION)
+            )
+        except Exception as error:
+            failures[name] = f"{type(error).__name__}: {error}"
+        else:
+            failures.pop(name)
+            on_fit[:, place] = said_on_fit
+            on_validation[:, place] = said_on_validation
+            members[name] = PooledMember(
+                judgement.pooled_member_id,
+                judgement.sha256,
+                fitted.climatology,
+            )
+    return replace(
+        fitted,
+        members={name: members[name] for name in names if name in members},
+        validation=replace(fitted.validation, probabilities=on_validation),
+        fit_probabilities=on_fit,
+        failures=failures,
     )
 
 
@@ -437,16 +472,6 @@ def _fit_member(
         name, horizon_bars=rows.horizon_bars, climatology=climatology
     )
     return member.fit(rows.X[used], rows.y[used])
-
-
-def _judged_by_all(
-    judgement: PooledJudgement,
-    part: npt.NDArray[np.bool_],
-    climatology: Member,
-) -> FloatArray:
-    if judgement.failure is not None:
-        raise TrainingError(f"over all series: {judgement.failure}")
-    return _checked(divide_moves(judgement.P[part], climatology.climatology_))
 
 
 def _probabilities(member: Member, X: FloatArray) -> FloatArray:

@@ -69,6 +69,7 @@ from python_ml.fitting import (
     FitFailure,
     FittedHorizon,
     SeriesExamples,
+    with_pooled,
 )
 from python_ml.jobs import JobRun, code_version, job_run
 from python_ml.logs import get_logger, log_event
@@ -526,14 +527,13 @@ class _Training:
     ) -> None:
         fitted: dict[int, tuple[FittedHorizon, ...]] = {}
         tasks = [examples[one.symbol_id] for one in due]
-        # While the pooled members are fitted: what it finds comes first.
-        self._require_validation()
-        pooled = self.pooled_store.judge(pooled_fits, tasks)
         with closing(
-            fit_all(
-                tasks, roster=self.roster, pooled=pooled, n_jobs=self.n_jobs
-            )
+            fit_all(tasks, roster=self.roster, n_jobs=self.n_jobs)
         ) as outcomes:
+            # They queue up behind the pooled members, which are recorded as
+            # each is fitted: the verdict of validation comes first.
+            self._require_validation()
+            pooled = self.pooled_store.judge(pooled_fits, tasks)
             for one, outcome in zip(due, outcomes, strict=True):
                 bar.update()
                 if isinstance(outcome, FitFailure):
@@ -545,7 +545,13 @@ class _Training:
                         examples=examples[one.symbol_id],
                     )
                 else:
-                    fitted[one.symbol_id] = outcome
+                    judgements = pooled[one.symbol_id]
+                    fitted[one.symbol_id] = tuple(
+                        with_pooled(
+                            horizon, judgements[horizon.examples.horizon]
+                        )
+                        for horizon in outcome
+                    )
         if not fitted:
             return
         assembled = self._assemble(group, fitted, versions)

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import joblib
@@ -20,7 +20,6 @@ from python_ml.exceptions import TrainingError
 from python_ml.fitting import (
     FitFailure,
     FittedHorizon,
-    PooledJudgements,
     SeriesExamples,
     fit_series,
 )
@@ -102,7 +101,6 @@ def fit_all(
     series: Sequence[SeriesExamples],
     *,
     roster: Roster = PER_SERIES,
-    pooled: Mapping[int, PooledJudgements] | None = None,
     n_jobs: int | None = None,
 ) -> Outcomes[Outcome]:
     """Begin to fit every series, in this process or in several.
@@ -112,9 +110,7 @@ def fit_all(
     series : sequence of SeriesExamples
         To fit.
     roster : Roster, optional
-        The members that are in.
-    pooled : mapping of int to PooledJudgements, optional
-        By symbol_id, for the pooled members among them.
+        The members that are in; see `fit_series`.
     n_jobs : int, optional
         Processes, by default one per core when there is work enough.
 
@@ -125,7 +121,7 @@ def fit_all(
     """
     return Outcomes(
         fit_series,
-        [(one, roster, (pooled or {}).get(one.symbol_id)) for one in series],
+        [(one, roster) for one in series],
         count_workers(len(series), n_jobs),
     )
 
@@ -151,8 +147,9 @@ def fit_all_pooled(
     n_workers = (
         1
         if n_jobs is None and n_rows < MIN_POOLED_ROWS
-        else min(n_jobs or count_cores(), len(tasks))
+        else n_jobs or count_cores()
     )
+    # As many as fit the series meanwhile: they are the same processes.
     return Outcomes(fit_pooled, tasks, n_workers)
 
 

@@ -5,8 +5,14 @@ import numpy as np
 import pytest
 
 from python_ml.exceptions import LeakageError
-from python_ml.fitting import FIT, PURGED, VALIDATION, PooledJudgement
-from python_ml.fitting import fit_horizon as fit_one
+from python_ml.fitting import (
+    FIT,
+    PURGED,
+    VALIDATION,
+    PooledJudgement,
+    fit_horizon,
+    with_pooled,
+)
 from python_ml.members import Roster
 from python_ml.pooled import (
     PooledExamples,
@@ -127,11 +133,9 @@ def test_a_pooled_member_that_cannot_be_fitted_is_told_and_left_out():
 
     rows = make_rows(horizon_bars=1)
     roster = Roster({"climatology": 0.5, "pooled_logistic_regression": 0.5})
-    fitted = fit_one(
-        rows,
-        feature_names=FEATURES,
-        roster=roster,
-        pooled={
+    fitted = with_pooled(
+        fit_horizon(rows, feature_names=FEATURES, roster=roster),
+        {
             "pooled_logistic_regression": PooledJudgement(
                 np.empty((0, 3)), "", "", failure=failed.message
             )
@@ -148,14 +152,17 @@ def test_a_pooled_member_that_cannot_be_fitted_is_told_and_left_out():
 def test_a_series_divides_pooled_moves_as_its_climatology_does():
     rows = make_rows(horizon_bars=1)
     said = np.tile([0.5, 0.2, 0.3], (len(rows.y), 1))
-    fitted = fit_one(
+    alone = fit_horizon(
         rows,
         feature_names=FEATURES,
         roster=Roster({"climatology": 0.0, "pooled_gradient_boosting": 1.0}),
-        pooled={
-            "pooled_gradient_boosting": PooledJudgement(said, "pooled", "abc")
-        },
     )
+    assert "not judged" in alone.failures["pooled_gradient_boosting"]
+    fitted = with_pooled(
+        alone,
+        {"pooled_gradient_boosting": PooledJudgement(said, "pooled", "abc")},
+    )
+    assert fitted.failures == {}
     P = fitted.validation.probabilities[:, 1]
     climatology = fitted.validation.climatology
     np.testing.assert_allclose(P[:, 1], 0.2)
