@@ -33,8 +33,6 @@ def run_pip(*arguments: str) -> None:
         "--disable-pip-version-check",
         "install",
         "--quiet",
-        # Most modules are never imported; Python compiles those that are.
-        "--no-compile",
         *arguments,
     ]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -56,7 +54,7 @@ def install(kind: str) -> None:
     if not (ENVIRONMENT / "bin" / "python").exists():
         print(f"Making {ENVIRONMENT} ...", flush=True)
         venv.create(ENVIRONMENT, with_pip=True, clear=ENVIRONMENT.exists())
-    print("Installing packages (half a minute) ...", flush=True)
+    print("Installing packages (about a minute) ...", flush=True)
     for lock in locks:
         run_pip("--requirement", str(lock))
     run_pip("--no-deps", "--editable", str(ROOT))

@@ -221,7 +221,7 @@ def test_altering_later_parts_never_changes_an_earlier_one(seed, horizon, part):
 
 
 def test_a_series_with_few_rows_follows_the_timeframe():
-    market = [make_predictions(seed=i, n=120) for i in range(8)]
+    market = [make_predictions(seed=i, n=400) for i in range(8)]
     market = [
         replace(
             one,
@@ -236,7 +236,7 @@ def test_a_series_with_few_rows_follows_the_timeframe():
         )
         for one in market
     ]
-    newcomer = cut_off(make_predictions(seed=99, n=120), 1)
+    newcomer = cut_off(make_predictions(seed=99, n=400), 1)
     everything = [np.ones(len(one.y), bool) for one in [*market, newcomer]]
     together, weights = weighing().fit([*market, newcomer], everything)
     assert together.values[1] > 0.6
