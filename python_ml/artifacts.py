@@ -44,6 +44,8 @@ logger = get_logger(__name__)
 SUFFIX = ".joblib"
 CLAIM_SUFFIX = ".claim"
 COMPRESSION = ("zlib", 3)
+# Reads a file of the installed package.
+_version = functools.cache(version)
 # Pickles of fitted members are not portable across their major versions.
 LIBRARIES = ("joblib", "numpy", "scikit-learn")
 TRAIN_COMMAND = "swiftbolt train --symbols {ticker} --timeframes {timeframe}"
@@ -421,12 +423,7 @@ def load_ensemble(warehouse: Warehouse, version_id: str) -> Ensemble:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries whose objects an artifact holds."""
-    return dict(_installed_versions())
-
-
-@functools.cache
-def _installed_versions() -> tuple[tuple[str, str], ...]:
-    return tuple((name, version(name)) for name in LIBRARIES)
+    return {name: _version(name) for name in LIBRARIES}
 
 
 def check_library_versions(

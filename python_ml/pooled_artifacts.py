@@ -87,7 +87,7 @@ class PooledFits:
     ----------
     pool : Pool
         What they learn from.
-    found : mapping of (str, str) to _Stored or str
+    found : mapping of (str, str) to _Stored
         On record, by member and horizon.
     identities : mapping of (str, str) to (str, str)
         Fingerprints of rows and settings of the others.
@@ -96,7 +96,7 @@ class PooledFits:
     """
 
     pool: Pool
-    found: Mapping[Key, _Stored | str]
+    found: Mapping[Key, _Stored]
     identities: Mapping[Key, tuple[str, str]]
     outcomes: Outcomes[PooledFit | PooledFailure]
 
@@ -154,12 +154,43 @@ class PooledStore:
         PooledFits
             For `judge`.
         """
-        found, identities, tasks = self._find(pool)
+        settings = _fingerprint_settings(pool.feature_names)
+        recorded = {
+            (
+                row.member,
+                row.horizon,
+                row.data_fingerprint,
+                row.settings_fingerprint,
+            ): row
+            for row in self._rows(pool.cut_id)
+        }
+        found: dict[Key, _Stored] = {}
+        identities: dict[Key, tuple[str, str]] = {}
+        tasks: list[tuple[str, PooledExamples]] = []
+        fingerprints = pool.fingerprints
+        # The longest horizon has the fewest rows, the shortest come first.
+        for rows in pool.examples:
+            for name in pool.member_names:
+                fingerprint = settings
+                data = fingerprints[rows.horizon]
+                while row := recorded.get(
+                    (name, rows.horizon, data, fingerprint)
+                ):
+                    if self._is_intact(row):
+                        found[name, rows.horizon] = self._load(row)
+                        break
+                    log_event(
+                        logger,
+                        "artifact_damaged",
+                        pooled_member_id=row.pooled_member_id,
+                    )
+                    replaced = f"{fingerprint} replaces {row.pooled_member_id}"
+                    fingerprint = hashlib.sha256(replaced.encode()).hexdigest()
+                else:
+                    identities[name, rows.horizon] = (data, fingerprint)
+                    tasks.append((name, rows))
         return PooledFits(
-            pool,
-            found,
-            identities,
-            fit_all_pooled(tasks, n_jobs=self.n_jobs),
+            pool, found, identities, fit_all_pooled(tasks, n_jobs=self.n_jobs)
         )
 
     def judge(
@@ -231,51 +262,6 @@ class PooledStore:
                         ),
                     )
         return dict(judged)
-
-    def _find(
-        self, pool: Pool
-    ) -> tuple[
-        dict[Key, _Stored | str],
-        dict[Key, tuple[str, str]],
-        list[tuple[str, PooledExamples]],
-    ]:
-        """What is on record, what the others are known by, and their fits."""
-        settings = _fingerprint_settings(pool.feature_names)
-        recorded = {
-            (
-                row.member,
-                row.horizon,
-                row.data_fingerprint,
-                row.settings_fingerprint,
-            ): row
-            for row in self._rows(pool.cut_id)
-        }
-        found: dict[Key, _Stored | str] = {}
-        identities: dict[Key, tuple[str, str]] = {}
-        tasks: list[tuple[str, PooledExamples]] = []
-        fingerprints = pool.fingerprints
-        # The longest horizon has the fewest rows, the shortest come first.
-        for rows in pool.examples:
-            for name in pool.member_names:
-                fingerprint = settings
-                data = fingerprints[rows.horizon]
-                while row := recorded.get(
-                    (name, rows.horizon, data, fingerprint)
-                ):
-                    if self._is_intact(row):
-                        found[name, rows.horizon] = self._load(row)
-                        break
-                    log_event(
-                        logger,
-                        "artifact_damaged",
-                        pooled_member_id=row.pooled_member_id,
-                    )
-                    replaced = f"{fingerprint} replaces {row.pooled_member_id}"
-                    fingerprint = hashlib.sha256(replaced.encode()).hexdigest()
-                else:
-                    identities[name, rows.horizon] = (data, fingerprint)
-                    tasks.append((name, rows))
-        return found, identities, tasks
 
     def _finish(self, fits: PooledFits) -> Iterator[tuple[Key, _Stored | str]]:
         """Those on record, then the others as each is done and recorded."""

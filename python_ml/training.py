@@ -9,12 +9,12 @@ have a version already is up to date, and what was not decided yet is.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -251,8 +251,8 @@ class _Training:
         self.saved: dict[str, Mapping[str, HorizonEnsemble]] = {}
         self.recorded: dict[tuple[int, str], _Recorded] = {}
         self.n_jobs = n_jobs
-        # Runs while members are fitted; nothing is written before it passes.
-        self.validation: Future[Any] | None = None
+        # Begins when first asked for; no version is recorded before it passes.
+        self.validation: Callable[[], Future[Any]]
         self.warming: Thread | None = None
         self.started_at = datetime.now(UTC)
         self.folder = warehouse.settings.artifacts_dir
@@ -298,6 +298,15 @@ class _Training:
         for one, reason in stale.items():
             self._record_failure(one, reason, as_of=as_ofs[one.calendar])
         with ThreadPoolExecutor(1, "validation") as beside:
+            self.validation = cache(
+                partial(
+                    beside.submit,
+                    validate,
+                    self.warehouse,
+                    cut_ids=[group.cut_id for group in groups],
+                    job_run_id=self.job.job_run_id,
+                )
+            )
             if groups:
                 self._warm_up(groups)
             with progress_bar(
@@ -307,13 +316,7 @@ class _Training:
                 try:
                     for group in groups:
                         pooled_fits = self._begin_pooled(group, feature_names)
-                        if self.validation is None:
-                            self.validation = beside.submit(
-                                validate,
-                                self.warehouse,
-                                cut_ids=[one.cut_id for one in groups],
-                                job_run_id=self.job.job_run_id,
-                            )
+                        self.validation()
                         with closing(pooled_fits.outcomes):
                             self._train_group(
                                 group, pooled_fits, feature_names, bar
@@ -512,8 +515,7 @@ class _Training:
 
     def _require_validation(self) -> None:
         """Wait for the verdict on the cuts; raises if they failed."""
-        if self.validation is not None:
-            self.validation.result()
+        self.validation().result()
 
     def _fit_group(
         self,

@@ -66,7 +66,7 @@ class Outcomes(Iterator[T]):
         n_workers: int,
     ) -> None:
         self._found: Generator[T, None, None]
-        if n_workers <= 1:
+        if n_workers <= 1 or not tasks:
             self._found = (function(*task) for task in tasks)
             return
         parent = os.getpid()

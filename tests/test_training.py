@@ -387,6 +387,37 @@ def test_class_shares_of_fit_know_nothing_of_validation(sample):
         assert changed[BULLISH] > window[BULLISH] + 0.01
 
 
+def test_what_members_said_in_validation_knows_no_label_of_it(sample):
+    """Truncation, through every process and the places of pooled members."""
+
+    def said():
+        train_one(sample)
+        version_id = read(
+            sample,
+            "select version_id from {ml}.ensembles "
+            "order by created_at desc limit 1",
+        )["version_id"].iloc[0]
+        return load_ensemble(sample, version_id).horizons
+
+    before = said()
+    cut = read(sample, "select * from {ml}.training_cuts").iloc[0]
+    execute(
+        sample,
+        "update {features}.labels set label = case label "
+        "when 'NEUTRAL' then 'BULLISH' when 'BULLISH' then 'NEUTRAL' "
+        "else label end where label_end_at >= :boundary",
+        boundary=cut["fit_labels_end_before"],
+    )
+    after = said()
+    for horizon, changed in after.items():
+        same = before[horizon]
+        assert set(ROSTER) == set(same.validation.member_names)
+        assert not np.array_equal(same.validation.y, changed.validation.y)
+        np.testing.assert_array_equal(
+            same.validation.probabilities, changed.validation.probabilities
+        )
+
+
 def test_a_changed_row_of_the_window_makes_a_new_version(sample):
     train_one(sample)
     execute(
@@ -569,6 +600,22 @@ def test_a_cut_that_fails_its_expectations_is_not_trained_on(
     rows = count_rows(sample)
     assert rows["ensembles"] == rows["deployments"] == 0
     assert not sample.settings.artifacts_dir.exists()
+
+
+def test_a_fault_of_the_data_explains_what_came_of_it(sample, monkeypatch):
+    def fail(*_):
+        raise NotEnoughDataError("no row is left")
+
+    execute(
+        sample,
+        "delete from {features}.feature_rows where ticker = 'AAPL' "
+        "and timeframe = 'd1'",
+    )
+    monkeypatch.setattr(training, "read_pooled_examples", fail)
+    with pytest.raises(
+        ValidationFailedError, match="expect_series_to_be_in_both_parts"
+    ):
+        train_one(sample, symbols=["AAPL", "IBM"])
 
 
 def test_a_series_whose_bars_ended_is_left_out_on_record(sample):
