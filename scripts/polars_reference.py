@@ -627,6 +627,9 @@ FEATURES: dict[str, pl.Expr] = {
     ),
     "place_in_session": pl.lit(1.0),
     "place_volatility": pl.lit(0.0),
+    "ahead_place_volatility": pl.lit(0.0),
+    "ahead_volatility_ratio_5_20": pl.lit(0.0),
+    "ahead_parkinson_to_realized_20": pl.lit(0.0),
     "weekday": pl.col("session_date").dt.weekday().cast(pl.Float64),
 }
 

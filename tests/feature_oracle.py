@@ -41,6 +41,7 @@ HIGHER_FEATURES = [
 LONGEST = 60
 HIGHER_LONGEST = 20
 PROFILE_MOVES, PROFILE_SESSIONS = 20, 40
+RECENT_MOVES, PLACES_AHEAD = 5, 4
 FLOOR = 1e-5
 VOLATILITY_MULTIPLE = 0.43
 CLASSES = {-1.0: "BEARISH", 0.0: "NEUTRAL", 1.0: "BULLISH"}
@@ -283,11 +284,15 @@ class Scale:
         That at the bar's own place: V.
     session : ndarray of shape (n_bars,)
         That of a whole session: C.
+    recent_by_place, range_by_place : ndarray of shape (n_bars, n_places)
+        As `by_place`, of the latest 5 moves, and of squared log ranges.
     """
 
     by_place: Floats
     own: Floats
     session: Floats
+    recent_by_place: Floats
+    range_by_place: Floats
 
     def of_last(self, bars: int) -> Floats:
         """Variance that was expected of the last bars: E_k."""
@@ -311,36 +316,57 @@ def make_scale(series: Series) -> Scale:
     squared = series.move**2
     if series.n_places == 1:
         variance = _last(squared, 20).mean(axis=1)
-        return Scale(variance[:, np.newaxis], variance, variance)
+        by_place = variance[:, np.newaxis]
+        return Scale(by_place, variance, variance, by_place, by_place)
 
     place = series.bars["place_in_session"].to_numpy()
     number = series.bars["session_number"].to_numpy()
     session = number - number[0]
-    table = np.full((session[-1] + 1, series.n_places), np.nan)
-    table[session, place - 1] = squared
-    profile = session_profile(table)
-    # What was known of a place yet to come in the session is yesterday's.
-    yesterday = np.vstack([np.full(series.n_places, np.nan), profile])[session]
     places = np.arange(1, series.n_places + 1)
     has_been = places <= place[:, np.newaxis]
-    by_place = np.where(has_been, profile[session], yesterday)
 
+    def table(values: Floats) -> Floats:
+        cells = np.full((session[-1] + 1, series.n_places), np.nan)
+        cells[session, place - 1] = values
+        return cells
+
+    def known(profile: Floats) -> Floats:
+        """Of a place yet to come in the session yesterday's is known."""
+        unknown = np.full(series.n_places, np.nan)
+        yesterday = np.vstack([unknown, profile])[session]
+        return np.where(has_been, profile[session], yesterday)
+
+    moves = table(squared)
+    squared_range = (
+        np.log(series.bars["adjusted_high"] / series.bars["adjusted_low"]) ** 2
+    )
+    by_place = known(session_profile(moves))
     own = by_place[np.arange(len(place)), place - 1]
     is_known = ~np.isnan(_last(own, series.n_places)).any(axis=1)
     return Scale(
         by_place,
         own,
         np.where(is_known, np.nansum(by_place, axis=1), np.nan),
+        known(session_profile(moves, n_latest=RECENT_MOVES)),
+        known(session_profile(moves, table(squared_range.to_numpy()))),
     )
 
 
-def session_profile(squared_moves: Floats) -> Floats:
+def session_profile(
+    squared_moves: Floats,
+    values: Floats | None = None,
+    n_latest: int = PROFILE_MOVES,
+) -> Floats:
     """Mean of the latest 20 squared moves at each place, as of each session.
 
     Parameters
     ----------
     squared_moves : ndarray of shape (n_sessions, n_places)
         NaN where there was no move.
+    values : ndarray of shape (n_sessions, n_places), optional
+        What to take the mean of, of the bars with these 20 moves.
+    n_latest : int
+        How many of the 20 to take it of.
 
     Returns
     -------
@@ -353,6 +379,8 @@ def session_profile(squared_moves: Floats) -> Floats:
     >>> session_profile(moves)[[18, 19, 24], 0]
     array([ nan,  9.5, 14.5])
     """
+    if values is None:
+        values = squared_moves
     profile = np.full_like(squared_moves, np.nan)
     for place in range(squared_moves.shape[1]):
         column = squared_moves[:, place]
@@ -363,7 +391,9 @@ def session_profile(squared_moves: Floats) -> Floats:
                 len(latest) == PROFILE_MOVES
                 and latest[0] > session - PROFILE_SESSIONS
             ):
-                profile[session, place] = column[latest].mean()
+                profile[session, place] = values[
+                    latest[-n_latest:], place
+                ].mean()
     return profile
 
 
@@ -477,11 +507,52 @@ def own_features(series: Series, scale: Scale) -> pd.DataFrame:
     features["place_volatility"] = 0.5 * _log(
         _share(scale.own * series.n_places, scale.session)
     )
+    features |= places_ahead(series, scale)
     features["weekday"] = (
         series.bars["session_date"].dt.day_of_week + 1
     ).to_numpy(dtype=float)
     return pd.DataFrame(
         features, index=series.bars["bar_number"].to_numpy(dtype=int)
+    )
+
+
+def places_ahead(series: Series, scale: Scale) -> dict[str, Floats]:
+    """Features of the places that come next in a full session."""
+    names = [
+        "ahead_place_volatility",
+        "ahead_volatility_ratio_5_20",
+        "ahead_parkinson_to_realized_20",
+    ]
+    if series.n_places == 1:
+        return {name: np.zeros(len(scale.own)) for name in names}
+    n_ahead = min(PLACES_AHEAD, series.n_places)
+    place = series.bars["place_in_session"].to_numpy()[:, np.newaxis]
+    next_places = (place - 1 + np.arange(1, n_ahead + 1)) % series.n_places
+
+    def ahead(by_place: Floats) -> Floats:
+        return np.take_along_axis(by_place, next_places, axis=1).mean(axis=1)
+
+    expected = ahead(scale.by_place)
+    against_session = np.zeros(len(scale.own))
+    if n_ahead < series.n_places:
+        against_session = 0.5 * _log(
+            _share(expected * series.n_places, scale.session)
+        )
+    return dict(
+        zip(
+            names,
+            [
+                against_session,
+                0.5 * _log(_share(ahead(scale.recent_by_place), expected)),
+                0.5
+                * _log(
+                    _share(
+                        ahead(scale.range_by_place), 4 * np.log(2) * expected
+                    )
+                ),
+            ],
+            strict=True,
+        )
     )
 
 

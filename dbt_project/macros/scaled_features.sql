@@ -28,7 +28,9 @@
     'bar_number', 'session_date', 'place_in_session', 'session_bars',
     'full_session_bars', 'closed_at', 'close', 'adjusted_close',
     'adjusted_volume', 'place_variance', 'profile_variance',
-    'profile_recorded_at', 'higher_bar_number', 'batch_id',
+    'profile_recorded_at', 'n_places_ahead', 'ahead_variance',
+    'ahead_recent_variance', 'ahead_range_variance', 'higher_bar_number',
+    'batch_id',
 ] %}
 
 with
@@ -382,6 +384,25 @@ scaled as (
         {{ half_log_ratio(
             'variance_1 * full_session_bars', 'session_variance'
         ) }} as place_volatility,
+        -- With one place in the session it is ahead itself.
+        case
+            when full_session_bars = 1 or full_session_bars = n_places_ahead
+                then 0
+            else {{ half_log_ratio(
+                'ahead_variance * full_session_bars',
+                'session_variance * n_places_ahead',
+            ) }}
+        end as ahead_place_volatility,
+        case
+            when full_session_bars = 1 then 0
+            else {{ half_log_ratio('ahead_recent_variance', 'ahead_variance') }}
+        end as ahead_volatility_ratio_5_20,
+        case
+            when full_session_bars = 1 then 0
+            else {{ half_log_ratio(
+                'ahead_range_variance / (4 * ln(2.0))', 'ahead_variance'
+            ) }}
+        end as ahead_parkinson_to_realized_20,
         date_part('isodow', session_date) as weekday
 
     from rooted

@@ -92,7 +92,11 @@ profiles as (
         full_session_bars,
         place_variance,
         session_variance,
-        last_recorded_at
+        last_recorded_at,
+        n_places_ahead,
+        ahead_variance,
+        ahead_recent_variance,
+        ahead_range_variance
 
     from {{ ref('int_session_profiles') }}
 
@@ -126,7 +130,11 @@ profiled as (
         coalesce(profiles.full_session_bars, 1) as full_session_bars,
         profiles.place_variance,
         profiles.session_variance as profile_variance,
-        profiles.last_recorded_at as profile_recorded_at
+        profiles.last_recorded_at as profile_recorded_at,
+        profiles.n_places_ahead,
+        profiles.ahead_variance,
+        profiles.ahead_recent_variance,
+        profiles.ahead_range_variance
 
     from cut
 

@@ -5,7 +5,13 @@
 -- Sums run inside a session, so each is made alike alone and among all.
 {{ config(sql_header=with_hash_joins()) }}
 {%- set window_bars = var('volatility_window_bars') | int(20) -%}
-{%- set longest_sessions = var('longest_profile_sessions') | int(40) %}
+{%- set longest_sessions = var('longest_profile_sessions') | int(40) -%}
+{%- set places_ahead = var('profile_places_ahead') | int(4) -%}
+{%- set recent_bars = 5 -%}
+{%- set averages = [
+    'mean_squared_move', 'recent_mean_squared_move', 'mean_squared_range'
+] -%}
+{%- set variances = ['place_variance', 'recent_variance', 'range_variance'] %}
 
 with
 
@@ -89,6 +95,8 @@ bars as (
         bars.bar_number,
         bars.session_number,
         bars.place_in_session,
+        bars.adjusted_high,
+        bars.adjusted_low,
         bars.adjusted_close,
         bars.max_recorded_at
 
@@ -125,6 +133,7 @@ moves as (
         session_number,
         place_in_session,
         max_recorded_at,
+        power(ln(adjusted_high / adjusted_low), 2) as squared_range,
         case
             when previous_bar_number = bar_number - 1
                 then power(ln(adjusted_close / previous_close), 2)
@@ -144,6 +153,16 @@ measured as (
         place_in_session,
         max_recorded_at,
         avg(squared_move) over moves_at_place as mean_squared_move,
+        avg(squared_range) over moves_at_place as mean_squared_range,
+        avg(squared_move) over (
+            partition by
+                symbol_id,
+                timeframe,
+                place_in_session,
+                squared_move is not null
+            order by session_number asc
+            rows between {{ recent_bars - 1 }} preceding and current row
+        ) as recent_mean_squared_move,
         case
             when squared_move is not null
                 then lag(session_number, {{ window_bars - 1 }})
@@ -243,7 +262,9 @@ filled as (
     select
         slots.*,
         measured.max_recorded_at,
-        measured.mean_squared_move,
+        {% for average in averages -%}
+            measured.{{ average }},
+        {% endfor -%}
         measured.first_session_number,
         count(measured.first_session_number) over (
             partition by
@@ -267,11 +288,13 @@ carried as (
 
     select
         *,
-        max(
-            case
-                when first_session_number is not null then mean_squared_move
-            end
-        ) over since_measured as carried_variance,
+        {% for average in averages -%}
+            max(
+                case
+                    when first_session_number is not null then {{ average }}
+                end
+            ) over since_measured as carried_{{ average }},
+        {% endfor -%}
         max(first_session_number) over since_measured
             as carried_first_session_number
 
@@ -294,13 +317,15 @@ expected as (
         session_number,
         place_in_session,
         bar_number,
-        max_recorded_at,
-        case
-            when
-                carried_first_session_number
-                > session_number - {{ longest_sessions }}
-                then carried_variance
-        end as place_variance
+        {% for average in averages -%}
+            case
+                when
+                    carried_first_session_number
+                    > session_number - {{ longest_sessions }}
+                    then carried_{{ average }}
+            end as {{ variances[loop.index0] }},
+        {% endfor -%}
+        max_recorded_at
 
     from carried
 
@@ -310,6 +335,17 @@ summed_up as (
 
     select
         *,
+        -- Of the last places, or of all that a shorter session has.
+        {% for variance in variances -%}
+            {{ variance }}
+            {%- for places in range(1, places_ahead) %}
+                + case
+                    when full_session_bars > {{ places }}
+                        then lag({{ variance }}, {{ places }}) over all_places
+                    else 0
+                end
+            {%- endfor %} as last_{{ variance }},
+        {% endfor -%}
         sum(coalesce(place_variance, 0)) over session_places
             as variance_to_place,
         max(case when place_variance is null then bar_number end) over (
@@ -321,11 +357,16 @@ summed_up as (
 
     from expected
 
-    window session_places as (
-        partition by symbol_id, timeframe, session_number
-        order by place_in_session asc
-        rows between unbounded preceding and current row
-    )
+    window
+        session_places as (
+            partition by symbol_id, timeframe, session_number
+            order by place_in_session asc
+            rows between unbounded preceding and current row
+        ),
+        all_places as (
+            partition by symbol_id, timeframe
+            order by session_number asc, place_in_session asc
+        )
 
 ),
 
@@ -372,19 +413,10 @@ with_previous_session as (
 -- it in the session before: all that is known of the coming session. As many
 -- bars of the grid as a full session has must all be known, so that any shorter
 -- span is, too.
-profiles as (
+around as (
 
     select
-        symbol_id,
-        calendar,
-        timeframe,
-        session_number,
-        place_in_session,
-        full_session_bars,
-        place_variance,
-        variance_to_place,
-        previous_variance_to_place,
-        last_recorded_at,
+        *,
         case
             when
                 last_unknown_bar_number is null
@@ -393,11 +425,60 @@ profiles as (
                     variance_to_place
                     + previous_total_variance
                     - previous_variance_to_place
-        end as session_variance
+        end as session_variance,
+        least({{ places_ahead }}, full_session_bars) as n_places_ahead
 
     from with_previous_session
 
     where session_number >= from_session_number
+
+),
+
+-- The places that come next are, of these, the oldest: they end the session
+-- before or, where that has no more of them, begin this one.
+aimed as (
+
+    select
+        *,
+        case
+            when place_in_session + n_places_ahead > full_session_bars
+                then session_number
+            else session_number - 1
+        end as ahead_session_number,
+        mod(place_in_session + n_places_ahead - 1, full_session_bars)
+        + 1 as ahead_place_in_session
+
+    from around
+
+),
+
+profiles as (
+
+    select
+        aimed.symbol_id,
+        aimed.calendar,
+        aimed.timeframe,
+        aimed.session_number,
+        aimed.place_in_session,
+        aimed.full_session_bars,
+        aimed.place_variance,
+        aimed.session_variance,
+        aimed.variance_to_place,
+        aimed.previous_variance_to_place,
+        aimed.last_recorded_at,
+        aimed.n_places_ahead,
+        ahead.last_place_variance as ahead_variance,
+        ahead.last_recent_variance as ahead_recent_variance,
+        ahead.last_range_variance as ahead_range_variance
+
+    from aimed
+
+    left join summed_up as ahead
+        on
+            aimed.symbol_id = ahead.symbol_id
+            and aimed.timeframe = ahead.timeframe
+            and aimed.ahead_session_number = ahead.session_number
+            and aimed.ahead_place_in_session = ahead.place_in_session
 
 )
 
