@@ -25,14 +25,12 @@ import sqlalchemy as sa
 from expectations.gate import validate
 from python_ml import schema
 from python_ml.artifacts import (
-    claim_owner,
     claim_version_id,
     is_intact,
     library_versions,
     load_artifact,
     release_claim,
     save_ensemble,
-    sweep_claims,
 )
 from python_ml.assembly import AssembledHorizon, assemble, weighing_of
 from python_ml.cuts import (
@@ -91,6 +89,7 @@ from python_ml.training_summary import (
     TrainingSummary,
     decision_frame,
 )
+from python_ml.versions import sweep_orphans
 from python_ml.warehouse.connection import Warehouse
 from python_ml.weights import DEFAULT_ALPHA, DEFAULT_METHOD
 from python_ml.workers import count_workers, fit_all, warm_up
@@ -256,12 +255,7 @@ class _Training:
         self.warming: Thread | None = None
         self.started_at = datetime.now(UTC)
         self.folder = warehouse.settings.artifacts_dir
-        parameters = warehouse.parameters
-        self.owner = claim_owner(
-            warehouse.settings,
-            database=f"{parameters.host}:{parameters.port}/"
-            f"{parameters.database}",
-        )
+        self.owner = sweep_orphans(warehouse)
         self.results: list[dict[str, Any]] = []
         self.roster = Roster.from_seed(read_seed(warehouse.settings, "roster"))
         self.pooled_store = PooledStore(
@@ -281,7 +275,6 @@ class _Training:
         split: str,
         embargo_bars: int,
     ) -> TrainingSummary:
-        self._sweep()
         feature_names = read_feature_names(self.warehouse)
         series, as_ofs, stale = resolve_series(
             self.warehouse, symbols=symbols, timeframes=timeframes, as_of=as_of
@@ -354,23 +347,6 @@ class _Training:
         if not is_begun:
             n_series = max(len(group.series) for group in groups)
             self.warming = warm_up(count_workers(n_series, self.n_jobs))
-
-    def _sweep(self) -> None:
-        def on_record(version_ids: Any) -> set[str]:
-            with self.warehouse.begin() as connection:
-                found: set[str] = set()
-                for column in (
-                    schema.ensembles.c.version_id,
-                    schema.pooled_members.c.pooled_member_id,
-                ):
-                    found |= set(
-                        connection.execute(
-                            sa.select(column).where(column.in_(version_ids))
-                        ).scalars()
-                    )
-                return found
-
-        sweep_claims(self.folder, owner=self.owner, on_record=on_record)
 
     def _make_groups(
         self,

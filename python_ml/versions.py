@@ -1,19 +1,24 @@
 """Ensemble versions on record, and whether one can still be used."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
+from python_ml import schema
 from python_ml.artifacts import (
     TRAIN_COMMAND,
     check_library_versions,
+    claim_owner,
+    load_artifact,
+    sweep_claims,
     verify_artifact,
 )
-from python_ml.ensemble import CLASSES
+from python_ml.ensemble import CLASSES, Ensemble
 from python_ml.exceptions import (
     ArtifactError,
     FeatureMismatchError,
@@ -241,11 +246,7 @@ def check_usable(
         If a feature that it was trained on is gone.
     """
     again = f"Train again: {version.train_command}"
-    if version.removed_at is not None:
-        raise ArtifactError(
-            f"The artifact of version {version.version_id} was pruned on "
-            f"{version.removed_at:%Y-%m-%d}; its rows stay on record. {again}"
-        )
+    check_not_pruned(version)
     if version.classes != CLASSES:
         raise ArtifactError(
             f"Version {version.version_id} predicts "
@@ -292,6 +293,72 @@ def why_unusable(
     except SwiftBoltError as error:
         return str(error)
     return None
+
+
+def load_version(warehouse: Warehouse, version: Version) -> Ensemble:
+    """Read the ensemble of a version.
+
+    Raises
+    ------
+    ArtifactError
+        If its artifact was pruned, is missing, altered or outside the folder,
+        or was written with another major version of a library.
+    """
+    check_not_pruned(version)
+    check_library_versions(
+        version.version_id,
+        version.library_versions,
+        train_command=version.train_command,
+    )
+    return load_artifact(
+        artifact_file(warehouse, version),
+        sha256=version.sha256,
+        folder=warehouse.settings.artifacts_dir,
+        train_command=version.train_command,
+    )
+
+
+def check_not_pruned(version: Version) -> None:
+    """Raise an `ArtifactError` if the artifact of a version was pruned."""
+    if version.removed_at is not None:
+        raise ArtifactError(
+            f"The artifact of version {version.version_id} was pruned on "
+            f"{version.removed_at:%Y-%m-%d}; its rows stay on record. Train "
+            f"again: {version.train_command}"
+        )
+
+
+def sweep_orphans(warehouse: Warehouse) -> str:
+    """Remove artifacts that a killed run left without a row.
+
+    Call it only under the lock that training holds.
+
+    Returns
+    -------
+    str
+        Owner of the claims of this run; see `artifacts.claim_owner`.
+    """
+
+    def on_record(names: Set[str]) -> set[str]:
+        found: set[str] = set()
+        with warehouse.begin() as connection:
+            for column in (
+                schema.ensembles.c.version_id,
+                schema.pooled_members.c.pooled_member_id,
+            ):
+                query = sa.select(column).where(column.in_(names))
+                found |= set(connection.execute(query).scalars())
+        return found
+
+    parameters = warehouse.parameters
+    owner = claim_owner(
+        warehouse.settings,
+        database=f"{parameters.host}:{parameters.port}/{parameters.database}",
+    )
+    sweep_claims(
+        warehouse.settings.artifacts_dir, owner=owner, on_record=on_record
+    )
+    return owner
 
 
 def artifact_file(warehouse: Warehouse, one: Version | SharedArtifact) -> Path:

@@ -11,7 +11,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,10 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.artifacts import (
-    claim_owner,
     claim_version_id,
     library_versions,
-    load_ensemble,
     release_claim,
     save_ensemble,
-    sweep_claims,
 )
 from python_ml.assembly import weighing_of
 from python_ml.deployments import (
@@ -46,12 +44,17 @@ from python_ml.evaluation import (
     skill,
     skill_standard_error,
 )
-from python_ml.exceptions import NoEnsembleError
+from python_ml.exceptions import ArtifactError, NoEnsembleError
 from python_ml.jobs import JobRun, code_version, excluding, job_run
 from python_ml.logs import get_logger, log_event
 from python_ml.members import CLIMATOLOGY
-from python_ml.training import pooled_member_ids
-from python_ml.versions import Version, read_versions
+from python_ml.training import SERIES_PER_TRANSACTION, pooled_member_ids
+from python_ml.versions import (
+    Version,
+    load_version,
+    read_versions,
+    sweep_orphans,
+)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.weights import MemberWeights
@@ -149,6 +152,27 @@ class _Base:
     horizons: list[str]
 
 
+@dataclass(frozen=True)
+class _Due:
+    """A live version that was asked for, and the weights of it that moved."""
+
+    base: _Base
+    changed: Mapping[str, _Fitted]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A new version whose artifact is written and not yet on record."""
+
+    due: _Due
+    version_id: str
+    as_of: datetime
+    path: Path
+    sha256: str
+    settings_fingerprint: str
+    ensemble: Ensemble
+
+
 def update_weights(
     warehouse: Warehouse,
     *,
@@ -216,25 +240,8 @@ class _Update:
         self.job = job
         self.started_at = datetime.now(UTC)
         self.folder = warehouse.settings.artifacts_dir
-        parameters = warehouse.parameters
-        self.owner = claim_owner(
-            warehouse.settings,
-            database=f"{parameters.host}:{parameters.port}/"
-            f"{parameters.database}",
-        )
+        self.owner = sweep_orphans(warehouse)
         self.results: list[dict[str, Any]] = []
-        sweep_claims(self.folder, owner=self.owner, on_record=self._on_record)
-
-    def _on_record(self, names: Any) -> set[str]:
-        found: set[str] = set()
-        with self.warehouse.begin() as connection:
-            for column in (
-                schema.ensembles.c.version_id,
-                schema.pooled_members.c.pooled_member_id,
-            ):
-                query = sa.select(column).where(column.in_(names))
-                found |= set(connection.execute(query).scalars())
-        return found
 
     def run(self, timeframe: str, live: pd.DataFrame, asked: set[str]) -> None:
         """Update the series of one calendar and timeframe."""
@@ -244,7 +251,7 @@ class _Update:
         bases = [
             _Base(
                 version,
-                load_ensemble(self.warehouse, name),
+                load_version(self.warehouse, version),
                 [
                     horizon
                     for horizon in version.horizons
@@ -256,9 +263,19 @@ class _Update:
         ]
         bases.sort(key=lambda base: base.version.ticker)
         fitted = self._fit(timeframe, bases)
-        for base in bases:
-            if base.version.version_id in asked:
-                self._write(base, fitted)
+        due = [
+            _Due(base, self._changed(base, fitted))
+            for base in bases
+            if base.version.version_id in asked
+        ]
+        version_ids: dict[str, str] = {}
+        to_record = [one for one in due if one.changed]
+        for start in range(0, len(to_record), SERIES_PER_TRANSACTION):
+            version_ids |= self._record(
+                to_record[start : start + SERIES_PER_TRANSACTION]
+            )
+        for one in due:
+            self._report(one, fitted, version_ids)
 
     # ----------------------------------------------------------------- fit
 
@@ -335,54 +352,104 @@ class _Update:
 
     # --------------------------------------------------------------- write
 
-    def _write(
+    def _changed(
         self, base: _Base, fitted: Mapping[tuple[int, str], _Fitted]
-    ) -> None:
-        """Write and deploy a version of the series if its weights moved."""
-        version = base.version
-        changed = {
+    ) -> dict[str, _Fitted]:
+        """New weights of the horizons whose weights moved."""
+        return {
             horizon: new
             for horizon in base.horizons
-            if (new := fitted.get((version.symbol_id, horizon))) is not None
+            if (new := fitted.get((base.version.symbol_id, horizon)))
+            is not None
             and _differ(base.ensemble.horizons[horizon].weights, new.weights)
         }
-        version_id = version.version_id
-        if changed:
-            version_id = self._record(base, changed)
-        for horizon in base.horizons:
+
+    def _report(
+        self,
+        one: _Due,
+        fitted: Mapping[tuple[int, str], _Fitted],
+        version_ids: Mapping[str, str],
+    ) -> None:
+        version = one.base.version
+        for horizon in one.base.horizons:
             new = fitted.get((version.symbol_id, horizon))
             self.results.append(
                 {
                     "ticker": version.ticker,
                     "timeframe": version.timeframe,
                     "horizon": horizon,
-                    "outcome": "updated" if horizon in changed else "unchanged",
+                    "outcome": "updated"
+                    if horizon in one.changed
+                    else "unchanged",
                     "source": None if new is None else new.source,
                     "n_effective": None if new is None else new.n_effective,
                     "weights": dict(
-                        base.ensemble.horizons[horizon].weights
+                        one.base.ensemble.horizons[horizon].weights
                         if new is None
                         else new.weights
                     ),
                     "reason": None if new is None else new.how.reason,
-                    "version_id": version_id,
+                    "version_id": version_ids.get(
+                        version.version_id, version.version_id
+                    ),
                 }
             )
 
-    def _record(self, base: _Base, changed: Mapping[str, _Fitted]) -> str:
+    def _record(self, batch: Sequence[_Due]) -> dict[str, str]:
+        """Write and deploy versions of some series: all of them or none.
+
+        Returns
+        -------
+        dict of str to str
+            Name of the new version by that of the one before.
+        """
+        written: list[_Written] = []
+        try:
+            for one in batch:
+                written.append(self._write(one))
+            with self.warehouse.begin() as connection:
+                lock_deployments(connection, self.warehouse)
+                self._insert(connection, written)
+        except BaseException:
+            # Nothing of them is on record, so their files are nobody's.
+            for new in written:
+                new.path.unlink(missing_ok=True)
+                release_claim(self.folder, new.version_id, owner=self.owner)
+            raise
+        for new in written:
+            release_claim(self.folder, new.version_id, owner=self.owner)
+            log_event(
+                logger,
+                "weights_updated",
+                version_id=new.version_id,
+                horizons=",".join(new.due.changed),
+            )
+        return {
+            new.due.base.version.version_id: new.version_id for new in written
+        }
+
+    def _write(self, due: _Due) -> _Written:
+        """Write the artifact of a series; its claim stays until it is known.
+
+        Raises
+        ------
+        ArtifactError
+            If it cannot be written; then nothing is left of it.
+        """
+        base = due.base
         version = base.version
         root = version.members_version_id or version.version_id
         weights = {
             horizon: (
-                changed[horizon].weights
-                if horizon in changed
+                due.changed[horizon].weights
+                if horizon in due.changed
                 else dict(base.ensemble.horizons[horizon].weights)
             )
             for horizon in base.horizons
         }
         as_of = max(
             [version.as_of]
-            + [new.known_at for new in changed.values() if new.known_at]
+            + [new.known_at for new in due.changed.values() if new.known_at]
         )
         fingerprint = hashlib.sha256(
             json.dumps([root, as_of.isoformat(), weights]).encode()
@@ -412,168 +479,195 @@ class _Update:
         )
         try:
             path, sha256 = save_ensemble(ensemble, self.folder)
-            artifact_path = str(path.relative_to(self.warehouse.settings.home))
-            with self.warehouse.begin() as connection:
-                lock_deployments(connection, self.warehouse)
-                connection.execute(
-                    schema.ensembles.insert().values(
-                        version_id=version_id,
-                        symbol_id=version.symbol_id,
-                        timeframe=version.timeframe,
-                        as_of=as_of,
-                        cut_id=version.cut_id,
-                        artifact_path=artifact_path,
-                        sha256=sha256,
-                        horizons=base.horizons,
-                        feature_names=list(version.feature_names),
-                        classes=list(CLASSES),
-                        data_fingerprint=_data_fingerprint(
-                            connection, version.version_id
-                        ),
-                        settings_fingerprint=fingerprint,
-                        code_version=code_version(),
-                        library_versions=library_versions(),
-                        job_run_id=self.job.job_run_id,
-                        members_version_id=root,
-                        pooled_members=pooled_member_ids(ensemble),
-                    )
-                )
-                self._record_runs(
-                    connection, base, changed, version_id, artifact_path, as_of
-                )
-                insert_deployments(
-                    connection,
-                    [
-                        {
-                            "symbol_id": version.symbol_id,
-                            "timeframe": version.timeframe,
-                            "version_id": version_id,
-                            "horizons": base.horizons,
-                            "effective_at": self._effective_at(version, as_of),
-                            "reason": REASON,
-                            "job_run_id": self.job.job_run_id,
-                        }
-                    ],
-                )
-        except Exception:
-            # Nothing of it is on record, so its file is none's.
-            (self.folder / f"{version_id}.joblib").unlink(missing_ok=True)
+        except ArtifactError:
             release_claim(self.folder, version_id, owner=self.owner)
             raise
-        release_claim(self.folder, version_id, owner=self.owner)
-        log_event(
-            logger,
-            "weights_updated",
-            version_id=version_id,
-            horizons=",".join(changed),
+        return _Written(
+            due, version_id, as_of, path, sha256, fingerprint, ensemble
         )
-        return version_id
 
-    def _effective_at(self, version: Version, as_of: datetime) -> datetime:
-        """Its as-of time, or just after what was forecast or decided since."""
-        found = read_frame(
-            self.warehouse,
-            """
-            select
-                (
-                    select max(closed_at) + interval '1 microsecond'
-                    from {ml}.forecasts
-                    where
-                        symbol_id = :symbol_id
-                        and timeframe = :timeframe
-                        and run_kind = 'live'
-                ) as forecast_at,
-                (
-                    select max(effective_at)
-                    from {ml}.deployments
-                    where symbol_id = :symbol_id and timeframe = :timeframe
-                ) as deployed_at
-            """,
-            {"symbol_id": version.symbol_id, "timeframe": version.timeframe},
-        ).iloc[0]
-        later: list[datetime] = [
-            time.to_pydatetime() for time in found if not pd.isna(time)
-        ]
-        return max([as_of, *later])
-
-    def _record_runs(
-        self,
-        connection: sa.Connection,
-        base: _Base,
-        changed: Mapping[str, _Fitted],
-        version_id: str,
-        artifact_path: str,
-        as_of: datetime,
+    def _insert(
+        self, connection: sa.Connection, written: Sequence[_Written]
     ) -> None:
-        runs = schema.training_runs
-        before = {
-            row["horizon"]: dict(row)
+        """Rows of new versions, and their deployments."""
+        before = [one.due.base.version for one in written]
+        names = [version.version_id for version in before]
+        ensembles, runs = schema.ensembles.c, schema.training_runs
+        data_fingerprints = {
+            row.version_id: row.data_fingerprint
+            for row in connection.execute(
+                sa.select(
+                    ensembles.version_id, ensembles.data_fingerprint
+                ).where(ensembles.version_id.in_(names))
+            )
+        }
+        # The newest of each horizon comes last and stays.
+        runs_before = {
+            (row["version_id"], row["horizon"]): dict(row)
             for row in connection.execute(
                 sa.select(runs)
-                .where(runs.c.version_id == base.version.version_id)
-                .order_by(runs.c.training_run_id.desc())
+                .where(runs.c.version_id.in_(names))
+                .order_by(runs.c.training_run_id)
             ).mappings()
         }
-        rows, weights = [], []
-        for horizon in base.horizons:
-            row = before.get(horizon, {})
-            for name in ("training_run_id", "created_at"):
-                row.pop(name, None)
-            row |= {
-                "job_run_id": self.job.job_run_id,
-                "symbol_id": base.version.symbol_id,
-                "timeframe": base.version.timeframe,
-                "horizon": horizon,
-                "run_date": self.started_at.date(),
-                "as_of": as_of,
-                "trigger": "weights",
-                "version_id": version_id,
-                "status": "succeeded",
-                "models_artifact_path": artifact_path,
-                "code_version": code_version(),
-            }
-            held = base.ensemble.horizons[horizon].weights
-            how = (row.get("weight_method"), row.get("weight_alpha"))
-            reason = row.get("weight_reason") or "as before"
-            if horizon in changed:
-                new = changed[horizon]
-                held = new.weights
-                how = (new.how.method, new.how.alpha)
-                reason = f"{new.how.reason} ({new.source})"
-                row |= new.record
-            row |= {
-                "weights": dict(held),
-                "weight_method": how[0],
-                "weight_alpha": how[1],
-                "weight_reason": reason,
-            }
-            rows.append(row)
-            weights += [
-                {
-                    "version_id": version_id,
-                    "horizon": horizon,
-                    "member": member,
-                    "weight": weight,
-                    "method": how[0] or "unknown",
-                    "alpha": how[1],
-                    "reason": reason,
-                }
-                for member, weight in held.items()
-            ]
-        for row in rows:
-            connection.execute(runs.insert().values(**row))
-        connection.execute(schema.ensemble_weights.insert(), weights)
-
-
-def _data_fingerprint(connection: sa.Connection, version_id: str) -> str:
-    table = schema.ensembles
-    return str(
+        not_before = self._last_decided(connection, before)
+        new_runs: list[dict[str, Any]] = []
+        new_weights: list[dict[str, Any]] = []
+        for one in written:
+            for horizon in one.due.base.horizons:
+                run = self._run(
+                    one,
+                    horizon,
+                    runs_before.get(
+                        (one.due.base.version.version_id, horizon), {}
+                    ),
+                )
+                new_runs.append(run)
+                new_weights += [
+                    {
+                        "version_id": one.version_id,
+                        "horizon": horizon,
+                        "member": member,
+                        "weight": weight,
+                        "method": run["weight_method"] or "unknown",
+                        "alpha": run["weight_alpha"],
+                        "reason": run["weight_reason"],
+                    }
+                    for member, weight in run["weights"].items()
+                ]
         connection.execute(
-            sa.select(table.c.data_fingerprint).where(
-                table.c.version_id == version_id
+            schema.ensembles.insert(),
+            [
+                self._row(one, data_fingerprints[name])
+                for one, name in zip(written, names, strict=True)
+            ],
+        )
+        columns = dict.fromkeys(name for run in new_runs for name in run)
+        connection.execute(
+            runs.insert(),
+            [{name: run.get(name) for name in columns} for run in new_runs],
+        )
+        connection.execute(schema.ensemble_weights.insert(), new_weights)
+        insert_deployments(
+            connection,
+            [
+                {
+                    "symbol_id": version.symbol_id,
+                    "timeframe": version.timeframe,
+                    "version_id": one.version_id,
+                    "horizons": one.due.base.horizons,
+                    "effective_at": max(
+                        [one.as_of, *not_before.get(version.symbol_id, [])]
+                    ),
+                    "reason": REASON,
+                    "job_run_id": self.job.job_run_id,
+                }
+                for one, version in zip(written, before, strict=True)
+            ],
+        )
+
+    def _last_decided(
+        self, connection: sa.Connection, versions: Sequence[Version]
+    ) -> dict[int, list[datetime]]:
+        """Just after what was forecast live, and what was deployed last."""
+        forecasts, deployments = schema.forecasts.c, schema.deployments.c
+        timeframe = versions[0].timeframe
+        symbol_ids = [version.symbol_id for version in versions]
+        forecast = (
+            sa.select(
+                forecasts.symbol_id,
+                (
+                    sa.func.max(forecasts.closed_at)
+                    + sa.literal(timedelta(microseconds=1))
+                ).label("not_before"),
             )
-        ).scalar_one()
-    )
+            .where(
+                forecasts.timeframe == timeframe,
+                forecasts.symbol_id.in_(symbol_ids),
+                forecasts.run_kind == "live",
+            )
+            .group_by(forecasts.symbol_id)
+        )
+        deployed = (
+            sa.select(
+                deployments.symbol_id,
+                sa.func.max(deployments.effective_at).label("not_before"),
+            )
+            .where(
+                deployments.timeframe == timeframe,
+                deployments.symbol_id.in_(symbol_ids),
+            )
+            .group_by(deployments.symbol_id)
+        )
+        found: dict[int, list[datetime]] = {}
+        query: sa.Select[Any]
+        for query in (forecast, deployed):
+            for row in connection.execute(query):
+                found.setdefault(row.symbol_id, []).append(row.not_before)
+        return found
+
+    def _row(self, one: _Written, data_fingerprint: str) -> dict[str, Any]:
+        """Of `ml.ensembles`."""
+        version = one.due.base.version
+        return {
+            "version_id": one.version_id,
+            "symbol_id": version.symbol_id,
+            "timeframe": version.timeframe,
+            "as_of": one.as_of,
+            "cut_id": version.cut_id,
+            "artifact_path": self._artifact_path(one),
+            "sha256": one.sha256,
+            "horizons": one.due.base.horizons,
+            "feature_names": list(version.feature_names),
+            "classes": list(CLASSES),
+            "data_fingerprint": data_fingerprint,
+            "settings_fingerprint": one.settings_fingerprint,
+            "code_version": code_version(),
+            "library_versions": library_versions(),
+            "job_run_id": self.job.job_run_id,
+            "members_version_id": version.members_version_id
+            or version.version_id,
+            "pooled_members": pooled_member_ids(one.ensemble),
+        }
+
+    def _run(
+        self, one: _Written, horizon: str, before: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Of `ml.training_runs`: the one before, with what is new."""
+        version = one.due.base.version
+        run = {
+            name: value
+            for name, value in before.items()
+            if name not in ("training_run_id", "created_at")
+        } | {
+            "job_run_id": self.job.job_run_id,
+            "symbol_id": version.symbol_id,
+            "timeframe": version.timeframe,
+            "horizon": horizon,
+            "run_date": self.started_at.date(),
+            "as_of": one.as_of,
+            "trigger": "weights",
+            "version_id": one.version_id,
+            "status": "succeeded",
+            "models_artifact_path": self._artifact_path(one),
+            "code_version": code_version(),
+            "weights": dict(one.ensemble.horizons[horizon].weights),
+            "weight_method": before.get("weight_method"),
+            "weight_alpha": before.get("weight_alpha"),
+            "weight_reason": before.get("weight_reason") or "as before",
+        }
+        if horizon in one.due.changed:
+            new = one.due.changed[horizon]
+            run |= {
+                **new.record,
+                "weight_method": new.how.method,
+                "weight_alpha": new.how.alpha,
+                "weight_reason": f"{new.how.reason} ({new.source})",
+            }
+        return run
+
+    def _artifact_path(self, one: _Written) -> str:
+        return str(one.path.relative_to(self.warehouse.settings.home))
 
 
 def _differ(a: Mapping[str, float], b: Mapping[str, float]) -> bool:

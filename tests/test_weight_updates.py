@@ -248,11 +248,37 @@ def test_late_forecasts_weigh_nothing(settled):
 
 
 def test_members_without_skill_leave_climatology_alone(settled):
+    # Bold, and wherever the price goes by turns: no luck makes skill of that.
     execute(
         settled,
-        "update {forecasting}.forecast_outcomes "
-        "set outcome = (array['BEARISH', 'NEUTRAL', 'BULLISH', 'NEUTRAL', "
-        "'NEUTRAL'])[1 + (forecast_id * 7919 / 13) % 5]",
+        """
+        update {ml}.forecasts as forecasts
+        set member_probabilities = (
+            select
+                jsonb_object_agg(
+                    key,
+                    case
+                        when key = 'climatology' then value
+                        when forecasts.bar_number % 2 = 0
+                            then '[0.8, 0.1, 0.1]'::jsonb
+                        else '[0.1, 0.1, 0.8]'::jsonb
+                    end
+                )
+            from jsonb_each(forecasts.member_probabilities)
+        )
+        """,
+    )
+    execute(
+        settled,
+        """
+        update {forecasting}.forecast_outcomes as outcomes
+        set outcome = (
+            array['BEARISH', 'BEARISH', 'NEUTRAL', 'NEUTRAL', 'BULLISH',
+            'BULLISH']
+        )[1 + forecasts.bar_number % 6]
+        from {ml}.forecasts as forecasts
+        where outcomes.forecast_id = forecasts.forecast_id
+        """,
     )
     summary = update_weights(settled)
     rows = summary.results[summary.results["source"] == "ledger"]
