@@ -25,7 +25,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import joblib
-import sqlalchemy as sa
 
 from python_ml.ensemble import (
     Ensemble,
@@ -33,11 +32,9 @@ from python_ml.ensemble import (
     PooledArtifact,
     PooledMember,
 )
-from python_ml.exceptions import ArtifactError, NoEnsembleError
+from python_ml.exceptions import ArtifactError
 from python_ml.logs import get_logger, log_event
-from python_ml.schema import artifact_removals, ensembles, symbols
 from python_ml.settings import Settings
-from python_ml.warehouse.connection import Warehouse
 
 logger = get_logger(__name__)
 
@@ -358,67 +355,6 @@ def is_intact(path: Path, *, sha256: str, folder: Path) -> bool:
     except ArtifactError:
         return False
     return True
-
-
-def load_ensemble(warehouse: Warehouse, version_id: str) -> Ensemble:
-    """Read the ensemble of a recorded version.
-
-    Parameters
-    ----------
-    warehouse : Warehouse
-        Open warehouse.
-    version_id : str
-        Key of `ml.ensembles`.
-
-    Raises
-    ------
-    NoEnsembleError
-        If there is no such version.
-    ArtifactError
-        If its file is missing, altered, outside the folder, or was written
-        with another major version of a library.
-    """
-    with warehouse.begin() as connection:
-        row = connection.execute(
-            sa.select(
-                ensembles.c.artifact_path,
-                ensembles.c.sha256,
-                ensembles.c.timeframe,
-                ensembles.c.library_versions,
-                symbols.c.ticker,
-                artifact_removals.c.removed_at,
-            )
-            .join(symbols, symbols.c.symbol_id == ensembles.c.symbol_id)
-            .outerjoin(
-                artifact_removals,
-                artifact_removals.c.version_id == ensembles.c.version_id,
-            )
-            .where(ensembles.c.version_id == version_id)
-        ).one_or_none()
-    if row is None:
-        raise NoEnsembleError(
-            f"There is no ensemble version {version_id!r}. See those there "
-            "are with: swiftbolt models list --all; or train one: swiftbolt "
-            "train --all"
-        )
-    train_command = TRAIN_COMMAND.format(
-        ticker=row.ticker, timeframe=row.timeframe
-    )
-    if row.removed_at is not None:
-        raise ArtifactError(
-            f"The artifact of version {version_id} was pruned on "
-            f"{row.removed_at:%Y-%m-%d}; its rows stay on record. Train "
-            f"again: {train_command}"
-        )
-    check_library_versions(
-        version_id, row.library_versions, train_command=train_command
-    )
-    return load_artifact(
-        warehouse.settings.home / row.artifact_path,
-        sha256=row.sha256,
-        folder=warehouse.settings.artifacts_dir,
-        train_command=train_command,
-    )
 
 
 def library_versions() -> dict[str, str]:

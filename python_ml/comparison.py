@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from python_ml.artifacts import load_ensemble
 from python_ml.assembly import weighing_of
 from python_ml.ensemble import CLASSES, FloatArray
 from python_ml.evaluation import (
@@ -20,10 +19,7 @@ from python_ml.exceptions import (
     UnknownVersionError,
 )
 from python_ml.promotion import promotion_block_bars
-from python_ml.versions import (
-    Version,
-    read_version,
-)
+from python_ml.versions import Version, load_version, read_version
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -184,7 +180,7 @@ def _said(warehouse: Warehouse, version: Version) -> pd.DataFrame:
 def _said_in_validation(
     warehouse: Warehouse, version: Version
 ) -> list[pd.DataFrame]:
-    ensemble = load_ensemble(warehouse, version.version_id)
+    ensemble = load_version(warehouse, version)
     grid = read_frame(
         warehouse,
         """

@@ -20,7 +20,7 @@ from python_ml.exceptions import (
     SettingsError,
 )
 from python_ml.settings import load_settings
-from python_ml.versions import Version, read_versions
+from python_ml.versions import Version, load_version, read_versions
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 
 
@@ -208,7 +208,7 @@ def _load(
             f"{', '.join(version.classes)}; now the classes are "
             f"{', '.join(CLASSES)}. Train again: {version.train_command}"
         )
-    ensemble = artifacts.load_ensemble(warehouse, version.version_id)
+    ensemble = load_version(warehouse, version)
     ensemble.check_features(feature_names)
     return ensemble
 

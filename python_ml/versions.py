@@ -318,6 +318,19 @@ def load_version(warehouse: Warehouse, version: Version) -> Ensemble:
     )
 
 
+def load_ensemble(warehouse: Warehouse, version_id: str) -> Ensemble:
+    """Read the ensemble of a version by its name.
+
+    Raises
+    ------
+    UnknownVersionError
+        If there is no such version.
+    ArtifactError
+        As `load_version`.
+    """
+    return load_version(warehouse, read_version(warehouse, version_id))
+
+
 def check_not_pruned(version: Version) -> None:
     """Raise an `ArtifactError` if the artifact of a version was pruned."""
     if version.removed_at is not None:

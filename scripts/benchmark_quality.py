@@ -51,7 +51,6 @@ from sklearn.ensemble import (
 )
 from threadpoolctl import threadpool_limits
 
-from python_ml.artifacts import load_ensemble
 from python_ml.ensemble import BULLISH, CLASSES, NEUTRAL
 from python_ml.evaluation import (
     accuracy,
@@ -69,6 +68,7 @@ from python_ml.jobs import code_version
 from python_ml.members.base import shrunken_shares
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
+from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.dbt import run_dbt

@@ -15,16 +15,16 @@ from python_ml.artifacts import (
     is_intact,
     library_versions,
     load_artifact,
-    load_ensemble,
     release_claim,
     save_ensemble,
     slug,
     sweep_claims,
 )
 from python_ml.ensemble import Ensemble, HorizonEnsemble
-from python_ml.exceptions import ArtifactError, NoEnsembleError
+from python_ml.exceptions import ArtifactError, UnknownVersionError
 from python_ml.members import make_member
 from python_ml.settings import load_settings
+from python_ml.versions import load_ensemble
 
 NOW = datetime(2025, 1, 21, 15, 30, tzinfo=UTC)
 OWNER = "0a1b2c3d"
@@ -262,5 +262,5 @@ def test_another_major_version_of_a_library_is_refused():
 
 
 def test_an_unknown_version_is_told(warehouse):
-    with pytest.raises(NoEnsembleError, match="no ensemble version 'nope'"):
+    with pytest.raises(UnknownVersionError, match="no version 'nope'"):
         load_ensemble(warehouse, "nope")

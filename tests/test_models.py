@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from python_ml import models, schema
-from python_ml.artifacts import load_ensemble
 from python_ml.assembly import weighing_of
 from python_ml.cli import main
 from python_ml.deployments import live_versions
@@ -31,6 +30,7 @@ from python_ml.exceptions import (
 )
 from python_ml.forecasting import forecast
 from python_ml.jobs import job_run
+from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from tests.conftest import warehouse_environment
 from tests.forecast_market import (

@@ -13,7 +13,6 @@ from python_ml import training
 from python_ml.artifacts import (
     _load_pooled,
     load_artifact,
-    load_ensemble,
 )
 from python_ml.cuts import end_of_day
 from python_ml.ensemble import BULLISH, CLASSES
@@ -35,6 +34,7 @@ from python_ml.jobs import job_run
 from python_ml.members import ROSTER
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
+from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from tests.conftest import (
     run_swiftbolt,

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from python_ml import models, weight_updates
-from python_ml.artifacts import load_ensemble
 from python_ml.assembly import weighing_of
 from python_ml.cli import main
 from python_ml.deployments import live_versions
@@ -15,6 +14,7 @@ from python_ml.ensemble import CLASSES, MemberPredictions
 from python_ml.exceptions import JobRunningError, NoEnsembleError
 from python_ml.forecasting import forecast
 from python_ml.jobs import job_run
+from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.weight_updates import update_weights
