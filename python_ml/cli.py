@@ -322,8 +322,15 @@ def ingest_bars(
     metavar="DATE",
     help="Build what was known at the end of this day, or at this time (UTC).",
 )
+@click.option(
+    "--full-refresh",
+    is_flag=True,
+    help="Build every table anew, not only what has changed.",
+)
 @json_option
-def build(as_of: datetime.datetime | None, as_json: bool) -> None:
+def build(
+    as_of: datetime.datetime | None, full_refresh: bool, as_json: bool
+) -> None:
     """Build and test features, labels and views with dbt.
 
     With --as-of, bars that closed and records that were known by then, into
@@ -333,7 +340,9 @@ def build(as_of: datetime.datetime | None, as_json: bool) -> None:
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
-        summary = pipeline.build(warehouse, as_of=as_of)
+        summary = pipeline.build(
+            warehouse, as_of=as_of, full_refresh=full_refresh
+        )
     counts = {"nodes": summary.n_nodes, **summary.counts}
     click.echo(
         json.dumps(counts | {"seconds": summary.duration_seconds})

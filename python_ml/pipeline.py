@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
@@ -39,7 +40,12 @@ class RunSummary:
     drift: pd.DataFrame
 
 
-def build(warehouse: Warehouse, *, as_of: datetime | None = None) -> DbtSummary:
+def build(
+    warehouse: Warehouse,
+    *,
+    as_of: datetime | None = None,
+    full_refresh: bool = False,
+) -> DbtSummary:
     """Build and test every seed, table and view of the dbt project.
 
     Parameters
@@ -49,6 +55,8 @@ def build(warehouse: Warehouse, *, as_of: datetime | None = None) -> DbtSummary:
         With time zone: build what was known then, into schemas of its own
         (`asof_20120629_features` for the end of that day, UTC). The live
         tables stay as they are.
+    full_refresh : bool
+        Build every table anew, not only what has changed.
 
     Raises
     ------
@@ -57,11 +65,16 @@ def build(warehouse: Warehouse, *, as_of: datetime | None = None) -> DbtSummary:
     JobRunningError
         If another build runs.
     """
-    arguments = {} if as_of is None else {"as_of": as_of.isoformat()}
     command = list(BUILD)
-    if as_of is not None:
-        # What was known may hold records that came in since: all of it anew.
-        command += ["--full-refresh", "--vars", json.dumps(arguments)]
+    # What was known may hold records that came in since: all of it anew.
+    if full_refresh or as_of is not None:
+        command.append("--full-refresh")
+    variables = {} if as_of is None else {"as_of": as_of.isoformat()}
+    if variables:
+        command += ["--vars", json.dumps(variables)]
+    arguments: dict[str, Any] = dict(variables)
+    if full_refresh:
+        arguments["full_refresh"] = True
     with job_run(warehouse, "build", arguments) as job:
         summary = run_dbt(warehouse, command)
         job.counts["nodes"] = summary.n_nodes

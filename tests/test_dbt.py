@@ -15,6 +15,7 @@ import jinja2.nativetypes
 import pytest
 
 from python_ml.exceptions import BuildError
+from python_ml.pipeline import build
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import _parsing_in_turn, run_dbt
@@ -102,6 +103,18 @@ def test_what_cannot_run_is_an_error_of_one_line(
     with pytest.raises(BuildError, match=message) as caught:
         run_dbt(small, arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_with_other_columns_is_built_anew_when_asked(small):
+    config = "{{ config(materialized='incremental', on_schema_change='fail') }}"
+    model(small, "lower").write_text(f"{config} select 1 as n")
+    run_dbt(small, ["build"])
+    model(small, "lower").write_text(f"{config} select 1 as n, 2 as m")
+    with pytest.raises(
+        BuildError, match=r"model lower: .*swiftbolt build --full-refresh"
+    ):
+        build(small)
+    assert build(small, full_refresh=True).counts["success"] == 2
 
 
 @pytest.mark.parametrize("sql", ["select 1 as n", "select oops"])

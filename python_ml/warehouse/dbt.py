@@ -26,6 +26,8 @@ FAILED_STATUSES = ("error", "fail", "runtime error", "partial success")
 # Nothing to do is a mistake in the selection, not a success.
 RUNNING_COMMANDS = ("build", "run", "seed", "test")
 MAX_NODES_NAMED = 5
+# What dbt says where `on_schema_change: fail` stops a node.
+COLUMNS_DIFFER = "schemas on this incremental model are out of sync"
 MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -156,12 +158,22 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
 def _describe_failures(failures: Sequence[Any]) -> str:
     parts = [
         f"{failure.node.resource_type} {failure.node.name}: "
-        f"{_one_line(_without_heading(failure.message or 'no message'))}"
+        f"{_told(failure.message or 'no message')}"
         for failure in failures[:MAX_NODES_NAMED]
     ]
     if len(failures) > MAX_NODES_NAMED:
         parts.append(f"and {len(failures) - MAX_NODES_NAMED} more")
     return "; ".join(parts)
+
+
+def _told(message: str) -> str:
+    """What dbt says of a node, in a line that names what to do."""
+    if COLUMNS_DIFFER in message:
+        return (
+            "its table has the columns of another version of the project. "
+            "Build everything anew: swiftbolt build --full-refresh"
+        )
+    return _one_line(_without_heading(message))
 
 
 def _without_heading(message: str) -> str:
