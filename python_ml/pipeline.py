@@ -66,15 +66,15 @@ def build(
         If another build runs.
     """
     command = list(BUILD)
-    # What was known may hold records that came in since: all of it anew.
-    if full_refresh or as_of is not None:
-        command.append("--full-refresh")
-    variables = {} if as_of is None else {"as_of": as_of.isoformat()}
-    if variables:
-        command += ["--vars", json.dumps(variables)]
-    arguments: dict[str, Any] = dict(variables)
+    arguments: dict[str, Any] = {}
+    if as_of is not None:
+        arguments["as_of"] = as_of.isoformat()
+        command += ["--vars", json.dumps(arguments)]
     if full_refresh:
         arguments["full_refresh"] = True
+    # What was known may hold records that came in since: all of it anew, too.
+    if arguments:
+        command.append("--full-refresh")
     with job_run(warehouse, "build", arguments) as job:
         summary = run_dbt(warehouse, command)
         job.counts["nodes"] = summary.n_nodes

@@ -165,12 +165,9 @@ class _Written:
     """A new version whose artifact is written and not yet on record."""
 
     due: _Due
-    version_id: str
-    as_of: datetime
+    ensemble: Ensemble
     path: Path
     sha256: str
-    settings_fingerprint: str
-    ensemble: Ensemble
 
 
 def update_weights(
@@ -414,18 +411,22 @@ class _Update:
             # Nothing of them is on record, so their files are nobody's.
             for new in written:
                 new.path.unlink(missing_ok=True)
-                release_claim(self.folder, new.version_id, owner=self.owner)
+                release_claim(
+                    self.folder, new.ensemble.version_id, owner=self.owner
+                )
             raise
         for new in written:
-            release_claim(self.folder, new.version_id, owner=self.owner)
+            version_id = new.ensemble.version_id
+            release_claim(self.folder, version_id, owner=self.owner)
             log_event(
                 logger,
                 "weights_updated",
-                version_id=new.version_id,
+                version_id=version_id,
                 horizons=",".join(new.due.changed),
             )
         return {
-            new.due.base.version.version_id: new.version_id for new in written
+            new.due.base.version.version_id: new.ensemble.version_id
+            for new in written
         }
 
     def _write(self, due: _Due) -> _Written:
@@ -482,9 +483,7 @@ class _Update:
         except ArtifactError:
             release_claim(self.folder, version_id, owner=self.owner)
             raise
-        return _Written(
-            due, version_id, as_of, path, sha256, fingerprint, ensemble
-        )
+        return _Written(due, ensemble, path, sha256)
 
     def _insert(
         self, connection: sa.Connection, written: Sequence[_Written]
@@ -525,7 +524,7 @@ class _Update:
                 new_runs.append(run)
                 new_weights += [
                     {
-                        "version_id": one.version_id,
+                        "version_id": one.ensemble.version_id,
                         "horizon": horizon,
                         "member": member,
                         "weight": weight,
@@ -554,10 +553,11 @@ class _Update:
                 {
                     "symbol_id": version.symbol_id,
                     "timeframe": version.timeframe,
-                    "version_id": one.version_id,
+                    "version_id": one.ensemble.version_id,
                     "horizons": one.due.base.horizons,
                     "effective_at": max(
-                        [one.as_of, *not_before.get(version.symbol_id, [])]
+                        one.ensemble.as_of,
+                        not_before.get(version.symbol_id, one.ensemble.as_of),
                     ),
                     "reason": REASON,
                     "job_run_id": self.job.job_run_id,
@@ -568,8 +568,8 @@ class _Update:
 
     def _last_decided(
         self, connection: sa.Connection, versions: Sequence[Version]
-    ) -> dict[int, list[datetime]]:
-        """Just after what was forecast live, and what was deployed last."""
+    ) -> dict[int, datetime]:
+        """Just after what was forecast live, or when last was deployed."""
         forecasts, deployments = schema.forecasts.c, schema.deployments.c
         timeframe = versions[0].timeframe
         symbol_ids = [version.symbol_id for version in versions]
@@ -599,21 +599,21 @@ class _Update:
             )
             .group_by(deployments.symbol_id)
         )
-        found: dict[int, list[datetime]] = {}
-        query: sa.Select[Any]
-        for query in (forecast, deployed):
-            for row in connection.execute(query):
-                found.setdefault(row.symbol_id, []).append(row.not_before)
-        return found
+        latest: dict[int, datetime] = {}
+        for row in connection.execute(sa.union_all(forecast, deployed)):
+            latest[row.symbol_id] = max(
+                row.not_before, latest.get(row.symbol_id, row.not_before)
+            )
+        return latest
 
     def _row(self, one: _Written, data_fingerprint: str) -> dict[str, Any]:
         """Of `ml.ensembles`."""
         version = one.due.base.version
         return {
-            "version_id": one.version_id,
+            "version_id": one.ensemble.version_id,
             "symbol_id": version.symbol_id,
             "timeframe": version.timeframe,
-            "as_of": one.as_of,
+            "as_of": one.ensemble.as_of,
             "cut_id": version.cut_id,
             "artifact_path": self._artifact_path(one),
             "sha256": one.sha256,
@@ -621,12 +621,13 @@ class _Update:
             "feature_names": list(version.feature_names),
             "classes": list(CLASSES),
             "data_fingerprint": data_fingerprint,
-            "settings_fingerprint": one.settings_fingerprint,
+            "settings_fingerprint": one.ensemble.metadata[
+                "settings_fingerprint"
+            ],
             "code_version": code_version(),
             "library_versions": library_versions(),
             "job_run_id": self.job.job_run_id,
-            "members_version_id": version.members_version_id
-            or version.version_id,
+            "members_version_id": one.ensemble.metadata["members_version_id"],
             "pooled_members": pooled_member_ids(one.ensemble),
         }
 
@@ -645,9 +646,9 @@ class _Update:
             "timeframe": version.timeframe,
             "horizon": horizon,
             "run_date": self.started_at.date(),
-            "as_of": one.as_of,
+            "as_of": one.ensemble.as_of,
             "trigger": "weights",
-            "version_id": one.version_id,
+            "version_id": one.ensemble.version_id,
             "status": "succeeded",
             "models_artifact_path": self._artifact_path(one),
             "code_version": code_version(),

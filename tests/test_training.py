@@ -10,10 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import training
-from python_ml.artifacts import (
-    _load_pooled,
-    load_artifact,
-)
+from python_ml.artifacts import _load_pooled, load_artifact
 from python_ml.cuts import end_of_day
 from python_ml.ensemble import BULLISH, CLASSES
 from python_ml.examples import (

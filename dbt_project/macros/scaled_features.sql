@@ -13,6 +13,7 @@
 {% macro scaled_features(blocks, condition='true') -%}
 {%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
 {%- set window_bars = var('volatility_window_bars') | int(20) -%}
+{%- set places_ahead = var('profile_places_ahead') | int(4) -%}
 {%- set spans = [1, 2, 5, 10, 20, 60] -%}
 {%- set looks_back = (
     [2, 5, 10, 14, 20, 40, 60, window_bars, longest_bars] | unique | sort
@@ -28,9 +29,8 @@
     'bar_number', 'session_date', 'place_in_session', 'session_bars',
     'full_session_bars', 'closed_at', 'close', 'adjusted_close',
     'adjusted_volume', 'place_variance', 'profile_variance',
-    'profile_recorded_at', 'n_places_ahead', 'ahead_variance',
-    'ahead_recent_variance', 'ahead_range_variance', 'higher_bar_number',
-    'batch_id',
+    'profile_recorded_at', 'ahead_variance', 'ahead_recent_variance',
+    'ahead_range_variance', 'higher_bar_number', 'batch_id',
 ] %}
 
 with
@@ -384,13 +384,12 @@ scaled as (
         {{ half_log_ratio(
             'variance_1 * full_session_bars', 'session_variance'
         ) }} as place_volatility,
-        -- With one place in the session it is ahead itself.
+        -- Where all places of the session are ahead, it is the session itself.
         case
-            when full_session_bars = 1 or full_session_bars = n_places_ahead
-                then 0
+            when full_session_bars <= {{ places_ahead }} then 0
             else {{ half_log_ratio(
                 'ahead_variance * full_session_bars',
-                'session_variance * n_places_ahead',
+                'session_variance * ' ~ places_ahead,
             ) }}
         end as ahead_place_volatility,
         case

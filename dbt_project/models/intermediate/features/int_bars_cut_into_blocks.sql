@@ -93,7 +93,6 @@ profiles as (
         place_variance,
         session_variance,
         last_recorded_at,
-        n_places_ahead,
         ahead_variance,
         ahead_recent_variance,
         ahead_range_variance
@@ -131,7 +130,6 @@ profiled as (
         profiles.place_variance,
         profiles.session_variance as profile_variance,
         profiles.last_recorded_at as profile_recorded_at,
-        profiles.n_places_ahead,
         profiles.ahead_variance,
         profiles.ahead_recent_variance,
         profiles.ahead_range_variance

@@ -466,7 +466,6 @@ profiles as (
         aimed.variance_to_place,
         aimed.previous_variance_to_place,
         aimed.last_recorded_at,
-        aimed.n_places_ahead,
         ahead.last_place_variance as ahead_variance,
         ahead.last_recent_variance as ahead_recent_variance,
         ahead.last_range_variance as ahead_range_variance
