@@ -15,7 +15,6 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from python_ml import schema
-from python_ml.artifacts import check_library_versions, load_artifact
 from python_ml.bands import price_bands, price_target
 from python_ml.deployments import SPANS_QUERY
 from python_ml.ensemble import CLASSES, Ensemble, FloatArray, HorizonEnsemble
@@ -28,6 +27,7 @@ from python_ml.jobs import job_run
 from python_ml.logs import get_logger, log_event
 from python_ml.progress import progress
 from python_ml.tables import to_text
+from python_ml.versions import load_version, read_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -70,28 +70,6 @@ SERIES_QUERY = """
                 and bars.timeframe = timeframes.timeframe
         )
     order by symbols.ticker, timeframes.sort_order
-"""
-
-VERSIONS_QUERY = """
-    select
-        ensembles.version_id,
-        ensembles.timeframe,
-        ensembles.artifact_path,
-        ensembles.sha256,
-        ensembles.library_versions,
-        symbols.ticker
-    from {ml}.ensembles as ensembles
-    inner join {raw}.symbols as symbols
-        on ensembles.symbol_id = symbols.symbol_id
-    where
-        exists (
-            select 1
-            from {ml}.deployments as deployments
-            where
-                deployments.version_id = ensembles.version_id
-                and deployments.symbol_id = any(:symbol_ids)
-                and deployments.timeframe = any(:timeframes)
-        )
 """
 
 # Where each series starts: live at the bar last forecast, or the first time at
@@ -512,14 +490,6 @@ def _issue(
     replay_from: datetime.date | None,
 ) -> pd.DataFrame:
     """All forecasts that are due, scored but not yet issued."""
-    versions = read_frame(
-        warehouse,
-        VERSIONS_QUERY,
-        {
-            "symbol_ids": series["symbol_id"].tolist(),
-            "timeframes": series["timeframe"].unique().tolist(),
-        },
-    ).set_index("version_id")
     frames = []
     for timeframe, of_timeframe in series.groupby("timeframe", sort=False):
         examples = read_frame(
@@ -544,7 +514,7 @@ def _issue(
             first=None if examples.empty else examples["closed_at"].min(),
             last=None if examples.empty else examples["closed_at"].max(),
         )
-        for rows in _score_versions(warehouse, versions, examples):
+        for rows in _score_versions(warehouse, examples):
             rows["late_after"] = pd.Timedelta(
                 minutes=int(of_timeframe["late_after_minutes"].iloc[0])
             )
@@ -561,26 +531,19 @@ def _issue(
 
 
 def _score_versions(
-    warehouse: Warehouse, versions: pd.DataFrame, examples: pd.DataFrame
+    warehouse: Warehouse, examples: pd.DataFrame
 ) -> Iterator[pd.DataFrame]:
+    if examples.empty:
+        return
     groups = examples.groupby("version_id", sort=True)
+    versions = read_versions(
+        warehouse, examples["version_id"].unique().tolist()
+    )
     for version_id, rows in progress(
         groups, total=groups.ngroups, description="forecasting"
     ):
-        version: Any = versions.loc[str(version_id)]
-        train_command = _train_command(version["ticker"], version["timeframe"])
-        check_library_versions(
-            str(version_id),
-            version["library_versions"],
-            train_command=train_command,
-        )
-        ensemble = load_artifact(
-            warehouse.settings.home / version["artifact_path"],
-            sha256=version["sha256"],
-            folder=warehouse.settings.artifacts_dir,
-            train_command=train_command,
-        )
-        yield score(ensemble, rows)
+        version = versions[str(version_id)]
+        yield score(load_version(warehouse, version), rows)
 
 
 def _read_series(

@@ -101,7 +101,7 @@ def test_a_second_run_adds_nothing_and_loads_no_artifact(built, monkeypatch):
     def refuse(*_arguments: object, **_keywords: object) -> None:
         raise AssertionError("an artifact was loaded")
 
-    monkeypatch.setattr(forecasting, "load_artifact", refuse)
+    monkeypatch.setattr(forecasting, "load_version", refuse)
     replayed = forecast(built, replay_from=close_of(-10).date())
     live = forecast(built)
     assert (replayed.n_forecasts, live.n_forecasts) == (0, 0)
