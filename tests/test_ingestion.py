@@ -351,6 +351,25 @@ def test_a_symbol_cannot_move_to_another_calendar(warehouse):
     assert raw_rows(warehouse) == before
 
 
+def test_an_adjustment_is_stored_by_its_own_calendar_alone(warehouse):
+    adjustments = (adjustment(DAYS[1]), adjustment(DAYS[1], ticker="LONDON"))
+    ingest(warehouse, ListSource(adjustments=adjustments), now=FIRST_LOAD)
+
+    summary = ingest(
+        warehouse,
+        ListSource(
+            bars=tuple(bar(day, ticker="LONDON") for day in DAYS),
+            adjustments=adjustments,
+            calendar="XLON",
+        ),
+        now=SECOND_LOAD,
+    )
+
+    assert summary.rejected == {"adjustment_of_other_calendar": 1}
+    stored = rows_of(warehouse, schema.adjustments)
+    assert [row.effective_at.hour for row in stored] == [13, 7]
+
+
 @pytest.mark.parametrize("written_before", ["symbols", "bars", "adjustments"])
 def test_a_failure_midway_leaves_nothing(
     warehouse, monkeypatch, written_before

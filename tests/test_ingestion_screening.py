@@ -464,6 +464,7 @@ SPLIT = {
     [
         ({"ticker": None}, "missing_ticker"),
         ({"ticker": "OTHER"}, "adjustment_without_bars"),
+        ({"ticker": "LONDON"}, "adjustment_of_other_calendar"),
         ({"kind": "merger"}, "unknown_adjustment_kind"),
         ({"session_date": "soon"}, "unreadable_date"),
         ({"session_date": "2012-07-04"}, "no_session"),
@@ -480,7 +481,8 @@ def test_a_bad_adjustment_is_rejected_for_its_reason(change, reason):
         pd.DataFrame([SPLIT, SPLIT | change]),
         SESSIONS,
         now=NOON_ON_THE_FIFTH,
-        tickers={"ACME"},
+        calendar="XNYS",
+        calendars={"ACME": "XNYS", "LONDON": "XLON"},
     )
 
     assert list(reasons.items()) == [(1, reason)]

@@ -285,7 +285,13 @@ class _Batch:
         """Write what is new of the splits and dividends."""
         adjustments = adjustments.reset_index(drop=True)
         good, reasons = screen_adjustments(
-            adjustments, sessions, now=self.now, tickers={*self.symbols}
+            adjustments,
+            sessions,
+            now=self.now,
+            calendar=self.source.calendar,
+            calendars={
+                ticker: row.calendar for ticker, row in self.symbols.items()
+            },
         )
         self._write_rejected(adjustments, reasons)
         # A source with no good bar is not to be trusted with the rest.

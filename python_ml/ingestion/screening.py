@@ -141,7 +141,8 @@ def screen_adjustments(
     sessions: pd.DataFrame,
     *,
     now: datetime,
-    tickers: set[str],
+    calendar: str,
+    calendars: Mapping[str, str],
 ) -> tuple[pd.DataFrame, "pd.Series[str]"]:
     """Part splits and dividends that can be stored from those that cannot.
 
@@ -150,12 +151,15 @@ def screen_adjustments(
     adjustments : DataFrame
         `Load.adjustments`, on a unique index.
     sessions : DataFrame
-        session_date, opened_at and closed_at of the calendar.
+        session_date, opened_at and closed_at of `calendar`.
     now : datetime
         Announced ones, effective later, are rejected until they are; with a
         time zone.
-    tickers : set of str
-        Symbols that have bars.
+    calendar : str
+        Of the load. An event is dated by the open of its session, so one of a
+        symbol on another calendar would be stored a second time.
+    calendars : mapping of str to str
+        Calendar of every symbol that has bars.
 
     Returns
     -------
@@ -176,10 +180,12 @@ def screen_adjustments(
         axis="columns",
     ).rename(columns={"opened_at": "effective_at"})
     session_date = screened["session_date"]
+    calendar_of_ticker = screened["ticker"].map(dict(calendars))
     reasons = _first_reasons(
         [
             ("missing_ticker", screened["ticker"].isna()),
-            ("adjustment_without_bars", ~screened["ticker"].isin(tickers)),
+            ("adjustment_without_bars", calendar_of_ticker.isna()),
+            ("adjustment_of_other_calendar", calendar_of_ticker != calendar),
             (
                 "unknown_adjustment_kind",
                 ~screened["kind"].isin(ADJUSTMENT_KINDS),
