@@ -63,7 +63,7 @@ class AssembledHorizon:
 
 def assemble(
     series: Sequence[FittedHorizon | MemberPredictions], weighing: Weighing
-) -> list[AssembledHorizon]:
+) -> list[AssembledHorizon | None]:
     """Weigh, score and decide one horizon of every series of a timeframe.
 
     Parameters
@@ -77,8 +77,9 @@ def assemble(
 
     Returns
     -------
-    list of AssembledHorizon
-        Of the fitted ones, in order.
+    list of AssembledHorizon or None
+        Of the fitted ones, in order; None where a series has no validation row
+        after the first part, and so nothing to be scored on.
 
     Raises
     ------
@@ -93,9 +94,23 @@ def assemble(
     _, weights = weighing.fit(
         validation, [np.ones(len(p.y), dtype=bool) for p in validation]
     )
-    all_series = _score_all(validation, scores, weighing.horizon_bars)
+    all_series = _score_all(
+        validation,
+        scores,
+        weighing.horizon_bars,
+        max(
+            (
+                one.examples.session_bars
+                for one in series
+                if isinstance(one, FittedHorizon)
+            ),
+            default=1,
+        ),
+    )
     return [
         _assemble_one(one, score, fitted_weights, all_series)
+        if len(score.rows)
+        else None
         for one, score, fitted_weights in zip(
             series, scores, weights, strict=True
         )
@@ -107,6 +122,7 @@ def _score_all(
     validation: Sequence[MemberPredictions],
     scores: Sequence[TimeOrderedScore],
     horizon_bars: int,
+    session_bars: int,
 ) -> dict[str, Any]:
     """Skill of the weighed members over the scored rows of all series."""
     y = [p.y[score.rows] for p, score in zip(validation, scores, strict=True)]
@@ -139,7 +155,7 @@ def _score_all(
             skill_standard_error(
                 losses,
                 climatology_losses,
-                calendar_blocks(time_numbers, horizon_bars),
+                calendar_blocks(time_numbers, horizon_bars, session_bars),
             )
         ),
     }
@@ -163,14 +179,14 @@ def _assemble_one(
         bar_numbers, fitted.examples.horizon_bars, fitted.examples.session_bars
     )
 
-    weighed = _measure(score.probabilities, y, climatology_losses, blocks)
+    weighed = measure(score.probabilities, y, climatology_losses, blocks)
     weights = _without_failed(weights, validation, fitted.failures)
     if all_series["skill"] > 0:
         P_deployed = score.probabilities
     else:
         weights = _only_climatology(weights, validation, all_series)
         P_deployed = P_climatology
-    deployed = _measure(P_deployed, y, climatology_losses, blocks)
+    deployed = measure(P_deployed, y, climatology_losses, blocks)
     train_accuracy = accuracy(
         mix(fitted.fit_probabilities, weights.values), fitted.fit_y
     )
@@ -217,10 +233,8 @@ def _assemble_one(
             "skill_se": weighed["skill_se"],
             "overfit_margin": overfit_margin,
             "is_overfit": bool(overfit_margin > OVERFIT_MARGIN),
-            "is_in_expected_band": bool(
-                EXPECTED_BAND[0]
-                <= deployed["validation_accuracy"]
-                <= EXPECTED_BAND[1]
+            "is_in_expected_band": is_in_expected_band(
+                deployed["validation_accuracy"]
             ),
             "model_performances": performances,
             "weights": by_name,
@@ -232,12 +246,25 @@ def _assemble_one(
     )
 
 
-def _measure(
+def measure(
     P: FloatArray,
     y: IntArray,
     climatology_losses: FloatArray,
     blocks: IntArray,
 ) -> dict[str, Any]:
+    """Figures of forecasts as `ml.training_runs` keeps them.
+
+    Parameters
+    ----------
+    P : ndarray of shape (n_samples, 3)
+        Probabilities of `CLASSES`.
+    y : ndarray of int of shape (n_samples,)
+        Positions in `CLASSES`.
+    climatology_losses : ndarray of shape (n_samples,)
+        Log loss of the climatology known at each forecast.
+    blocks : ndarray of int of shape (n_samples,)
+        As `calendar_blocks` gives them, for standard errors.
+    """
     losses = log_losses(P, y)
     right = hits(P, y)
     return {
@@ -250,6 +277,11 @@ def _measure(
         "log_loss": float(losses.mean()),
         "brier_score": brier_score(P, y),
     }
+
+
+def is_in_expected_band(validation_accuracy: float) -> bool:
+    """Whether an accuracy is one that markets are known to allow."""
+    return EXPECTED_BAND[0] <= validation_accuracy <= EXPECTED_BAND[1]
 
 
 def _performances(
@@ -269,7 +301,7 @@ def _performances(
             "train_accuracy": accuracy(
                 fitted.fit_probabilities[:, position], fitted.fit_y
             ),
-            **_measure(
+            **measure(
                 fitted.validation.probabilities[rows, position],
                 y,
                 climatology_losses,

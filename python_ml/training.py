@@ -688,7 +688,8 @@ class _Training:
                 for name, held in self._load_validation(recorded).items():
                     by_horizon.setdefault(name, []).append((key, held))
         assembled: dict[int, list[AssembledHorizon]] = {}
-        for pairs in by_horizon.values():
+        unscored: dict[int, str] = {}
+        for name, pairs in by_horizon.items():
             due = [
                 (key, horizon)
                 for key, horizon in pairs
@@ -705,7 +706,23 @@ class _Training:
             )
             results = assemble([horizon for _, horizon in pairs], weighing)
             for (key, _), result in zip(due, results, strict=True):
-                assembled.setdefault(key, []).append(result)
+                if result is None:
+                    unscored[key] = name
+                else:
+                    assembled.setdefault(key, []).append(result)
+        for one in group.series:
+            if one.symbol_id in unscored:
+                assembled.pop(one.symbol_id, None)
+                self._record_failure(
+                    one,
+                    f"{one} has no row for {unscored[one.symbol_id]} in the "
+                    f"last {VALIDATION_PARTS - 1} of {VALIDATION_PARTS} parts "
+                    "of validation, so nothing tells how good its forecasts "
+                    "are. See features.gaps, and features.feature_rows "
+                    "(unusable_reason).",
+                    as_of=group.cut.as_of,
+                    cut_id=group.cut_id,
+                )
         return assembled
 
     def _save(

@@ -26,23 +26,31 @@ from python_ml.artifacts import (
     release_claim,
     save_ensemble,
 )
-from python_ml.assembly import weighing_of
+from python_ml.assembly import (
+    WEIGHED,
+    is_in_expected_band,
+    measure,
+    weighing_of,
+)
 from python_ml.deployments import (
     insert_deployments,
     live_versions,
     lock_deployments,
 )
-from python_ml.ensemble import CLASSES, Ensemble, MemberPredictions
+from python_ml.ensemble import (
+    CLASSES,
+    Ensemble,
+    FloatArray,
+    MemberPredictions,
+)
 from python_ml.evaluation import (
+    IntArray,
     TimeOrderedScore,
     accuracy,
-    block_bars,
-    block_standard_error,
-    hits,
+    calendar_blocks,
     log_losses,
     score_in_time_order,
     skill,
-    skill_standard_error,
 )
 from python_ml.exceptions import ArtifactError, NoEnsembleError
 from python_ml.jobs import JobRun, code_version, excluding, job_run
@@ -103,6 +111,9 @@ LEDGER_QUERY = """
         target_at,
         settled_at,
         outcome,
+        climatology_bearish,
+        climatology_neutral,
+        climatology_bullish,
         PROBABILITIES
     from ranked
     where preference = 1 and bar_number > newest_bar_number - :window_bars
@@ -158,6 +169,41 @@ class _Due:
 
     base: _Base
     changed: Mapping[str, _Fitted]
+
+    @property
+    def root(self) -> str:
+        """Version whose fitted members are shared."""
+        version = self.base.version
+        return version.members_version_id or version.version_id
+
+    @property
+    def weights(self) -> dict[str, dict[str, float]]:
+        """Of every live horizon, by member."""
+        return {
+            horizon: (
+                self.changed[horizon].weights
+                if horizon in self.changed
+                else dict(self.base.ensemble.horizons[horizon].weights)
+            )
+            for horizon in self.base.horizons
+        }
+
+    @property
+    def as_of(self) -> datetime:
+        """When the last of what the weights rest on was known."""
+        return max(
+            [self.base.version.as_of]
+            + [new.known_at for new in self.changed.values() if new.known_at]
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the members, the time and the weights."""
+        return hashlib.sha256(
+            json.dumps(
+                [self.root, self.as_of.isoformat(), self.weights]
+            ).encode()
+        ).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -266,13 +312,18 @@ class _Update:
             if base.version.version_id in asked
         ]
         version_ids: dict[str, str] = {}
-        to_record = [one for one in due if one.changed]
+        made_before = self._made_before(due)
+        to_record = [
+            one
+            for one in due
+            if one.changed and one.fingerprint not in made_before
+        ]
         for start in range(0, len(to_record), SERIES_PER_TRANSACTION):
             version_ids |= self._record(
                 to_record[start : start + SERIES_PER_TRANSACTION]
             )
         for one in due:
-            self._report(one, fitted, version_ids)
+            self._report(one, fitted, version_ids, made_before)
 
     # ----------------------------------------------------------------- fit
 
@@ -361,31 +412,62 @@ class _Update:
             and _differ(base.ensemble.horizons[horizon].weights, new.weights)
         }
 
+    def _made_before(self, due: Sequence[_Due]) -> dict[str, str]:
+        """Versions with the very same weights, by fingerprint.
+
+        One that is not live was rolled back from, or gave way to others.
+        """
+        ensembles = schema.ensembles.c
+        with self.warehouse.begin() as connection:
+            rows = connection.execute(
+                sa.select(
+                    ensembles.settings_fingerprint, ensembles.version_id
+                ).where(
+                    ensembles.settings_fingerprint.in_(
+                        [one.fingerprint for one in due if one.changed]
+                    )
+                )
+            ).all()
+        return {row.settings_fingerprint: row.version_id for row in rows}
+
     def _report(
         self,
         one: _Due,
         fitted: Mapping[tuple[int, str], _Fitted],
         version_ids: Mapping[str, str],
+        made_before: Mapping[str, str],
     ) -> None:
         version = one.base.version
+        is_updated = version.version_id in version_ids
         for horizon in one.base.horizons:
             new = fitted.get((version.symbol_id, horizon))
+            reason = None if new is None else new.how.reason
+            if one.changed and not is_updated:
+                reason = (
+                    "left as they are: the same weights are on record as "
+                    f"{made_before[one.fingerprint]}, which is not live; to "
+                    "deploy it: swiftbolt models promote "
+                    f"{made_before[one.fingerprint]}"
+                    if one.fingerprint in made_before
+                    else f"left as they are: {version.version_id} was taken "
+                    "back meanwhile"
+                )
             self.results.append(
                 {
                     "ticker": version.ticker,
                     "timeframe": version.timeframe,
                     "horizon": horizon,
                     "outcome": "updated"
-                    if horizon in one.changed
+                    if is_updated and horizon in one.changed
                     else "unchanged",
                     "source": None if new is None else new.source,
                     "n_effective": None if new is None else new.n_effective,
                     "weights": dict(
                         one.base.ensemble.horizons[horizon].weights
-                        if new is None
+                        if new is None or not is_updated
                         else new.weights
                     ),
-                    "reason": None if new is None else new.how.reason,
+                    "reason": reason,
                     "version_id": version_ids.get(
                         version.version_id, version.version_id
                     ),
@@ -406,7 +488,10 @@ class _Update:
                 written.append(self._write(one))
             with self.warehouse.begin() as connection:
                 lock_deployments(connection, self.warehouse)
-                self._insert(connection, written)
+                # People may have rolled back while weights were fitted.
+                live = _still_live(self.warehouse, written)
+                if live:
+                    self._insert(connection, live)
         except BaseException:
             # Nothing of them is on record, so their files are nobody's.
             for new in written:
@@ -415,9 +500,14 @@ class _Update:
                     self.folder, new.ensemble.version_id, owner=self.owner
                 )
             raise
+        recorded = {new.ensemble.version_id for new in live}
         for new in written:
             version_id = new.ensemble.version_id
+            if version_id not in recorded:
+                new.path.unlink(missing_ok=True)
             release_claim(self.folder, version_id, owner=self.owner)
+        for new in live:
+            version_id = new.ensemble.version_id
             log_event(
                 logger,
                 "weights_updated",
@@ -426,7 +516,7 @@ class _Update:
             )
         return {
             new.due.base.version.version_id: new.ensemble.version_id
-            for new in written
+            for new in live
         }
 
     def _write(self, due: _Due) -> _Written:
@@ -439,22 +529,6 @@ class _Update:
         """
         base = due.base
         version = base.version
-        root = version.members_version_id or version.version_id
-        weights = {
-            horizon: (
-                due.changed[horizon].weights
-                if horizon in due.changed
-                else dict(base.ensemble.horizons[horizon].weights)
-            )
-            for horizon in base.horizons
-        }
-        as_of = max(
-            [version.as_of]
-            + [new.known_at for new in due.changed.values() if new.known_at]
-        )
-        fingerprint = hashlib.sha256(
-            json.dumps([root, as_of.isoformat(), weights]).encode()
-        ).hexdigest()
         version_id = claim_version_id(
             self.folder,
             ticker=version.ticker,
@@ -465,17 +539,17 @@ class _Update:
         ensemble = replace(
             base.ensemble,
             version_id=version_id,
-            as_of=as_of,
+            as_of=due.as_of,
             horizons={
                 horizon: replace(
-                    base.ensemble.horizons[horizon], weights=weights[horizon]
+                    base.ensemble.horizons[horizon], weights=weights
                 )
-                for horizon in base.horizons
+                for horizon, weights in due.weights.items()
             },
             metadata={
                 **base.ensemble.metadata,
-                "settings_fingerprint": fingerprint,
-                "members_version_id": root,
+                "settings_fingerprint": due.fingerprint,
+                "members_version_id": due.root,
             },
         )
         try:
@@ -596,6 +670,8 @@ class _Update:
             .where(
                 deployments.timeframe == timeframe,
                 deployments.symbol_id.in_(symbol_ids),
+                # What is planned for later takes over when its time comes.
+                deployments.effective_at <= sa.func.now(),
             )
             .group_by(deployments.symbol_id)
         )
@@ -671,6 +747,22 @@ class _Update:
         return str(one.path.relative_to(self.warehouse.settings.home))
 
 
+def _still_live(
+    warehouse: Warehouse, written: Sequence[_Written]
+) -> list[_Written]:
+    """Those whose base is live as when the weights were fitted."""
+    found = live_versions(warehouse)
+    live = set(zip(found["version_id"], found["horizon"], strict=True))
+    return [
+        new
+        for new in written
+        if live.issuperset(
+            (new.due.base.version.version_id, horizon)
+            for horizon in new.due.base.horizons
+        )
+    ]
+
+
 def _differ(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
     return any(
         abs(a.get(name, 0.0) - b.get(name, 0.0)) > SMALLEST_CHANGE
@@ -703,14 +795,20 @@ def _fit_group(
     n_effective = ledger["closed_at"].nunique() / horizon_bars
     if n_effective >= MIN_EFFECTIVE:
         source = "ledger"
+        settled = dict(iter(ledger.groupby("symbol_id")))
         said = {
             base.version.symbol_id: _from_ledger(
                 base, horizon, members, rows, names
             )
             for base in group
-            if len(
-                rows := ledger[ledger["symbol_id"] == base.version.symbol_id]
-            )
+            if (rows := settled.get(base.version.symbol_id)) is not None
+        }
+        # As each forecast knew it: shares of a later window hold its outcome.
+        climatologies = {
+            symbol_id: settled[symbol_id][
+                [f"climatology_{name.lower()}" for name in CLASSES]
+            ].to_numpy(dtype=np.float64)
+            for symbol_id in said
         }
     else:
         source = "validation"
@@ -719,6 +817,10 @@ def _fit_group(
             for base in group
             if (held := base.ensemble.horizons[horizon].validation) is not None
             and held.member_names == members
+        }
+        climatologies = {
+            symbol_id: np.tile(held.climatology, (len(held.y), 1))
+            for symbol_id, held in said.items()
         }
         times = [held.closed_at for held in said.values()]
         n_effective = (
@@ -734,7 +836,7 @@ def _fit_group(
     _, weights = weighing.fit(
         predictions, [np.ones(len(one.y), dtype=bool) for one in predictions]
     )
-    overall = _skill_of_all(predictions, scores)
+    overall = _skill_of_all(predictions, scores, list(climatologies.values()))
     known_at = None
     if source == "ledger":
         known_at = ledger["settled_at"].max().to_pydatetime()
@@ -752,14 +854,14 @@ def _fit_group(
                 "0",
             )
         record: dict[str, Any] = {}
-        if source == "ledger":
-            numbers = ledger.loc[
-                ledger["symbol_id"] == symbol_id, "bar_number"
-            ].to_numpy()
+        # A series without bars for long has no row after the first part.
+        if source == "ledger" and len(score.rows):
+            numbers = settled[symbol_id]["bar_number"].to_numpy()[score.rows]
             record = _measure(
                 one,
                 score,
-                numbers[score.rows] // block_bars(horizon_bars, session_bars),
+                climatologies[symbol_id][score.rows],
+                calendar_blocks(numbers, horizon_bars, session_bars),
                 horizon_bars,
                 is_climatology_alone=overall <= 0,
             )
@@ -814,45 +916,61 @@ def _from_ledger(
 def _skill_of_all(
     predictions: Sequence[MemberPredictions],
     scores: Sequence[TimeOrderedScore],
+    climatologies: Sequence[FloatArray],
 ) -> float:
-    losses, climatology = [], []
-    for one, score in zip(predictions, scores, strict=True):
+    losses, baseline = [], []
+    for one, score, climatology in zip(
+        predictions, scores, climatologies, strict=True
+    ):
         y = one.y[score.rows]
         losses.append(log_losses(score.probabilities, y))
-        climatology.append(log_losses(np.tile(one.climatology, (len(y), 1)), y))
-    return skill(np.concatenate(losses), np.concatenate(climatology))
+        baseline.append(log_losses(climatology[score.rows], y))
+    return skill(np.concatenate(losses), np.concatenate(baseline))
 
 
 def _measure(
     one: MemberPredictions,
     score: TimeOrderedScore,
-    blocks: "np.ndarray[Any, Any]",
+    P_climatology: FloatArray,
+    blocks: IntArray,
     horizon_bars: int,
     *,
     is_climatology_alone: bool,
 ) -> dict[str, Any]:
-    """Columns of `ml.training_runs` that settled forecasts give."""
+    """Columns of `ml.training_runs` that settled forecasts give.
+
+    What compares them with rows that members were fitted on is empty: those
+    members were the forecasts' own, of one version after another.
+    """
     y = one.y[score.rows]
-    P_climatology = np.tile(one.climatology, (len(y), 1))
-    P = score.probabilities
-    losses, baseline = log_losses(P, y), log_losses(P_climatology, y)
-    right = hits(P_climatology if is_climatology_alone else P, y)
+    climatology_losses = log_losses(P_climatology, y)
+
+    def measured(P: FloatArray) -> dict[str, Any]:
+        return measure(P, y, climatology_losses, blocks)
+
+    weighed = measured(score.probabilities)
+    deployed = measured(P_climatology) if is_climatology_alone else weighed
     return {
         "n_validation": len(one.y),
         "n_validation_effective": len(one.y) / horizon_bars,
-        "ensemble_validation_accuracy": float(right.mean()),
-        "ensemble_validation_accuracy_se": _or_none(
-            block_standard_error(right, blocks)
-        ),
+        "train_accuracy": None,
+        "ensemble_validation_accuracy": deployed["validation_accuracy"],
+        "ensemble_validation_accuracy_se": deployed["validation_accuracy_se"],
         "baseline_accuracy": accuracy(P_climatology, y),
         "majority_share": float(np.bincount(y).max() / len(y)),
-        "skill": skill(losses, baseline),
-        "skill_se": _or_none(skill_standard_error(losses, baseline, blocks)),
+        "skill": weighed["skill"],
+        "skill_se": weighed["skill_se"],
+        "overfit_margin": None,
+        "is_overfit": None,
+        "is_in_expected_band": is_in_expected_band(
+            deployed["validation_accuracy"]
+        ),
+        "model_performances": {
+            name: measured(one.probabilities[score.rows, position])
+            for position, name in enumerate(one.member_names)
+        }
+        | {WEIGHED: weighed},
     }
-
-
-def _or_none(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _to_times(column: "pd.Series[Any]") -> "np.ndarray[Any, Any]":

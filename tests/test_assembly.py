@@ -10,6 +10,7 @@ from python_ml.evaluation import (
     log_losses,
     score_in_time_order,
     skill,
+    skill_standard_error,
 )
 from python_ml.fitting import FIT, VALIDATION, fit_horizon
 from python_ml.members import PER_SERIES, ROSTER, RosterEntry
@@ -172,6 +173,31 @@ def test_series_done_before_count_in_the_weights_of_the_timeframe(informed):
     [resumed] = assemble([ignorant[0], informed.validation], weighing(1))
     assert resumed.record["skill"] == together.record["skill"]
     assert resumed.record["skill"] != pytest.approx(alone.record["skill"])
+
+
+def test_a_series_that_stopped_in_the_first_part_is_not_scored(informed):
+    # 42 rows of validation, of 45 that its first part has.
+    stopped = fit(n_bars=462, fit_share=420 / 462, horizon_bars=1)
+    scored, unscored = assemble([informed, stopped], weighing(1))
+    assert unscored is None
+    assert scored.record["n_validation"] == 180
+
+
+def test_errors_of_all_series_know_how_long_a_session_is(informed):
+    by_session = replace(
+        informed, examples=replace(informed.examples, session_bars=7)
+    )
+    [made] = assemble([by_session], weighing(1))
+    [score] = score_in_time_order([informed.validation], weighing(1))
+    y = informed.validation.y[score.rows]
+    climatology = np.tile(informed.validation.climatology, (len(y), 1))
+    assert made.record["model_performances"][ALL_SERIES][
+        "skill_se"
+    ] == skill_standard_error(
+        log_losses(score.probabilities, y),
+        log_losses(climatology, y),
+        np.arange(len(y)) // (5 * 7),
+    )
 
 
 def test_the_order_of_series_does_not_matter(informed, ignorant):

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from python_ml.assembly import weighing_of
 from python_ml.cli import main
 from python_ml.deployments import live_versions
 from python_ml.ensemble import CLASSES, MemberPredictions
+from python_ml.evaluation import log_losses, score_in_time_order, skill
 from python_ml.exceptions import JobRunningError, NoEnsembleError
 from python_ml.forecasting import forecast
 from python_ml.jobs import job_run
+from python_ml.rollback import promote_version
 from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
@@ -115,14 +118,30 @@ def live(warehouse):
     }
 
 
-def expected_weights(warehouse, horizon):
-    """The same weights from plain arrays, by ticker."""
+def change_outcomes(warehouse):
+    """Give the next update something to do."""
+    execute(
+        warehouse,
+        """
+        update {forecasting}.forecast_outcomes as outcomes
+        set outcome = 'NEUTRAL'
+        from {ml}.forecasts as forecasts
+        where
+            outcomes.forecast_id = forecasts.forecast_id
+            and forecasts.bar_number % 2 = 0
+        """,
+    )
+
+
+def predictions_of(warehouse, horizon):
+    """Settled forecasts as plain arrays, and their bars, by ticker."""
     rows = read(
         warehouse,
         f"""
         select
             symbols.ticker, forecasts.closed_at, outcomes.settled_at,
-            outcomes.outcome, forecasts.member_probabilities
+            forecasts.bar_number, outcomes.outcome,
+            forecasts.member_probabilities
         from {{ml}}.forecasts as forecasts
         inner join {{raw}}.symbols as symbols
             on forecasts.symbol_id = symbols.symbol_id
@@ -132,8 +151,9 @@ def expected_weights(warehouse, horizon):
         order by symbols.ticker, forecasts.bar_number
         """,
     )
-    said = []
+    said, bar_numbers = [], []
     for _, mine in rows.groupby("ticker"):
+        bar_numbers.append(mine["bar_number"].to_numpy())
         said.append(
             MemberPredictions(
                 member_names=MEMBERS,
@@ -149,6 +169,12 @@ def expected_weights(warehouse, horizon):
                 label_end_at=mine["settled_at"].dt.tz_localize(None).to_numpy(),
             )
         )
+    return said, bar_numbers
+
+
+def expected_weights(warehouse, horizon):
+    """The same weights from plain arrays, by ticker."""
+    said, _ = predictions_of(warehouse, horizon)
     bars = {"1d": 1, "5d": 5}[horizon]
     _, weights = weighing_of(said[0], bars).fit(
         said, [np.ones(len(one.y), dtype=bool) for one in said]
@@ -240,6 +266,120 @@ def test_an_update_can_be_rolled_back(settled):
     update_weights(settled)
     models.rollback(settled)
     assert live(settled) == before
+
+
+def test_an_update_that_was_rolled_back_is_not_made_again(settled):
+    before = live(settled)
+    update_weights(settled)
+    made = live(settled)
+    models.rollback(settled)
+
+    summary = update_weights(settled)
+
+    assert summary.count("updated") == 0
+    reasons = summary.results.set_index(["ticker", "horizon"])["reason"]
+    assert f"promote {made['AAA', '1d']}" in reasons["AAA", "1d"]
+    assert live(settled) == before
+
+
+def test_a_rollback_meanwhile_is_not_undone(settled, monkeypatch):
+    update_weights(settled)
+    first = live(settled)
+    change_outcomes(settled)
+    files = {path.name for path in settled.settings.artifacts_dir.iterdir()}
+    lock = weight_updates.lock_deployments
+
+    def roll_back_first(connection, warehouse):
+        monkeypatch.setattr(weight_updates, "lock_deployments", lock)
+        models.rollback(settled, symbols=["AAA"])
+        lock(connection, warehouse)
+
+    monkeypatch.setattr(weight_updates, "lock_deployments", roll_back_first)
+    summary = update_weights(settled)
+
+    results = summary.results.set_index(["ticker", "horizon"])
+    assert results.loc[("AAA", "1d"), "outcome"] == "unchanged"
+    assert "taken back meanwhile" in results.loc[("AAA", "1d"), "reason"]
+    assert results.loc[("BBB", "5d"), "outcome"] == "updated"
+    assert live(settled)["AAA", "1d"] != first["AAA", "1d"]
+    added = {
+        path.name for path in settled.settings.artifacts_dir.iterdir()
+    } - files
+    assert {name.split("_")[0] for name in added} == {"BBB"}
+
+
+def test_what_is_planned_for_later_holds_no_update_up(settled):
+    first = live(settled)["AAA", "1d"]
+    update_weights(settled)
+    second = live(settled)["AAA", "5d"]
+    planned = datetime.now(UTC) + timedelta(days=30)
+    promote_version(settled, first, reason="planned", effective_at=planned)
+    change_outcomes(settled)
+
+    update_weights(settled)
+
+    assert live(settled)["AAA", "5d"] not in (first, second)
+    then = live_versions(settled, at=planned).set_index("ticker")["version_id"]
+    assert set(then["AAA"]) == {first}
+
+
+def test_a_series_that_stopped_early_stops_no_update(settled):
+    execute(
+        settled,
+        """
+        delete from {forecasting}.forecast_outcomes as outcomes
+        using {ml}.forecasts as forecasts
+        inner join {raw}.symbols as symbols
+            on forecasts.symbol_id = symbols.symbol_id
+        where
+            outcomes.forecast_id = forecasts.forecast_id
+            and symbols.ticker = 'AAA'
+            and forecasts.bar_number > (
+                select min(bar_number) + 15 from {ml}.forecasts
+                where timeframe = 'd1'
+            )
+        """,
+    )
+
+    assert update_weights(settled).count("updated") == 4
+
+
+def test_skill_is_measured_against_what_was_known_at_each_forecast(settled):
+    # Shares that change with the market: hindsight knows neither half.
+    execute(
+        settled,
+        """
+        update {ml}.forecasts set
+            climatology_bearish = 0.2 + 0.4 * (bar_number % 2),
+            climatology_neutral = 0.2,
+            climatology_bullish = 0.6 - 0.4 * (bar_number % 2)
+        """,
+    )
+    update_weights(settled)
+    recorded = read(
+        settled,
+        "select symbols.ticker, runs.skill from {ml}.training_runs as runs "
+        "inner join {raw}.symbols as symbols "
+        "on runs.symbol_id = symbols.symbol_id "
+        "where runs.trigger = 'weights' and runs.horizon = '1d' "
+        "order by symbols.ticker",
+    )["skill"].to_numpy()
+
+    said, bar_numbers = predictions_of(settled, "1d")
+    scores = score_in_time_order(said, weighing_of(said[0], 1))
+    expected = []
+    for one, numbers, score in zip(said, bar_numbers, scores, strict=True):
+        odd = numbers[score.rows] % 2
+        climatology = np.column_stack(
+            [0.2 + 0.4 * odd, np.full(len(odd), 0.2), 0.6 - 0.4 * odd]
+        )
+        y = one.y[score.rows]
+        expected.append(
+            skill(
+                log_losses(score.probabilities, y), log_losses(climatology, y)
+            )
+        )
+    np.testing.assert_allclose(recorded, expected, atol=1e-9)
 
 
 def test_late_forecasts_weigh_nothing(settled):
