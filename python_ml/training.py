@@ -9,7 +9,7 @@ have a version already is up to date, and what was not decided yet is.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -40,6 +40,7 @@ from python_ml.cuts import (
     ensure_cuts,
     fit_share,
 )
+from python_ml.deployments import live_versions
 from python_ml.ensemble import (
     CLASSES,
     Ensemble,
@@ -89,7 +90,7 @@ from python_ml.training_summary import (
     TrainingSummary,
     decision_frame,
 )
-from python_ml.versions import sweep_orphans
+from python_ml.versions import load_version, read_versions, sweep_orphans
 from python_ml.warehouse.connection import Warehouse
 from python_ml.weights import DEFAULT_ALPHA, DEFAULT_METHOD
 from python_ml.workers import count_workers, fit_all, warm_up
@@ -666,6 +667,45 @@ class _Training:
             if horizon.validation is not None
         }
 
+    def _validation_of_others(
+        self, group: _Group
+    ) -> Iterator[tuple[int, str, MemberPredictions]]:
+        """What members of series that are not trained now said in validation.
+
+        Of the versions that were live at the as-of time. Some series alone
+        have too few labels to judge a recipe by, and their weights would be
+        pulled towards themselves.
+        """
+        mine = {one.symbol_id for one in group.series}
+        others = {one.symbol_id for one in group.pool} - mine
+        if not others:
+            return
+        live = live_versions(self.warehouse, at=group.cut.as_of)
+        live = live[
+            (live["timeframe"] == group.cut.timeframe)
+            & live["symbol_id"].isin(others)
+            & (live["as_of"] <= group.cut.as_of)
+        ]
+        versions = read_versions(
+            self.warehouse, live["version_id"].unique().tolist()
+        )
+        for version_id, rows in live.groupby("version_id", sort=True):
+            version = versions[str(version_id)]
+            try:
+                ensemble = load_version(self.warehouse, version)
+            except ArtifactError as error:
+                log_event(
+                    logger,
+                    "version_unusable",
+                    version_id=version_id,
+                    reason=str(error),
+                )
+                continue
+            for name in rows["horizon"]:
+                held = ensemble.horizons[name].validation
+                if held is not None:
+                    yield version.symbol_id, name, held
+
     def _assemble(
         self,
         group: _Group,
@@ -687,6 +727,8 @@ class _Training:
             elif key in versions and (recorded := versions[key].recorded):
                 for name, held in self._load_validation(recorded).items():
                     by_horizon.setdefault(name, []).append((key, held))
+        for key, name, held in self._validation_of_others(group):
+            by_horizon.setdefault(name, []).append((key, held))
         assembled: dict[int, list[AssembledHorizon]] = {}
         unscored: dict[int, str] = {}
         for name, pairs in by_horizon.items():
@@ -698,13 +740,19 @@ class _Training:
             if not due:
                 continue
             first = due[0][1]
+            alike = [
+                one
+                for _, one in pairs
+                if isinstance(one, FittedHorizon)
+                or one.member_names == first.validation.member_names
+            ]
             weighing = weighing_of(
                 first.validation,
                 first.examples.horizon_bars,
                 method=DEFAULT_METHOD,
                 alpha=DEFAULT_ALPHA,
             )
-            results = assemble([horizon for _, horizon in pairs], weighing)
+            results = assemble(alike, weighing)
             for (key, _), result in zip(due, results, strict=True):
                 if result is None:
                     unscored[key] = name

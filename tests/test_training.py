@@ -441,6 +441,32 @@ def test_series_are_weighed_together_or_alone_as_asked(trained, sample):
     assert not alone["weights"].equals(together["weights"])
 
 
+def n_series_weighed(warehouse, as_of):
+    found = read(
+        warehouse,
+        "select distinct cast(model_performances "
+        "-> 'weighed_ensembles_of_all_series' ->> 'n_series' as integer) as n "
+        "from {ml}.training_runs where as_of = :as_of and status = 'succeeded'",
+        as_of=as_of,
+    )
+    return found["n"].tolist()
+
+
+def test_a_series_trained_alone_is_weighed_with_those_that_were_live(sample):
+    earlier, later = (
+        end_of_day(date(2012, 6, day)) for day in (AS_OF.day - 2, AS_OF.day - 1)
+    )
+    train_one(sample, symbols=["AAPL", "IBM"], as_of=earlier)
+
+    train_one(sample, as_of=later)
+    before = end_of_day(date(2012, 6, 20))
+    train_one(sample, as_of=before)
+
+    assert n_series_weighed(sample, later) == [2]
+    # Nobody was live at that time: later versions know its future.
+    assert n_series_weighed(sample, before) == [1]
+
+
 class Interruption(BaseException):
     pass
 
