@@ -359,6 +359,34 @@ def _only_climatology(
     )
 
 
+def is_climatology_alone(ensemble: HorizonEnsemble) -> bool:
+    """Whether its members were left out for not beating climatology."""
+    return ensemble.weights.get(CLIMATOLOGY) == 1.0
+
+
+def said_by_recipe(
+    ensemble: HorizonEnsemble, score: TimeOrderedScore
+) -> FloatArray:
+    """What the recipe of an ensemble said of the scored validation rows.
+
+    Parameters
+    ----------
+    ensemble : HorizonEnsemble
+        With `validation`.
+    score : TimeOrderedScore
+        Of its validation.
+
+    Returns
+    -------
+    ndarray of shape (n_scored, 3)
+        The mixture by weights from before each part, or climatology where that
+        is what the recipe deploys.
+    """
+    if ensemble.validation is None or not is_climatology_alone(ensemble):
+        return score.probabilities
+    return np.tile(ensemble.validation.climatology, (len(score.rows), 1))
+
+
 def weighing_of(
     validation: MemberPredictions,
     horizon_bars: int,

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from python_ml.assembly import weighing_of
-from python_ml.ensemble import CLASSES, FloatArray
+from python_ml.assembly import said_by_recipe, weighing_of
+from python_ml.ensemble import CLASSES
 from python_ml.evaluation import (
     block_standard_error,
     log_losses,
@@ -209,7 +209,7 @@ def _said_in_validation(
         weighing = weighing_of(held, horizon.horizon_bars)
         with contextlib.suppress(NotEnoughDataError):
             [score] = score_in_time_order([held], weighing)
-            P: FloatArray = score.probabilities
+            P = said_by_recipe(horizon, score)
             frames.append(
                 pd.DataFrame(
                     {

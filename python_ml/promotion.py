@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from python_ml import evaluation, schema
-from python_ml.assembly import weighing_of
+from python_ml.assembly import said_by_recipe, weighing_of
 from python_ml.deployments import (
     insert_deployments,
     live_versions,
@@ -430,13 +430,15 @@ def _earliest_starts(
         """
         select
             deployments.symbol_id,
-            greatest(max(deployments.effective_at), now()) as starts_at
+            now() as starts_at
         from {ml}.deployments as deployments
         inner join {ml}.ensembles as ensembles
             on deployments.version_id = ensembles.version_id
         where
             deployments.timeframe = :timeframe
             and deployments.effective_at > :as_of
+            -- What is planned for later takes over when its time comes.
+            and deployments.effective_at <= now()
             and ensembles.as_of <= :as_of
         group by deployments.symbol_id
         union all
@@ -760,7 +762,10 @@ class _Scored:
                         .map(self.bar_numbers)
                         .to_numpy(),
                         "y": predictions.y[score.rows],
-                        **_split("challenger", score.probabilities),
+                        **_split(
+                            "challenger",
+                            said_by_recipe(ensembles[symbol_id], score),
+                        ),
                         **_split(
                             "climatology",
                             np.tile(

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC
 from functools import cache
 
@@ -255,7 +256,9 @@ def record(warehouse, prefix, bar, *, horizons=("1d",), n_series=N_SERIES):
     return cut_id, ids
 
 
-def cohort(warehouse, market, said, *, prefix="new", horizons=("1d",)):
+def cohort(
+    warehouse, market, said, *, prefix="new", horizons=("1d",), weights=None
+):
     """Challengers on record, whose validation is `said`."""
     n_series = len(said)
     cut_id, ids = record(
@@ -269,7 +272,7 @@ def cohort(warehouse, market, said, *, prefix="new", horizons=("1d",)):
                     horizon=horizon,
                     horizon_bars=market.horizon_bars,
                     members={},
-                    weights={},
+                    weights=weights or {},
                     climatology=said[i].climatology,
                     class_mean_moves=np.zeros(3),
                     move_quantiles={},
@@ -460,6 +463,35 @@ def test_a_shuffled_and_a_worse_recipe_are_refused_a_better_one_is_not(
     assert row["n_bars"] == N_BARS - 1 - (VALIDATION_STARTS + 44)
     assert set(row["champion_version_ids"]) == set(before.values())
     assert "1 standard error" in row["rule"]
+
+
+def test_what_would_be_deployed_is_judged_not_what_was_given_up(
+    warehouse, market
+):
+    bold = np.array([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+    ids = install_champions(warehouse)
+    fill_ledger(
+        warehouse,
+        np.tile(bold[np.arange(N_BARS) % 2], (N_SERIES, 1, 1)),
+        ids,
+    )
+    said = []
+    for one in trained(is_shuffled=True):
+        P = one.probabilities.copy()
+        P[:, 1] = bold[np.arange(len(P)) % 2]
+        said.append(replace(one, probabilities=P))
+    # As training weighs them: members that know nothing are left out.
+    alone = {"climatology": 1.0, "random_forest": 0.0}
+
+    [refused] = decide(warehouse, cohort(warehouse, market, said))
+    [taken] = decide(
+        warehouse,
+        cohort(warehouse, market, said, prefix="alone", weights=alone),
+    )
+
+    assert refused.verdict.verdict == "below_climatology"
+    assert taken.verdict.verdict == "not_worse"
+    assert taken.verdict.mean_difference < refused.verdict.mean_difference
 
 
 def test_only_the_horizon_that_was_won_is_deployed(warehouse, market):
