@@ -166,19 +166,19 @@ def make_cut(
     split : str, default="70/30"
         Key of `SPLITS`.
     embargo_bars : int, default=1
-        At least 0.
+        At least 1.
 
     Raises
     ------
     SettingsError
-        If the split is unknown or the embargo negative or too long.
+        If the split is unknown or the embargo below 1 or too long.
     NotEnoughDataError
         If the as-of time lies before the data or too soon after its start.
     """
     share = fit_share(split)
-    if embargo_bars < 0:
+    if embargo_bars < 1:
         raise SettingsError(
-            f"embargo_bars is {embargo_bars}; it must be 0 or more."
+            f"embargo_bars is {embargo_bars}; it must be 1 or more."
         )
     numbers = grid["bar_number"].to_numpy(dtype=np.int64)
     closes = pd.DatetimeIndex(grid["closed_at"])
@@ -281,7 +281,7 @@ def ensure_cuts(
     Raises
     ------
     SettingsError
-        If the split is unknown or the embargo negative.
+        If the split is unknown or the embargo below 1.
     NotEnoughDataError
         If a grid holds too few usable bars by then; nothing is recorded.
     SchemaError

@@ -29,6 +29,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import conv
 
 RAW = "raw"
 ML = "ml"
@@ -274,6 +275,7 @@ training_cuts = Table(
         name="times_are_ordered",
     ),
     CheckConstraint("embargo_bars >= 1", name="embargo_is_positive"),
+    # Every value: a horizon that is gone or new moves times of the same window.
     UniqueConstraint(
         "calendar",
         "timeframe",
@@ -281,8 +283,12 @@ training_cuts = Table(
         "split",
         "embargo_bars",
         "window_bars",
+        "window_starts_at",
         "pooled_window_starts_at",
+        "fit_labels_end_before",
+        "validation_starts_at",
         "scope",
+        name=conv("training_cuts_values_key"),
     ),
     schema=ML,
     comment="One row per cut in calendar time; append-only.",

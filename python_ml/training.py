@@ -176,7 +176,7 @@ def train(
     split : {"70/30", "60/40", "80/20"}
         Fit and validation, in percent of the window.
     embargo_bars : int, default=1
-        Grid bars between the last label of `fit` and validation.
+        Grid bars between the last label of `fit` and validation; 1 or more.
     trigger : {"manual", "scheduled", "drift", "request"}
         Why, for the record.
     promotion : {"judge", "always", "never"}
@@ -1032,9 +1032,9 @@ def _check_arguments(
             f"as_of {as_of} has no time zone; use python_ml.cuts.end_of_day "
             "for a date."
         )
-    if embargo_bars < 0:
+    if embargo_bars < 1:
         raise SettingsError(
-            f"embargo_bars is {embargo_bars}; it must be 0 or more."
+            f"embargo_bars is {embargo_bars}; it must be 1 or more."
         )
     if trigger not in TRIGGERS:
         raise SettingsError(

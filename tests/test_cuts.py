@@ -59,9 +59,7 @@ def test_a_cut_done_by_hand():
     assert found.fit_labels_end_before == close_of(801)
 
 
-@pytest.mark.parametrize(
-    ("embargo_bars", "ends_before"), [(0, 802), (1, 801), (5, 797)]
-)
+@pytest.mark.parametrize(("embargo_bars", "ends_before"), [(1, 801), (5, 797)])
 def test_the_embargo_moves_the_end_of_fit_labels(embargo_bars, ends_before):
     found = cut(make_grid(1200), close_of(1000), embargo_bars=embargo_bars)
     assert found.fit_labels_end_before == close_of(ends_before)
@@ -103,7 +101,7 @@ def test_bars_are_numbered_from_anywhere():
     st.integers(300, 1200),
     st.integers(1, 30),
     st.sampled_from(sorted(SPLITS)),
-    st.integers(0, 10),
+    st.integers(1, 10),
 )
 def test_fit_labels_end_before_validation_and_validation_by_the_as_of_time(
     last, longest_horizon, split, embargo_bars
@@ -159,9 +157,10 @@ def test_an_unknown_split_is_told_with_those_there_are():
         cut(make_grid(1200), close_of(1000), split="90/10")
 
 
-def test_a_negative_embargo_is_refused():
-    with pytest.raises(SettingsError, match="embargo_bars is -1"):
-        cut(make_grid(1200), close_of(1000), embargo_bars=-1)
+@pytest.mark.parametrize("embargo_bars", [0, -1])
+def test_no_embargo_is_refused(embargo_bars):
+    with pytest.raises(SettingsError, match=f"embargo_bars is {embargo_bars};"):
+        cut(make_grid(1200), close_of(1000), embargo_bars=embargo_bars)
 
 
 AS_OF = {"XNYS": datetime(2012, 6, 29, 23, 59, 59, 999999, tzinfo=UTC)}
@@ -189,6 +188,25 @@ def test_a_cut_is_recorded_once(sample):
     assert n_cuts(sample) == 2
     ensure_cuts(sample, AS_OF, keys[:1], split="60/40")
     assert n_cuts(sample) == 3
+
+
+def test_a_longest_horizon_that_is_gone_makes_another_cut(sample):
+    # All history is asked for: the window is the same, the times in it not.
+    key = [("XNYS", "w1")]
+    [(before, _)] = ensure_cuts(sample, AS_OF, key).values()
+    with sample.begin() as connection:
+        connection.execute(
+            sa.text(
+                sample.sql(
+                    "delete from {features}.horizons "
+                    "where timeframe = 'w1' and horizon_bars = 24"
+                )
+            )
+        )
+
+    [(after, _)] = ensure_cuts(sample, AS_OF, key).values()
+
+    assert after != before
 
 
 def test_too_few_bars_record_no_cut(sample):

@@ -1,7 +1,7 @@
 import hashlib
 import json
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import numpy as np
@@ -463,6 +463,32 @@ def test_a_shuffled_and_a_worse_recipe_are_refused_a_better_one_is_not(
     assert row["n_bars"] == N_BARS - 1 - (VALIDATION_STARTS + 44)
     assert set(row["champion_version_ids"]) == set(before.values())
     assert "1 standard error" in row["rule"]
+
+
+def test_what_is_planned_for_later_holds_no_version_up(warehouse, market):
+    ids = install_champions(warehouse)
+    with warehouse.begin() as connection:
+        promotion.insert_deployments(
+            connection,
+            [
+                {
+                    "symbol_id": i + 1,
+                    "timeframe": "d1",
+                    "version_id": version_id,
+                    "horizons": ["1d"],
+                    "effective_at": datetime.now(UTC) + timedelta(days=30),
+                    "reason": "planned",
+                    "job_run_id": None,
+                }
+                for i, version_id in enumerate(ids)
+            ],
+        )
+
+    decide(warehouse, cohort(warehouse, market, trained()), mode="always")
+
+    assert set(live(warehouse).values()) == {
+        f"new{i}" for i in range(1, N_SERIES + 1)
+    }
 
 
 def test_what_would_be_deployed_is_judged_not_what_was_given_up(
