@@ -18,7 +18,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -258,9 +258,8 @@ def load_artifact(
         If the file is missing, outside the folder, altered or no ensemble.
         Nothing has been unpickled then, but for the last.
     """
-    found = _verified_content(
-        path, sha256=sha256, folder=folder, train_command=train_command
-    )
+    with _advising(train_command):
+        found = _verified_content(path, sha256=sha256, folder=folder)
     ensemble = joblib.load(io.BytesIO(found))
     if not isinstance(ensemble, Ensemble):
         raise ArtifactError(
@@ -282,7 +281,8 @@ def load_pooled(
     Parameters and errors are those of `load_artifact`. What was read once is
     kept: all series of a timeframe share it.
     """
-    found = _load_pooled(path, sha256, folder, train_command)
+    with _advising(train_command):
+        found = _load_pooled(path, sha256, folder)
     if not isinstance(found, PooledArtifact):
         raise ArtifactError(
             f"Artifact {path.name} holds a {type(found).__name__}, not a "
@@ -292,12 +292,8 @@ def load_pooled(
 
 
 @functools.lru_cache(maxsize=64)
-def _load_pooled(
-    path: Path, sha256: str, folder: Path, train_command: str
-) -> object:
-    content = _verified_content(
-        path, sha256=sha256, folder=folder, train_command=train_command
-    )
+def _load_pooled(path: Path, sha256: str, folder: Path) -> object:
+    content = _verified_content(path, sha256=sha256, folder=folder)
     return joblib.load(io.BytesIO(content))
 
 
@@ -343,9 +339,8 @@ def verify_artifact(
     ArtifactError
         As `load_artifact`.
     """
-    _verified_content(
-        path, sha256=sha256, folder=folder, train_command=train_command
-    )
+    with _advising(train_command):
+        _verified_content(path, sha256=sha256, folder=folder)
 
 
 def is_intact(path: Path, *, sha256: str, folder: Path) -> bool:
@@ -382,32 +377,40 @@ def check_library_versions(
             )
 
 
-def _verified_content(
-    path: Path, *, sha256: str, folder: Path, train_command: str
-) -> bytes:
-    again = f"Train again: {train_command}"
+@contextlib.contextmanager
+def _advising(train_command: str) -> Iterator[None]:
+    """Say in errors how to get another artifact."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"{error} Train again: {train_command}"
+        ) from error.__cause__
+
+
+def _verified_content(path: Path, *, sha256: str, folder: Path) -> bytes:
     try:
         resolved = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise ArtifactError(
-            f"Artifact {path} is missing, though it is on record. {again}"
+            f"Artifact {path} is missing, though it is on record."
         ) from error
     if not resolved.is_relative_to(folder.resolve()):
         raise ArtifactError(
             f"Artifact {path} leads to {resolved}, outside the artifacts "
-            f"folder {folder}; it was not read. {again}"
+            f"folder {folder}; it was not read."
         )
     try:
         content = resolved.read_bytes()
     except OSError as error:
         raise ArtifactError(
-            f"Artifact {path} cannot be read: {error.strerror}. {again}"
+            f"Artifact {path} cannot be read: {error.strerror}."
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ArtifactError(
             f"Artifact {path.name} has SHA-256 {found[:12]}..., on record is "
-            f"{sha256[:12]}...: it was altered and was not read. {again}"
+            f"{sha256[:12]}...: it was altered and was not read."
         )
     return content
 

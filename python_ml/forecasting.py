@@ -582,12 +582,12 @@ def _deployed_series(
     deployed = series[series["deployed_from"].notna()]
     if deployed.empty:
         pairs = _names(_pairs(series))
-        symbols_asked = None if symbols is None else " ".join(symbols)
+        symbols_asked = None if symbols is None else ",".join(symbols)
         raise NoEnsembleError(
             f"No trained ensemble is deployed for {_some(pairs)}. Train first: "
             + _train_command(
                 symbols_asked,
-                None if timeframes is None else " ".join(timeframes),
+                None if timeframes is None else ",".join(timeframes),
             )
         )
     for ticker, timeframe in _pairs(series[series["deployed_from"].isna()]):

@@ -258,6 +258,7 @@ class _Training:
         self.folder = warehouse.settings.artifacts_dir
         self.owner = sweep_orphans(warehouse)
         self.results: list[dict[str, Any]] = []
+        self.read_horizons = cache(partial(read_horizons, warehouse))
         self.roster = Roster.from_seed(read_seed(warehouse.settings, "roster"))
         self.pooled_store = PooledStore(
             warehouse,
@@ -289,8 +290,7 @@ class _Training:
         self._fill_pools(
             groups, series, stale, is_all=symbols is None, as_of=as_of
         )
-        for one, reason in stale.items():
-            self._record_failure(one, reason, as_of=as_ofs[one.calendar])
+        self._record_failures(stale, as_ofs)
         with ThreadPoolExecutor(1, "validation") as beside:
             self.validation = cache(
                 partial(
@@ -371,10 +371,9 @@ class _Training:
                     embargo_bars=embargo_bars,
                 )
             except NotEnoughDataError as error:
-                for one in members:
-                    self._record_failure(
-                        one, str(error), as_of=as_ofs[one.calendar]
-                    )
+                self._record_failures(
+                    dict.fromkeys(members, str(error)), as_ofs
+                )
             else:
                 groups.append(_Group(*cuts[key], series=members))
         return groups
@@ -449,17 +448,18 @@ class _Training:
         examples = read_examples(
             self.warehouse, group.cut_id, group.series, feature_names
         )
-        for one in group.series:
-            if one.symbol_id not in examples:
-                self._record_failure(
-                    one,
-                    f"{one} has no usable row with labels in the window since "
-                    f"{group.cut.window_starts_at:%Y-%m-%d}. See "
-                    "features.feature_rows (unusable_reason).",
-                    as_of=group.cut.as_of,
-                    cut_id=group.cut_id,
-                )
-                bar.update()
+        absent = [one for one in group.series if one.symbol_id not in examples]
+        self._record_failures(
+            {
+                one: f"{one} has no usable row with labels in the window since "
+                f"{group.cut.window_starts_at:%Y-%m-%d}. See "
+                "features.feature_rows (unusable_reason)."
+                for one in absent
+            },
+            {group.cut.calendar: group.cut.as_of},
+            cut_id=group.cut_id,
+        )
+        bar.update(len(absent))
         present = [one for one in group.series if one.symbol_id in examples]
         for one in present:
             for rows in examples[one.symbol_id].horizons:
@@ -517,11 +517,7 @@ class _Training:
                 bar.update()
                 if isinstance(outcome, FitFailure):
                     self._record_failure(
-                        one,
-                        outcome.message,
-                        as_of=group.cut.as_of,
-                        cut_id=group.cut_id,
-                        examples=examples[one.symbol_id],
+                        one, outcome.message, group, examples[one.symbol_id]
                     )
                 else:
                     judgements = pooled[one.symbol_id]
@@ -768,8 +764,7 @@ class _Training:
                     "of validation, so nothing tells how good its forecasts "
                     "are. See features.gaps, and features.feature_rows "
                     "(unusable_reason).",
-                    as_of=group.cut.as_of,
-                    cut_id=group.cut_id,
+                    group,
                 )
         return assembled
 
@@ -795,9 +790,7 @@ class _Training:
                     )
                 )
             except ArtifactError as error:
-                self._record_failure(
-                    one, str(error), as_of=group.cut.as_of, cut_id=group.cut_id
-                )
+                self._record_failure(one, str(error), group)
         if not written:
             return
         with self.warehouse.begin() as connection:
@@ -936,35 +929,63 @@ class _Training:
         self,
         one: Series,
         message: str,
-        *,
-        as_of: datetime,
-        cut_id: int | None = None,
+        group: _Group,
         examples: SeriesExamples | None = None,
     ) -> None:
-        log_event(
-            logger,
-            "series_failed",
-            ticker=one.ticker,
-            timeframe=one.timeframe,
-            reason=message,
-        )
-        horizons = (
-            [rows.horizon for rows in examples.horizons]
+        self._record_failures(
+            {one: message},
+            {one.calendar: group.cut.as_of},
+            cut_id=group.cut_id,
+            horizons=[rows.horizon for rows in examples.horizons]
             if examples
-            else read_horizons(self.warehouse, one.calendar, one.timeframe)
+            else None,
         )
-        runs = [
-            {
-                **self._run_columns(one, horizon, as_of),
-                "cut_id": cut_id,
-                "status": "failed",
-                "error_message": message,
-            }
-            for horizon in horizons
-        ]
-        with self.warehouse.begin() as connection:
-            connection.execute(schema.training_runs.insert(), runs)
-        self._report(runs, one, "failed")
+
+    def _record_failures(
+        self,
+        messages: Mapping[Series, str],
+        as_ofs: Mapping[str, datetime],
+        *,
+        cut_id: int | None = None,
+        horizons: Sequence[str] | None = None,
+    ) -> None:
+        """Put series that cannot be trained on record, at once.
+
+        Parameters
+        ----------
+        messages : mapping of Series to str
+            Why, for people.
+        as_ofs : mapping of str to datetime
+            As-of time of each calendar.
+        cut_id : int, optional
+            Of the cut, where there is one.
+        horizons : sequence of str, optional
+            By default all of the series' timeframe.
+        """
+        runs = []
+        for one, message in messages.items():
+            log_event(
+                logger,
+                "series_failed",
+                ticker=one.ticker,
+                timeframe=one.timeframe,
+                reason=message,
+            )
+            mine = [
+                {
+                    **self._run_columns(one, horizon, as_ofs[one.calendar]),
+                    "cut_id": cut_id,
+                    "status": "failed",
+                    "error_message": message,
+                }
+                for horizon in horizons
+                or self.read_horizons(one.calendar, one.timeframe)
+            ]
+            self._report(mine, one, "failed")
+            runs += mine
+        if runs:
+            with self.warehouse.begin() as connection:
+                connection.execute(schema.training_runs.insert(), runs)
 
     def _run_columns(
         self, one: Series, horizon: str, as_of: datetime

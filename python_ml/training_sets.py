@@ -263,8 +263,8 @@ def _training_set(warehouse: Warehouse, version_id: str) -> TrainingSet:
             ensembles.cut_id,
             ensembles.as_of,
             cuts.window_starts_at,
-            coalesce(job_runs.started_at, ensembles.created_at) as trained_at,
-            ensembles.code_version,
+            coalesce(job_runs.started_at, trained.created_at) as trained_at,
+            trained.code_version,
             ensembles.feature_names,
             ensembles.data_fingerprint,
             (
@@ -272,15 +272,20 @@ def _training_set(warehouse: Warehouse, version_id: str) -> TrainingSet:
                 from {raw}.ingest_batches as batches
                 where
                     batches.ingested_at
-                    <= coalesce(job_runs.started_at, ensembles.created_at)
+                    <= coalesce(job_runs.started_at, trained.created_at)
             ) as last_batch_id
         from {ml}.ensembles as ensembles
         inner join {raw}.symbols as symbols
             on ensembles.symbol_id = symbols.symbol_id
         inner join {ml}.training_cuts as cuts
             on ensembles.cut_id = cuts.cut_id
+        -- New weights read no row: their members' training did.
+        inner join {ml}.ensembles as trained
+            on
+                coalesce(ensembles.members_version_id, ensembles.version_id)
+                = trained.version_id
         left join {ml}.job_runs as job_runs
-            on ensembles.job_run_id = job_runs.job_run_id
+            on trained.job_run_id = job_runs.job_run_id
         where ensembles.version_id = :version_id
         """,
         {"version_id": version_id},

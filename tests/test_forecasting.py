@@ -475,3 +475,5 @@ def test_the_command_without_an_ensemble_says_so_in_one_line(built):
     (line,) = ended.stderr.splitlines()
     assert line.startswith("Error: No trained ensemble is deployed for AAA d1")
     assert "swiftbolt train --all" in line
+    ended = run_swiftbolt(built, "forecast", "--symbols", "AAA,BBB")
+    assert "swiftbolt train --symbols AAA,BBB" in ended.stderr

@@ -544,6 +544,16 @@ def test_an_altered_artifact_is_replaced_by_a_new_version(sample):
         load_ensemble(sample, versions.iloc[0])
 
 
+def test_pooled_members_are_read_once_for_all_series(trained):
+    warehouse, _ = trained
+    versions = read(warehouse, "select version_id from {ml}.ensembles")
+    _load_pooled.cache_clear()
+    for version_id in versions["version_id"]:
+        load_ensemble(warehouse, version_id)
+    read_in_all = _load_pooled.cache_info()
+    assert (read_in_all.misses, read_in_all.hits) == (6, 6)
+
+
 def test_an_altered_pooled_member_is_refused_and_replaced(sample):
     train_one(sample)
     old = read(sample, "select version_id from {ml}.ensembles")["version_id"]

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
-from python_ml import schema
+from python_ml import schema, training_sets
 from python_ml.cuts import end_of_day, ensure_cuts
 from python_ml.examples import Series, read_examples, read_feature_names
 from python_ml.exceptions import UnknownVersionError
@@ -67,6 +69,29 @@ def record_version(
         )
 
 
+def record_new_weights(
+    warehouse: Warehouse, version_id: str, members: str
+) -> None:
+    """Put a version on record that holds the members of another."""
+    table = schema.ensembles
+    with warehouse.begin() as connection:
+        before = connection.execute(
+            sa.select(table).where(table.c.version_id == members)
+        ).mappings()
+        connection.execute(
+            table.insert().values(
+                {name: value for name, value in before.one().items()}
+                | {
+                    "version_id": version_id,
+                    "artifact_path": version_id,
+                    "settings_fingerprint": version_id,
+                    "members_version_id": members,
+                    "created_at": datetime.now(UTC),
+                }
+            )
+        )
+
+
 def schemas(warehouse: Warehouse) -> set[str]:
     return set(
         read_frame(warehouse, "select nspname from pg_namespace")["nspname"]
@@ -121,6 +146,15 @@ def test_the_rebuilt_rows_are_those_of_the_training(
     assert restated.is_exact_a
     assert restated.is_exact_b
     assert restated.a.last_batch_id < restated.b.last_batch_id
+
+
+def test_new_weights_were_trained_on_what_their_members_were(
+    versions: Warehouse, restated: TrainingSetDiff
+) -> None:
+    record_new_weights(versions, "reweighed", "first")
+    assert replace(
+        training_sets._training_set(versions, "reweighed"), version_id="first"
+    ) == training_sets._training_set(versions, "first")
 
 
 def test_what_cannot_be_told_is_said(restated: TrainingSetDiff) -> None:
