@@ -224,7 +224,7 @@ def judge(counted: pd.DataFrame) -> dict[str, object]:
     def margin(part: pd.DataFrame) -> float:
         return round(part["hit"].mean() - part["baseline"].mean(), 12)
 
-    n = max(1.0, (1 / last["horizon_bars"]).sum())
+    n = max(1.0, len(last) ** 2 / last["horizon_bars"].sum())
     p, z = last["hit"].mean(), 1.959963984540054
     center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))

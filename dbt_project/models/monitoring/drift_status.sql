@@ -49,8 +49,10 @@ deployed_series as (
 
 ),
 
--- Forecasts over h bars made at consecutive bars share h - 1 of them, so each
--- counts as 1 / h in the width of the interval.
+-- Forecasts over h bars made at consecutive bars share h - 1 of them, so n of
+-- them count as n / h. Where horizons are mixed, every forecast has the same
+-- say in the accuracy, so its long ones decide its variance: h is their mean.
+-- Summing 1 / h would have the short ones stand for the long.
 aggregated as (
 
     select
@@ -62,12 +64,12 @@ aggregated as (
         avg(case when is_in_last_predictions then hit end) as accuracy,
         avg(case when is_in_last_predictions then baseline_accuracy end)
             as baseline_accuracy,
-        sum(
+        avg(
             case
                 when is_in_last_predictions
-                    then 1 / cast(horizon_bars as double precision)
+                    then cast(horizon_bars as double precision)
             end
-        ) as overlapped_n,
+        ) as mean_horizon_bars,
         count(case when is_in_previous_predictions then 1 end)
             as previous_n_predictions,
         avg(case when is_in_previous_predictions then hit end)
@@ -105,8 +107,8 @@ completed as (
         cast(coalesce(aggregated.last_days_n_predictions, 0) as integer)
             as last_days_n_predictions,
         case
-            when aggregated.overlapped_n < 1 then 1
-            else aggregated.overlapped_n
+            when aggregated.n_predictions < aggregated.mean_horizon_bars then 1
+            else aggregated.n_predictions / aggregated.mean_horizon_bars
         end as n_effective,
         {{ drift_margin(
             'aggregated.accuracy', 'aggregated.baseline_accuracy'
