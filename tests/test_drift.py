@@ -10,9 +10,11 @@ from python_ml import schema
 from python_ml.drift import check_drift
 from python_ml.ensemble import CLASSES
 from python_ml.evaluation import log_losses
+from python_ml.exceptions import BuildError
 from python_ml.forecasting import forecast
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.dbt import run_dbt
 from tests.conftest import run_swiftbolt
 from tests.forecast_market import (
     N_BARS,
@@ -405,6 +407,34 @@ def test_a_deployed_series_with_nothing_settled_has_insufficient_data(deployed):
     assert set(status["recommendation"]) == {"insufficient_data"}
     assert status["drift_detected"].isna().all()
     assert status["window_ends_at"].isna().all()
+
+
+def test_thresholds_that_would_judge_nothing_fail_their_tests(warehouse):
+    seed = ["--select", "drift_thresholds"]
+    run_dbt(warehouse, ["build", *seed])
+    with warehouse.begin() as connection:
+        for windows in ("null, 60", "0, 60", "7, null", "7, 4"):
+            connection.execute(
+                sa.text(
+                    warehouse.sql(
+                        "insert into {monitoring}.drift_thresholds "
+                        f"values (-0.05, -0.15, -0.25, 5, {windows})"
+                    )
+                )
+            )
+    with pytest.raises(BuildError) as several:
+        run_dbt(warehouse, ["test", *seed])
+    assert "drift_windows_hold_what_is_judged: Got 4 results" in str(
+        several.value
+    )
+    assert "has_one_row_drift_thresholds_: Got 1 result" in str(several.value)
+
+    with warehouse.begin() as connection:
+        connection.execute(
+            sa.text(warehouse.sql("delete from {monitoring}.drift_thresholds"))
+        )
+    with pytest.raises(BuildError, match="has_one_row_drift_thresholds_"):
+        run_dbt(warehouse, ["test", *seed])
 
 
 def test_the_query_of_the_analyst_runs_as_it_stands(deployed):
