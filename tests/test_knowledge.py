@@ -284,13 +284,20 @@ def schema_of_bars(warehouse: Warehouse, as_of: str, prefix: str) -> str:
     return str(json.loads(found)["schema"])
 
 
-def lineage(warehouse: Warehouse, bar_number: int) -> pd.DataFrame:
-    """What the documented query says of PAIR's d1 example of a bar."""
+def lineage(
+    warehouse: Warehouse,
+    bar_number: int,
+    *,
+    cut_id: int = 1,
+    timeframe: str = "d1",
+    horizon: str = "5d",
+) -> pd.DataFrame:
+    """What the documented query says of PAIR's example of a bar."""
     example = {
-        "cut_id": 1,
+        "cut_id": cut_id,
         "ticker": "PAIR",
-        "timeframe": "d1",
-        "horizon": "5d",
+        "timeframe": timeframe,
+        "horizon": horizon,
         "bar_number": bar_number,
     }
     compiled = run_dbt(
@@ -383,3 +390,39 @@ def test_the_command_takes_a_date_or_a_time_and_refuses_the_rest() -> None:
     for wrong in ("2012-06-31", "2012-06-29T25:00", "yesterday"):
         with pytest.raises(click.BadParameter, match="no date like 2012-06-29"):
             parsed(wrong)
+
+
+@pytest.mark.parametrize(("timeframe", "horizon"), [("h4", "1d"), ("h1", "4h")])
+def test_an_early_close_of_one_bar_is_traced_to_its_session_profile(
+    original_intraday: Warehouse, timeframe: str, horizon: str
+) -> None:
+    # It is the session's only h4 bar, which the last h1 bar of it reads, too.
+    example = read_frame(
+        original_intraday,
+        """
+        select examples.cut_id, examples.bar_number
+        from {features}.training_examples as examples
+        inner join {features}.bar_grid as h4
+            on examples.calendar = h4.calendar
+            and examples.closed_at = h4.closed_at
+        where examples.ticker = 'PAIR' and examples.timeframe = :timeframe
+            and examples.horizon = :horizon
+            and h4.timeframe = 'h4' and h4.session_bars = 1
+        order by examples.bar_number desc limit 1
+        """,
+        {"timeframe": timeframe, "horizon": horizon},
+    )
+    trace = lineage(
+        original_intraday,
+        int(example["bar_number"].item()),
+        cut_id=int(example["cut_id"].item()),
+        timeframe=timeframe,
+        horizon=horizon,
+    )
+    profile = trace[
+        (trace["part"] == "session profile") & (trace["bar_timeframe"] == "h4")
+    ]
+    # The quarter hours of 41 sessions before it and of its own three hours
+    # and a half.
+    assert profile["opened_at"].dt.date.nunique() == 42
+    assert len(profile) == 41 * 26 + 14

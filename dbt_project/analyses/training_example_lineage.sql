@@ -33,16 +33,28 @@ bars as (
 
     select
         symbol_id,
+        calendar,
         timeframe,
         bar_number,
         session_number,
-        session_bars,
         opened_at,
         closed_at,
         higher_timeframe,
         higher_bar_number
 
     from {{ ref('bars') }}
+
+),
+
+grid as (
+
+    select
+        calendar,
+        timeframe,
+        bar_number,
+        full_session_bars
+
+    from {{ ref('bar_grid') }}
 
 ),
 
@@ -127,6 +139,8 @@ profiled_bars as (
 
 ),
 
+-- The profile has all places of a full session, also for the bar of an early
+-- close that is the only one of its session.
 profile_bars as (
 
     select
@@ -134,6 +148,12 @@ profile_bars as (
         bars.*
 
     from profiled_bars
+
+    inner join grid
+        on
+            profiled_bars.calendar = grid.calendar
+            and profiled_bars.timeframe = grid.timeframe
+            and profiled_bars.bar_number = grid.bar_number
 
     inner join bars
         on
@@ -143,7 +163,7 @@ profile_bars as (
             and bars.session_number
             >= profiled_bars.session_number - {{ longest_sessions }} - 1
 
-    where profiled_bars.session_bars > 1
+    where grid.full_session_bars > 1
 
 ),
 
