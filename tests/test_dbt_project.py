@@ -11,11 +11,13 @@ import sqlglot
 from sqlglot import exp
 
 from python_ml.settings import PROJECT_ROOT
+from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 from tests.conftest import clean_environment, warehouse_environment
 
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+SCHEMAS_TO_QUERY = ("features", "forecasting", "monitoring", "leakage_audit")
 
 
 def looks_ahead(compiled_sql: str) -> Iterator[str]:
@@ -35,12 +37,17 @@ def looks_ahead(compiled_sql: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def compiled(built_sample: Warehouse) -> dict[str, dict]:
-    """Nodes of the manifest by name, compiled."""
+def manifest(built_sample: Warehouse) -> dict[str, dict]:
+    """What dbt knows of the project, compiled."""
     run_dbt(built_sample, ["compile"])
     target = built_sample.settings.home / "dbt_target" / "manifest.json"
-    nodes = json.loads(target.read_text())["nodes"].values()
-    return {node["name"]: node for node in nodes}
+    return json.loads(target.read_text())
+
+
+@pytest.fixture(scope="module")
+def compiled(manifest: dict[str, dict]) -> dict[str, dict]:
+    """Nodes of the manifest by name."""
+    return {node["name"]: node for node in manifest["nodes"].values()}
 
 
 def models(compiled: dict[str, dict]) -> list[dict]:
@@ -89,17 +96,57 @@ def test_every_compiled_dbt_model_transpiles_to_spark(
         assert "::" not in model["compiled_code"], model["name"]
 
 
-def test_every_dbt_model_and_column_is_described(
-    compiled: dict[str, dict],
+def test_every_table_and_every_column_that_is_listed_is_described(
+    manifest: dict[str, dict],
 ) -> None:
+    tables = [
+        node
+        for kind in ("nodes", "sources")
+        for node in manifest[kind].values()
+        if node["resource_type"] in ("model", "seed", "source")
+    ]
+    assert {node["resource_type"] for node in tables} == {
+        "model",
+        "seed",
+        "source",
+    }
     silent = [
         f"{node['name']}.{column['name']}" if column else node["name"]
-        for node in compiled.values()
-        if node["resource_type"] in ("model", "seed")
+        for node in tables
         for column in (None, *node["columns"].values())
         if not (column or node)["description"].strip()
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("schema", SCHEMAS_TO_QUERY)
+def test_every_column_of_the_schemas_to_query_is_listed(
+    built_sample: Warehouse, compiled: dict[str, dict], schema: str
+) -> None:
+    columns = read_frame(
+        built_sample,
+        "select table_name, column_name from information_schema.columns "
+        "where table_schema = :schema",
+        {"schema": built_sample.settings.schema(schema)},
+    )
+    listed = {
+        (node["alias"], column)
+        for node in compiled.values()
+        if node["resource_type"] in ("model", "seed")
+        and node["schema"] == built_sample.settings.schema(schema)
+        for column in node["columns"]
+    }
+    assert listed
+    assert listed == set(columns.itertuples(index=False, name=None))
+
+
+def test_the_readme_names_the_schemas_to_query() -> None:
+    readme = " ".join((PROJECT_ROOT / "README.md").read_text().split())
+    names = [f"`{schema}`" for schema in SCHEMAS_TO_QUERY]
+    assert (
+        "every column of the schemas to query: "
+        f"{', '.join(names[:-1])} and {names[-1]}" in readme
+    )
 
 
 def test_every_dbt_model_has_a_test_of_its_grain_or_of_being_empty(
