@@ -172,7 +172,11 @@ class ExpectFeaturesToBeFinite(RowConditionExpectation):
 
 
 class ExpectRowsToUseNoLaterBar(RowConditionExpectation):
-    """No bar that went into a row closed after the row's own bar."""
+    """No row declares a bar that closed after the row's own bar.
+
+    The bar of the row's own timeframe is a declaration, and the higher one is
+    the bar that was joined.
+    """
 
     condition: ClassVar[str] = """
         last_bar_closed_at <= closed_at
