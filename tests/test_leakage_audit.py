@@ -220,8 +220,8 @@ def test_every_planted_violation_is_reported_by_the_audit_meant_for_it(
         "dated_before_its_load",
         "not_declared_by_the_row",
     ]
-    # The bar's own row and those whose windows hold it.
-    assert restated["n_rows"].tolist() == [1, 60]
+    # The bar's own row and the sixty whose windows hold it.
+    assert restated["n_rows"].tolist() == [1, 61]
     duplicates = read_frame(
         violated,
         "select distinct relation from {leakage_audit}.audit_duplicate_grain",

@@ -715,13 +715,13 @@ FAULTS = {
             "unit test a_split_takes_effect_at_the_open_of_its_own_session",
         ),
     ),
-    "a restated bar that the last rows of its window do not declare": Fault(
-        # The window is the longest but one.
+    "a restated bar that the last row of its window does not declare": Fault(
+        # The window is a bar too short.
         edits=(
             (
                 f"{MACROS}/scaled_features.sql",
                 "'greatest', 'recorded_at_20', 20, longest_bars + 1",
-                "'greatest', 'recorded_at_20', 20, longest_bars - 1",
+                "'greatest', 'recorded_at_20', 20, longest_bars",
             ),
         ),
         statements=(

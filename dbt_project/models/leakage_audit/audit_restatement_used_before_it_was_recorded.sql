@@ -102,8 +102,8 @@ backdated as (
 
 ),
 
--- A usable row's window is whole, so its bars are the last rows. The maximum
--- of sixty is that of three times twenty.
+-- A usable row's window is whole, so its bars are the last rows: sixty before
+-- its own. The maximum of these 61 is that of three times 21, which share ends.
 windowed as (
 
     select
@@ -111,7 +111,7 @@ windowed as (
         max(max_recorded_at) over (
             partition by symbol_id, timeframe
             order by bar_number asc
-            rows between {{ third - 1 }} preceding and current row
+            rows between {{ third }} preceding and current row
         ) as last_recorded_at
 
     from bars
