@@ -149,6 +149,27 @@ def test_one_new_bar_of_every_series_touches_only_what_it_must(
     assert changed_series == {*series}
 
 
+def test_what_is_loaded_during_a_build_is_made_by_the_next(
+    sequences: Sequences,
+) -> None:
+    market = ChangingMarket(seed=1)
+    with sequences.start() as warehouse:
+        # All series are due, so that their bars would take in what comes now.
+        ingest(warehouse, Delivery(market.next_bars()))
+        run(warehouse, ["run", "--select", "+int_bars_due"])
+        told = []
+        for _ in range(4):
+            change, load = market.change()
+            ingest(warehouse, Delivery(load))
+            told.append(change)
+        run(warehouse, [*RUN, "--exclude", "+int_bars_due"])
+        run(warehouse, RUN)
+        built = read_tables(warehouse)
+
+        run(warehouse, [*RUN, "--full-refresh"])
+        assert differences(built, read_tables(warehouse)) == [], told
+
+
 def test_loading_a_rolled_up_timeframe_stops_the_build_and_is_mended_as_told(
     sequences: Sequences,
 ) -> None:

@@ -36,12 +36,22 @@
 {%- endmacro %}
 
 
+{# Whether a record is of a load that this build sees. #}
+{% macro is_seen(batch_id) -%}
+    {{ batch_id }} <= (
+        select last_batch.batch_id
+        from {{ ref('stg_market__last_batch') }} as last_batch
+    )
+{%- endmacro %}
+
+
 {#
-    Whether a record was known: true without a var. `closed_at` is left out for
-    records that no close belongs to.
+    Whether a record was known: of a load that this build sees, and by the vars,
+    where they are set. `closed_at` is left out for records that no close belongs
+    to.
 #}
 {% macro is_known(recorded_at, batch_id, closed_at=none) -%}
-    {%- set conditions = [] -%}
+    {%- set conditions = [is_seen(batch_id)] -%}
     {%- set last_batch_id = var('last_batch_id', none) -%}
     {%- if as_of_text() -%}
         {%- for column in [closed_at, recorded_at] if column -%}
@@ -51,7 +61,7 @@
     {%- if last_batch_id is not none -%}
         {%- do conditions.append(batch_id ~ ' <= ' ~ last_batch_id) -%}
     {%- endif -%}
-    {{ conditions | join('\n        and ') if conditions else 'true' }}
+    {{ conditions | join('\n        and ') }}
 {%- endmacro %}
 
 

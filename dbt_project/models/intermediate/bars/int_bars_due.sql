@@ -16,7 +16,9 @@ bars as (
 
     from {{ source('market', 'bars') }}
 
-    where batch_id > {{ watermark }}
+    where
+        batch_id > {{ watermark }}
+        and {{ is_seen('batch_id') }}
 
 ),
 
@@ -28,7 +30,9 @@ adjustments as (
 
     from {{ source('market', 'adjustments') }}
 
-    where batch_id > {{ watermark }}
+    where
+        batch_id > {{ watermark }}
+        and {{ is_seen('batch_id') }}
 
 ),
 
