@@ -486,9 +486,11 @@ def test_what_is_planned_for_later_holds_no_version_up(warehouse, market):
 
     decide(warehouse, cohort(warehouse, market, trained()), mode="always")
 
-    assert set(live(warehouse).values()) == {
+    now = live_versions(warehouse)
+    assert set(now["version_id"]) == {
         f"new{i}" for i in range(1, N_SERIES + 1)
     }
+    assert (now["effective_at"] == time_of(N_BARS)).all()
 
 
 def test_what_would_be_deployed_is_judged_not_what_was_given_up(
