@@ -357,7 +357,7 @@ def make_bars(inputs: Inputs) -> pl.DataFrame:
             "The reference pipeline computes daily and weekly bars, and "
             f"{', '.join(sorted(intraday))} are loaded."
         )
-    placed = _adjusted(_placed_on_grid(inputs), inputs.adjustments)
+    placed = _adjusted(_placed_on_grid(inputs), _by_timeframe(inputs))
     placed = placed.with_columns(
         pl.lit(None, placed.schema["timeframe"]).alias("rolled_up_from")
     )
@@ -387,8 +387,41 @@ def _placed_on_grid(inputs: Inputs) -> pl.DataFrame:
     return sorted_by(placed, [*BAR, "batch_id"]).filter(is_newest)
 
 
+def _by_timeframe(inputs: Inputs) -> pl.DataFrame:
+    """Adjustments once for each timeframe, by the open of their first bar.
+
+    A week closes on the basis of its last session, so it is the first that
+    stands on the basis of what takes effect in it.
+    """
+    days, weeks = (
+        inputs.grid.filter(pl.col("timeframe") == timeframe)
+        for timeframe in (DAILY, WEEKLY)
+    )
+    week_opens = days.join(
+        weeks.select(
+            "calendar",
+            pl.col("bar_number").alias("w1_bar_number"),
+            pl.col("opened_at").alias("week_opened_at"),
+        ),
+        on=["calendar", "w1_bar_number"],
+    ).select("calendar", "opened_at", "week_opened_at")
+    daily = inputs.adjustments.with_columns(
+        pl.lit(DAILY, inputs.bars.schema["timeframe"]).alias("timeframe"),
+        pl.col("effective_at").alias("opened_at"),
+    )
+    weekly = (
+        daily.join(inputs.symbols, on="symbol_id")
+        .join(week_opens, on=["calendar", "opened_at"], how="left")
+        .with_columns(
+            pl.lit(WEEKLY, inputs.bars.schema["timeframe"]).alias("timeframe"),
+            pl.coalesce("week_opened_at", "opened_at").alias("opened_at"),
+        )
+    )
+    return pl.concat([daily, weekly.select(daily.columns)])
+
+
 def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
-    """Divide prices by the factors in force at the bar's open."""
+    """Divide prices by the factors of all that takes effect by the bar."""
     adjusted = [f"adjusted_{name}" for name in [*PRICES, "volume"]]
     if adjustments.is_empty():
         return bars.with_columns(
@@ -397,8 +430,8 @@ def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
         )
     factors = (
         adjustments.sort("batch_id")
-        .unique(["symbol_id", "effective_at", "kind"], keep="last")
-        .group_by("symbol_id", "effective_at")
+        .unique(["symbol_id", "timeframe", "effective_at", "kind"], keep="last")
+        .group_by(*SERIES, "opened_at")
         .agg(
             pl.col("factor").log().sum().alias("price_factor"),
             pl.col("factor")
@@ -409,23 +442,20 @@ def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
             pl.col("recorded_at").max().alias("adjusted_at"),
             pl.col("batch_id").max().alias("adjusted_batch_id"),
         )
-        .sort("symbol_id", "effective_at")
+        .sort(*SERIES, "opened_at")
         .with_columns(
-            pl.col("price_factor", "split_factor")
-            .cum_sum()
-            .over("symbol_id")
-            .exp(),
-            pl.col("adjusted_batch_id").cum_max().over("symbol_id"),
+            pl.col("price_factor", "split_factor").cum_sum().over(SERIES).exp(),
+            pl.col("adjusted_batch_id").cum_max().over(SERIES),
+            pl.col("opened_at").alias("adjusted_from"),
         )
-        .sort("effective_at")
+        .sort("opened_at")
     )
     return (
         bars.sort("opened_at")
         .join_asof(
             factors,
-            left_on="opened_at",
-            right_on="effective_at",
-            by="symbol_id",
+            on="opened_at",
+            by=SERIES,
             strategy="backward",
             check_sortedness=False,
         )
@@ -434,7 +464,7 @@ def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
             # Declared by the bar that opens with it.
             pl.max_horizontal(
                 "max_recorded_at",
-                pl.when(pl.col("effective_at") == pl.col("opened_at")).then(
+                pl.when(pl.col("adjusted_from") == pl.col("opened_at")).then(
                     "adjusted_at"
                 ),
             ).alias("max_recorded_at"),

@@ -148,14 +148,14 @@ def _with_last_closed(bars: pd.DataFrame, higher: pd.DataFrame) -> pd.DataFrame:
 def adjusted_prices(
     bars: pd.DataFrame, adjustments: pd.DataFrame
 ) -> pd.DataFrame:
-    """Bars of one symbol divided by the factors in force at their open.
+    """Bars of one symbol divided by the factors in force at their close.
 
     Adds adjusted_open, ..., adjusted_volume, price_factor and split_factor.
     """
     price_factor = np.ones(len(bars))
     split_factor = np.ones(len(bars))
     for event in adjustments.itertuples():
-        is_after = (bars["opened_at"] >= event.effective_at).to_numpy()
+        is_after = (bars["closed_at"] > event.effective_at).to_numpy()
         price_factor[is_after] *= event.factor
         if event.kind == "split":
             split_factor[is_after] *= event.factor

@@ -596,13 +596,24 @@ FAULTS = {
         edits=(
             (
                 f"{BARS}/int_bars_adjusted.sql",
-                "adjustments.effective_at as opened_at",
-                "adjustments.effective_at + interval '1 day' as opened_at",
+                "else adjustments.effective_at\n",
+                "else adjustments.effective_at + interval '1 day'\n",
             ),
         ),
         caught_by=(
             "unit test a_split_takes_effect_at_the_open_of_its_own_session",
         ),
+    ),
+    "a split inside a loaded week a week late": Fault(
+        edits=(
+            (
+                f"{BARS}/int_bars_adjusted.sql",
+                "then coalesce(sessions.week_opened_at,"
+                " adjustments.effective_at)",
+                "then adjustments.effective_at",
+            ),
+        ),
+        caught_by=("unit test a_loaded_week_stands_on_the_basis_of_its_close",),
     ),
     "a flat window let through": Fault(
         edits=(

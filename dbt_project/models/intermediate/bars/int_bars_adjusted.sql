@@ -1,6 +1,8 @@
 -- Bars and adjustments are laid on one time line and summed up along it, an
 -- adjustment at the open of its session counting for the bar that opens then:
--- no bar needs to exist at the ex-date, and none sees a later adjustment.
+-- no bar needs to exist at the ex-date, and none sees a later adjustment. A
+-- loaded week closes on the basis of its last session, so an adjustment in it
+-- counts for the whole week.
 -- Symbols without any adjustment are spared the time line. The bars are read
 -- for either, since what is kept to be read twice is made by one processor.
 {%- set carried = [
@@ -43,6 +45,7 @@ series as (
 
     select distinct
         adjusted_symbols.symbol_id,
+        loaded.calendar,
         loaded.timeframe
 
     from adjusted_symbols
@@ -52,11 +55,26 @@ series as (
 
 ),
 
+sessions as (
+
+    select
+        calendar,
+        opened_at,
+        min(opened_at) over (
+            partition by calendar, week_number
+        ) as week_opened_at
+
+    from {{ ref('int_sessions_numbered_by_week') }}
+
+),
+
 time_line as (
 
     select
         {{ of_bars | join(',\n        ') }},
         true as is_bar,
+        -- After all that takes effect in the bar.
+        bars.closed_at as counted_at,
         cast(0 as double precision) as log_price_factor,
         cast(0 as double precision) as log_split_factor,
         cast(null as timestamp with time zone) as adjustment_recorded_at,
@@ -72,11 +90,16 @@ time_line as (
     select
         adjustments.symbol_id,
         series.timeframe,
-        adjustments.effective_at as opened_at,
+        case
+            when series.timeframe = 'w1'
+                then coalesce(sessions.week_opened_at, adjustments.effective_at)
+            else adjustments.effective_at
+        end as opened_at,
         {% for column in carried -%}
             null as {{ column }},
         {% endfor -%}
         false as is_bar,
+        adjustments.effective_at as counted_at,
         adjustments.log_price_factor,
         adjustments.log_split_factor,
         adjustments.recorded_at as adjustment_recorded_at,
@@ -87,6 +110,11 @@ time_line as (
     inner join series
         on adjustments.symbol_id = series.symbol_id
 
+    left join sessions
+        on
+            series.calendar = sessions.calendar
+            and adjustments.effective_at = sessions.opened_at
+
 ),
 
 summed_up as (
@@ -95,7 +123,7 @@ summed_up as (
         *,
         exp(sum(log_price_factor) over up_to_then) as price_factor,
         exp(sum(log_split_factor) over up_to_then) as split_factor,
-        -- Whatever spans the event looks at the bar that opens with it.
+        -- Whatever feature spans the event looks at the first bar after it.
         max(adjustment_recorded_at) over (
             partition by symbol_id, timeframe, opened_at
         ) as own_adjustment_recorded_at,
@@ -105,7 +133,7 @@ summed_up as (
 
     window up_to_then as (
         partition by symbol_id, timeframe
-        order by opened_at asc
+        order by opened_at asc, counted_at asc
         range between unbounded preceding and current row
     )
 
