@@ -14,13 +14,16 @@ from python_ml import pipeline
 from python_ml.cli import build
 from python_ml.cuts import end_of_day, ensure_cuts
 from python_ml.exceptions import BuildError
+from python_ml.forecasting import forecast
 from python_ml.ingestion.base import BarSource
 from python_ml.ingestion.load import ingest
-from python_ml.schema import training_cuts
+from python_ml.schema import ensemble_weights, training_cuts
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from tests import forecast_market
 from tests.conftest import BUILD_WITHOUT_TESTS
+from tests.forecast_market import close_of
 from tests.intraday_market import IntradaySource
 from tests.restated_market import (
     AS_OF,
@@ -225,6 +228,105 @@ def test_a_build_of_the_past_leaves_every_live_relation_as_it_is(
         f"{prefix}{schema}.{name}" for schema, name in live
     }
     assert jobs["arguments"][0] == {"as_of": end_of_day(AS_OF).isoformat()}
+
+
+@pytest.fixture(scope="module")
+def forecast_to_its_end(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+    """Of AAA two versions, the second, like that of BBB, from bar -8 on."""
+    made = fresh_warehouse()
+    forecast_market.load_bars(made)
+    forecast_market.build(made)
+    for ticker, session in (("AAA", -30), ("AAA", -8), ("BBB", -8)):
+        ensemble = forecast_market.make_ensemble(
+            made, ticker=ticker, as_of=close_of(session)
+        )
+        forecast_market.deploy(made, ensemble)
+        with made.begin() as connection:
+            connection.execute(
+                sa.insert(ensemble_weights),
+                [
+                    {
+                        "version_id": ensemble.version_id,
+                        "horizon": horizon,
+                        "member": member,
+                        "weight": weight,
+                        "method": "ridge",
+                        "reason": "test",
+                    }
+                    for horizon, one in ensemble.horizons.items()
+                    for member, weight in one.weights.items()
+                ],
+            )
+    forecast(made, replay_from=close_of(-20).date())
+    pipeline.build(made)
+    return made
+
+
+def test_a_build_of_the_past_shows_no_forecast_and_no_version_of_its_future(
+    forecast_to_its_end: Warehouse,
+) -> None:
+    warehouse, as_of = forecast_to_its_end, close_of(-12)
+    pipeline.build(warehouse, as_of=as_of)
+    past = f"asof_{as_of:%Y%m%dt%H%M%S}_"
+
+    def last(relation: str, time: str, *, past: str) -> pd.Timestamp:
+        query = f"select max({time}) as last from {past}{relation}"
+        return read_frame(warehouse, query)["last"][0]
+
+    for relation, time in (
+        ("staging.stg_ml__forecasts", "closed_at"),
+        ("staging.stg_ml__deployments", "effective_at"),
+        ("staging.stg_ml__ensembles", "as_of"),
+        ("staging.stg_ml__training_runs", "as_of"),
+        ("staging.stg_ml__training_cuts", "as_of"),
+        ("forecasting.latest_forecasts", "closed_at"),
+        ("forecasting.forecast_outcomes", "settled_at"),
+        ("monitoring.weight_history", "effective_at"),
+        ("features.training_examples", "as_of"),
+        ("features.class_shares", "as_of"),
+    ):
+        assert last(relation, time, past="") > as_of, relation
+        assert last(relation, time, past=past) <= as_of, relation
+    assert last("forecasting.latest_forecasts", "closed_at", past=past) == as_of
+    versions = read_frame(
+        warehouse,
+        f"select version_id from {past}staging.stg_ml__ensemble_weights "
+        f"union select version_id from {past}monitoring.weight_history "
+        "where superseded_at is null",
+    )
+    assert versions["version_id"].tolist() == [
+        f"AAA_d1_{close_of(-30):%Y%m%dT%H%M%SZ}"
+    ]
+    judged = read_frame(
+        warehouse, f"select ticker from {past}monitoring.drift_status"
+    )
+    assert set(judged["ticker"]) == {"AAA"}
+
+
+def test_a_build_of_the_past_makes_outcomes_anew_and_the_live_one_does_not(
+    forecast_to_its_end: Warehouse,
+) -> None:
+    warehouse, as_of = forecast_to_its_end, close_of(-13)
+    pipeline.build(warehouse, as_of=as_of)
+
+    def outcomes(schema: str) -> pd.DataFrame:
+        return read_frame(
+            warehouse,
+            f"select * from {schema}.forecast_outcomes order by forecast_id",
+        )
+
+    past = f"asof_{as_of:%Y%m%dt%H%M%S}_forecasting"
+    made = outcomes(past)
+    assert len(made) > 5
+    for schema in (past, "forecasting"):
+        with warehouse.begin() as connection:
+            connection.exec_driver_sql(
+                f"update {schema}.forecast_outcomes set log_loss = 7"
+            )
+    pipeline.build(warehouse, as_of=as_of)
+    pd.testing.assert_frame_equal(outcomes(past), made)
+    pipeline.build(warehouse, full_refresh=True)
+    assert set(outcomes("forecasting")["log_loss"]) == {7}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@
     own and never over the live ones.
 
     as_of          a date (its end, UTC) or a time (UTC unless it names a zone):
-                   bars closed by then, records known by then
+                   bars closed by then, records known by then, and of `ml`
+                   what is about a time by then, whenever it was written
     last_batch_id  a load: what the warehouse held after it
 #}
 
@@ -62,6 +63,25 @@
         {%- do conditions.append(batch_id ~ ' <= ' ~ last_batch_id) -%}
     {%- endif -%}
     {{ conditions | join('\n        and ') }}
+{%- endmacro %}
+
+
+{#
+    Whether a time of `ml` is not after the var `as_of`: true without it. What a
+    replay or a training as of the past has written counts by the time that it
+    is about.
+#}
+{% macro is_not_after_as_of(time) -%}
+    {{ time ~ ' <= ' ~ as_of_time() if as_of_text() else 'true' }}
+{%- endmacro %}
+
+
+{# Whether this is a build of the past, which is made anew every time. #}
+{% macro is_of_the_past() -%}
+    {{ return(
+        var('as_of', none) is not none
+        or var('last_batch_id', none) is not none
+    ) }}
 {%- endmacro %}
 
 

@@ -3,7 +3,7 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
-        full_refresh=false,
+        full_refresh=none if is_of_the_past() else false,
         indexes=[{'columns': ['symbol_id', 'timeframe', 'settled_at']}],
     )
 }}
@@ -45,7 +45,7 @@ scored as (
 ),
 
 -- A forecast settles once. What is here stays as it is, whatever happens to
--- its bars later; hence no full refresh either.
+-- its bars later; hence no full refresh either, but for builds of the past.
 newly_settled as (
 
     select scored.*

@@ -4,6 +4,8 @@ source as (
 
     select * from {{ source('ml', 'deployments') }}
 
+    where {{ is_not_after_as_of('effective_at') }}
+
 ),
 
 renamed as (

@@ -4,6 +4,8 @@ source as (
 
     select * from {{ source('ml', 'ensembles') }}
 
+    where {{ is_not_after_as_of('as_of') }}
+
 ),
 
 renamed as (

@@ -1,8 +1,11 @@
+-- By its bar, not by `issued_at`: a replay is issued later.
 with
 
 source as (
 
     select * from {{ source('ml', 'forecasts') }}
+
+    where {{ is_not_after_as_of('closed_at') }}
 
 ),
 

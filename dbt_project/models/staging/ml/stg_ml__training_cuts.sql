@@ -20,6 +20,8 @@ training_cuts as (
 
     from {{ source('ml', 'training_cuts') }}
 
+    where {{ is_not_after_as_of('as_of') }}
+
 )
 
 select * from training_cuts
