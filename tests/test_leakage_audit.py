@@ -157,6 +157,63 @@ def healthy(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
     return made
 
 
+# Session of the first bar of a training window that pooled members look beyond.
+WINDOW_START = 200
+UNKNOWN = {
+    "a row that only pooled members learn from": (
+        "update {features}.feature_rows set max_recorded_at = cuts.as_of "
+        "+ interval '1 day' from {ml}.training_cuts as cuts "
+        f"where {PAIR} and feature_rows.timeframe = 'd1' "
+        f"and session_date = '{sessions()[WINDOW_START - 50]}'",
+        {(WINDOW_START - 50, horizon) for horizon in ("1d", "5d", "20d")},
+    ),
+    "a dividend between the ends of labels": (
+        "insert into {raw}.adjustments (symbol_id, effective_at, kind, "
+        "batch_id, factor, recorded_at, is_backfill, ingested_at, source) "
+        "select symbol_id, opened_at, 'dividend', batch_id, 0.97, "
+        "cuts.as_of + interval '1 day', false, now(), 'planted' "
+        "from {raw}.bars cross join {ml}.training_cuts as cuts "
+        f"where {PAIR} "
+        f"and cast(opened_at as date) = '{sessions()[WINDOW_START + 50]}'",
+        {
+            (WINDOW_START + 50 - back, horizon)
+            for horizon, bars in {"1d": 1, "5d": 5, "20d": 20}.items()
+            for back in range(1, bars + 1)
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_what_an_example_is_made_from_was_known_whoever_learns_from_it(
+    healthy: Warehouse,
+    fresh_warehouse: Callable[..., Warehouse],
+    unknown: str,
+) -> None:
+    statement, expected = UNKNOWN[unknown]
+    days = sessions()
+    healthy.close()
+    with fresh_warehouse(template=healthy.parameters.database) as made:
+        with made.begin() as connection:
+            for one in (
+                "update {ml}.training_cuts set window_starts_at = closed_at "
+                f"from {{features}}.bars where {PAIR} "
+                "and bars.timeframe = 'd1' and training_cuts.timeframe = 'd1' "
+                f"and session_date = '{days[WINDOW_START]}'",
+                statement,
+            ):
+                done = connection.exec_driver_sql(made.sql(one))
+                assert done.rowcount > 0, one
+        found = read_frame(
+            made,
+            "select ticker, horizon, cast(closed_at as date) as day "
+            "from {leakage_audit}.audit_training_row_not_known_at_as_of",
+        )
+    assert set(found["ticker"]) == {"PAIR"}
+    at = [days.index(str(day)[:10]) for day in found["day"]]
+    assert sorted(zip(at, found["horizon"], strict=True)) == sorted(expected)
+
+
 @pytest.fixture
 def violated(
     healthy: Warehouse, fresh_warehouse: Callable[..., Warehouse]

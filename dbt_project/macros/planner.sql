@@ -2,7 +2,8 @@
 
 {#
     Ends a step whose columns others read many times: without it PostgreSQL
-    merges the steps and computes each column anew wherever it is read.
+    merges the steps and computes each column anew wherever it is read. Ends a
+    lateral step that finds a few rows by their key: merged, it reads them all.
 #}
 {% macro computed_once() -%}
     {{ return(adapter.dispatch('computed_once')()) }}

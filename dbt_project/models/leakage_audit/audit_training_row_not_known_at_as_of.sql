@@ -2,30 +2,33 @@
 -- what was recorded later. A cut made before the next bar closed is of its own
 -- present and may know what it was made with. What was recorded after the last
 -- training under a cut has been in none and is no finding.
+--
+-- The rows of pooled_examples are those of training_examples and, since its
+-- window begins earlier, more.
+{%- set recorded_times = [
+    'features_recorded_at', 'target_recorded_at', 'adjustment_recorded_at'
+] %}
+
 with
 
-examples as (
+labels as (
 
     select
-        cut_id,
-        as_of,
-        split_part,
         symbol_id,
-        ticker,
-        calendar,
         timeframe,
         horizon,
         bar_number,
         closed_at,
-        label_end_bar_number
+        label_end_bar_number,
+        label_end_at
 
-    from {{ ref('training_examples') }}
+    from {{ ref('labels') }}
 
-    where split_part in ('fit', 'validation')
+    where label is not null
 
 ),
 
-feature_rows as (
+late_feature_rows as (
 
     select
         symbol_id,
@@ -35,9 +38,11 @@ feature_rows as (
 
     from {{ ref('feature_rows') }}
 
+    where max_recorded_at > closed_at
+
 ),
 
-target_bars as (
+late_target_bars as (
 
     select
         symbol_id,
@@ -46,6 +51,21 @@ target_bars as (
         max_recorded_at
 
     from {{ ref('bars') }}
+
+    where max_recorded_at > closed_at
+
+),
+
+late_adjustments as (
+
+    select
+        symbol_id,
+        effective_at,
+        recorded_at
+
+    from {{ ref('stg_market__adjustments') }}
+
+    where recorded_at > effective_at
 
 ),
 
@@ -136,6 +156,50 @@ bounded as (
 
 ),
 
+-- A label reads its two ends, and what takes effect between them puts both on
+-- one basis, though neither may declare it.
+late_labels as (
+
+    select
+        labels.symbol_id,
+        labels.timeframe,
+        labels.horizon,
+        labels.bar_number,
+        late_feature_rows.max_recorded_at as features_recorded_at,
+        late_target_bars.max_recorded_at as target_recorded_at,
+        late_adjustments.recorded_at as adjustment_recorded_at
+
+    from labels
+
+    left join late_feature_rows
+        on
+            labels.symbol_id = late_feature_rows.symbol_id
+            and labels.timeframe = late_feature_rows.timeframe
+            and labels.bar_number = late_feature_rows.bar_number
+
+    left join late_target_bars
+        on
+            labels.symbol_id = late_target_bars.symbol_id
+            and labels.timeframe = late_target_bars.timeframe
+            and labels.label_end_bar_number = late_target_bars.bar_number
+
+    left join late_adjustments
+        on
+            labels.symbol_id = late_adjustments.symbol_id
+            and labels.closed_at <= late_adjustments.effective_at
+            and labels.label_end_at > late_adjustments.effective_at
+
+    where
+        late_feature_rows.max_recorded_at is not null
+        or late_target_bars.max_recorded_at is not null
+        or late_adjustments.recorded_at is not null
+
+    {{ computed_once() }}
+
+),
+
+-- Each is looked up by its key: under all cuts together stand many millions of
+-- rows, and few are late.
 recorded as (
 
     select
@@ -148,40 +212,101 @@ recorded as (
         examples.horizon,
         examples.bar_number,
         examples.closed_at,
-        greatest(
-            feature_rows.max_recorded_at, target_bars.max_recorded_at
-        ) as max_recorded_at
+        late_labels.{{ recorded_times | join(',\n        late_labels.') }}
 
-    from examples
+    from late_labels
 
-    inner join feature_rows
-        on
-            examples.symbol_id = feature_rows.symbol_id
-            and examples.timeframe = feature_rows.timeframe
-            and examples.bar_number = feature_rows.bar_number
+    cross join
+        lateral (
+            select
+                pooled.cut_id,
+                pooled.as_of,
+                pooled.split_part,
+                pooled.symbol_id,
+                pooled.ticker,
+                pooled.timeframe,
+                pooled.horizon,
+                pooled.bar_number,
+                pooled.closed_at
 
-    inner join target_bars
-        on
-            examples.symbol_id = target_bars.symbol_id
-            and examples.timeframe = target_bars.timeframe
-            and examples.label_end_bar_number = target_bars.bar_number
+            from {{ ref('pooled_examples') }} as pooled
+
+            where
+                pooled.symbol_id = late_labels.symbol_id
+                and pooled.timeframe = late_labels.timeframe
+                and pooled.horizon = late_labels.horizon
+                and pooled.bar_number = late_labels.bar_number
+                and pooled.split_part in ('fit', 'validation')
+
+            {{ computed_once() }}
+        ) as examples
 
 ),
 
-unknown as (
+-- Each record is asked by itself: one that came after the last training hides
+-- none that came before it.
+judged as (
 
     select
-        recorded.*,
-        bounded.known_until
+        recorded.cut_id,
+        recorded.as_of,
+        recorded.split_part,
+        recorded.symbol_id,
+        recorded.ticker,
+        recorded.timeframe,
+        recorded.horizon,
+        recorded.bar_number,
+        recorded.closed_at,
+        bounded.known_until,
+        greatest(
+            {% for time in recorded_times -%}
+                case
+                    when
+                        recorded.{{ time }} > bounded.known_until
+                        and recorded.{{ time }} <= bounded.last_used_at
+                        then recorded.{{ time }}
+                end
+                {{- ',' if not loop.last }}
+            {% endfor %}
+        ) as recorded_at
 
     from recorded
 
     inner join bounded
         on recorded.cut_id = bounded.cut_id
 
-    where
-        recorded.max_recorded_at > bounded.known_until
-        and recorded.max_recorded_at <= bounded.last_used_at
+),
+
+unknown as (
+
+    select
+        cut_id,
+        as_of,
+        split_part,
+        symbol_id,
+        ticker,
+        timeframe,
+        horizon,
+        bar_number,
+        closed_at,
+        known_until,
+        max(recorded_at) as max_recorded_at
+
+    from judged
+
+    where recorded_at is not null
+
+    group by
+        cut_id,
+        as_of,
+        split_part,
+        symbol_id,
+        ticker,
+        timeframe,
+        horizon,
+        bar_number,
+        closed_at,
+        known_until
 
 ),
 
