@@ -1,5 +1,6 @@
 """Every audit finds the violation that is planted for it, and nothing else."""
 
+import datetime
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -212,6 +213,45 @@ def test_what_an_example_is_made_from_was_known_whoever_learns_from_it(
     assert set(found["ticker"]) == {"PAIR"}
     at = [days.index(str(day)[:10]) for day in found["day"]]
     assert sorted(zip(at, found["horizon"], strict=True)) == sorted(expected)
+
+
+def test_the_boundary_of_every_cut_is_audited_and_pooled_rows_of_the_latest(
+    healthy: Warehouse, fresh_warehouse: Callable[..., Warehouse]
+) -> None:
+    healthy.close()
+    with fresh_warehouse(template=healthy.parameters.database) as made:
+        later = end_of_day(AS_OF + datetime.timedelta(days=7))
+        ensure_cuts(made, {"XNYS": later}, [("XNYS", "d1")])
+        cuts = read_frame(
+            made,
+            "select cut_id from {ml}.training_cuts "
+            "where timeframe = 'd1' order by cut_id",
+        )["cut_id"].tolist()
+        found = []
+        for cut_id in cuts:
+            with made.begin() as connection:
+                connection.exec_driver_sql(
+                    made.sql(
+                        "update {ml}.training_cuts set fit_labels_end_before "
+                        "= validation_starts_at + interval '9 days' "
+                        f"where cut_id = {cut_id}"
+                    )
+                )
+            found.append(
+                [
+                    read_frame(
+                        made,
+                        "select distinct cut_id "
+                        f"from {{leakage_audit}}.{audit} order by cut_id",
+                    )["cut_id"].tolist()
+                    for audit in (
+                        "audit_label_crosses_cut",
+                        "audit_pooled_label_crosses_cut",
+                    )
+                ]
+            )
+    first, latest = cuts
+    assert found == [[[first], []], [[first, latest], [latest]]]
 
 
 @pytest.fixture

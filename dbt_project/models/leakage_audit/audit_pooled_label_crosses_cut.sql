@@ -1,27 +1,9 @@
--- As audit_label_crosses_cut, for the longer window of pooled members. Of each
--- grid only the latest cut: millions of rows stand under every one, and an
--- earlier one was audited when it was the latest.
+-- As audit_label_crosses_cut, for the longer window of pooled members. Millions
+-- of rows stand under every cut, so of each grid only the latest is asked. The
+-- boundary of any other is asked there, of the examples in both windows; the
+-- rest are divided by one statement for all cuts, and audit_label_end_off_grid
+-- counts where their labels end.
 with
-
-examples as (
-
-    select
-        cut_id,
-        split_part,
-        symbol_id,
-        ticker,
-        calendar,
-        timeframe,
-        horizon,
-        horizon_bars,
-        bar_number,
-        closed_at
-
-    from {{ ref('pooled_examples') }}
-
-    where split_part in ('fit', 'validation')
-
-),
 
 cuts as (
 
@@ -47,6 +29,39 @@ latest_cuts as (
     from cuts
 
     group by calendar, timeframe
+
+),
+
+-- Cut by cut: joined at once, the rows of all cuts are made before most are
+-- dropped.
+examples as (
+
+    select latest_examples.*
+
+    from latest_cuts
+
+    cross join
+        lateral (
+            select
+                pooled.cut_id,
+                pooled.split_part,
+                pooled.symbol_id,
+                pooled.ticker,
+                pooled.calendar,
+                pooled.timeframe,
+                pooled.horizon,
+                pooled.horizon_bars,
+                pooled.bar_number,
+                pooled.closed_at
+
+            from {{ ref('pooled_examples') }} as pooled
+
+            where
+                pooled.cut_id = latest_cuts.cut_id
+                and pooled.split_part in ('fit', 'validation')
+
+            {{ computed_once() }}
+        ) as latest_examples
 
 ),
 
