@@ -15,6 +15,7 @@ labels as (
 
     select
         symbol_id,
+        calendar,
         timeframe,
         horizon,
         bar_number,
@@ -90,6 +91,9 @@ ensembles as (
 
     from {{ ref('stg_ml__ensembles') }}
 
+    -- New weights for members that stay as they are read no row.
+    where members_version_id is null
+
 ),
 
 grid as (
@@ -137,6 +141,9 @@ bounded as (
 
     select
         cuts.cut_id,
+        cuts.calendar,
+        cuts.timeframe,
+        cuts.as_of,
         case
             when next_closes.closed_at <= cuts.created_at then cuts.as_of
             else greatest(cuts.as_of, cuts.created_at)
@@ -162,9 +169,11 @@ late_labels as (
 
     select
         labels.symbol_id,
+        labels.calendar,
         labels.timeframe,
         labels.horizon,
         labels.bar_number,
+        labels.label_end_at,
         late_feature_rows.max_recorded_at as features_recorded_at,
         late_target_bars.max_recorded_at as target_recorded_at,
         late_adjustments.recorded_at as adjustment_recorded_at
@@ -198,6 +207,41 @@ late_labels as (
 
 ),
 
+-- Bars that are loaded as they close are all recorded a little later. Only what
+-- came after the as-of time of a cut that the label had ended by can be a
+-- finding.
+doubtful as (
+
+    select
+        symbol_id,
+        timeframe,
+        horizon,
+        bar_number,
+        {{ recorded_times | join(',\n        ') }}
+
+    from late_labels
+
+    where
+        exists (
+            select 1
+
+            from bounded
+
+            where
+                bounded.calendar = late_labels.calendar
+                and bounded.timeframe = late_labels.timeframe
+                and bounded.as_of >= late_labels.label_end_at
+                and bounded.as_of < greatest(
+                    late_labels.{{
+                        recorded_times | join(', late_labels.')
+                    }}
+                )
+        )
+
+    {{ computed_once() }}
+
+),
+
 -- Each is looked up by its key: under all cuts together stand many millions of
 -- rows, and few are late.
 recorded as (
@@ -212,9 +256,9 @@ recorded as (
         examples.horizon,
         examples.bar_number,
         examples.closed_at,
-        late_labels.{{ recorded_times | join(',\n        late_labels.') }}
+        doubtful.{{ recorded_times | join(',\n        doubtful.') }}
 
-    from late_labels
+    from doubtful
 
     cross join
         lateral (
@@ -232,10 +276,10 @@ recorded as (
             from {{ ref('pooled_examples') }} as pooled
 
             where
-                pooled.symbol_id = late_labels.symbol_id
-                and pooled.timeframe = late_labels.timeframe
-                and pooled.horizon = late_labels.horizon
-                and pooled.bar_number = late_labels.bar_number
+                pooled.symbol_id = doubtful.symbol_id
+                and pooled.timeframe = doubtful.timeframe
+                and pooled.horizon = doubtful.horizon
+                and pooled.bar_number = doubtful.bar_number
                 and pooled.split_part in ('fit', 'validation')
 
             {{ computed_once() }}

@@ -16,6 +16,7 @@ renamed as (
         version_id,
         symbol_id,
         cut_id,
+        members_version_id,
 
         ---------- series
         timeframe,
