@@ -114,6 +114,8 @@ VIOLATIONS = {
         "(select max(batch_id) from {raw}.ingest_batches), closed_at, open, "
         "high, low, close, volume, closed_at, true, now(), 'planted' "
         f"from {{raw}}.bars where {PAIR} order by opened_at offset 9 limit 1",
+        "update {staging}.stg_market__last_batch "
+        "set batch_id = (select max(batch_id) from {raw}.ingest_batches)",
         # A restated bar in the windows of rows that do not declare it.
         "update {features}.bars set max_recorded_at = closed_at "
         "+ interval '99 days' where ticker = 'HALT' and timeframe = 'd1' "

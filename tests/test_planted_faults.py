@@ -754,6 +754,9 @@ FAULTS = {
             "open, high, low, close, volume, closed_at, true, now(), "
             f"'planted' from {{raw}}.bars where {PAIR} "
             "order by opened_at offset 9 limit 1",
+            # As the next build does first.
+            "update {staging}.stg_market__last_batch "
+            "set batch_id = (select max(batch_id) from {raw}.ingest_batches)",
         ),
         caught_by=("audit audit_restatement_used_before_it_was_recorded",),
     ),
