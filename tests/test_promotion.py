@@ -487,9 +487,7 @@ def test_what_is_planned_for_later_holds_no_version_up(warehouse, market):
     decide(warehouse, cohort(warehouse, market, trained()), mode="always")
 
     now = live_versions(warehouse)
-    assert set(now["version_id"]) == {
-        f"new{i}" for i in range(1, N_SERIES + 1)
-    }
+    assert set(now["version_id"]) == {f"new{i}" for i in range(1, N_SERIES + 1)}
     assert (now["effective_at"] == time_of(N_BARS)).all()
 
 
