@@ -230,12 +230,30 @@ def test_a_build_of_the_past_leaves_every_live_relation_as_it_is(
     assert jobs["arguments"][0] == {"as_of": end_of_day(AS_OF).isoformat()}
 
 
+BUILD_MONITORING = [
+    *BUILD_WITHOUT_TESTS,
+    "--select",
+    "path:models/staging/ml",
+    "+latest_forecasts",
+    "+weight_history",
+    "+drift_status",
+    "+class_shares",
+]
+PAST = close_of(-12)
+PAST_PREFIX = f"asof_{PAST:%Y%m%dt%H%M%S}_"
+
+
+def of_the_past(as_of: datetime.datetime) -> list[str]:
+    """Options with which `pipeline.build` builds what was known then."""
+    return ["--full-refresh", "--vars", f"{{as_of: '{as_of.isoformat()}'}}"]
+
+
 @pytest.fixture(scope="module")
-def forecast_to_its_end(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+def forecast_to_its_end(
+    fresh_warehouse: Callable[..., Warehouse], market_database: str
+) -> Warehouse:
     """Of AAA two versions, the second, like that of BBB, from bar -8 on."""
-    made = fresh_warehouse()
-    forecast_market.load_bars(made)
-    forecast_market.build(made)
+    made = fresh_warehouse(template=market_database)
     for ticker, session in (("AAA", -30), ("AAA", -8), ("BBB", -8)):
         ensemble = forecast_market.make_ensemble(
             made, ticker=ticker, as_of=close_of(session)
@@ -258,16 +276,15 @@ def forecast_to_its_end(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
                 ],
             )
     forecast(made, replay_from=close_of(-20).date())
-    pipeline.build(made)
+    run_dbt(made, BUILD_MONITORING)
+    run_dbt(made, [*BUILD_MONITORING, *of_the_past(PAST)])
     return made
 
 
 def test_a_build_of_the_past_shows_no_forecast_and_no_version_of_its_future(
     forecast_to_its_end: Warehouse,
 ) -> None:
-    warehouse, as_of = forecast_to_its_end, close_of(-12)
-    pipeline.build(warehouse, as_of=as_of)
-    past = f"asof_{as_of:%Y%m%dt%H%M%S}_"
+    warehouse, as_of, past = forecast_to_its_end, PAST, PAST_PREFIX
 
     def last(relation: str, time: str, *, past: str) -> pd.Timestamp:
         query = f"select max({time}) as last from {past}{relation}"
@@ -306,8 +323,7 @@ def test_a_build_of_the_past_shows_no_forecast_and_no_version_of_its_future(
 def test_a_build_of_the_past_makes_outcomes_anew_and_the_live_one_does_not(
     forecast_to_its_end: Warehouse,
 ) -> None:
-    warehouse, as_of = forecast_to_its_end, close_of(-13)
-    pipeline.build(warehouse, as_of=as_of)
+    warehouse = forecast_to_its_end
 
     def outcomes(schema: str) -> pd.DataFrame:
         return read_frame(
@@ -315,7 +331,7 @@ def test_a_build_of_the_past_makes_outcomes_anew_and_the_live_one_does_not(
             f"select * from {schema}.forecast_outcomes order by forecast_id",
         )
 
-    past = f"asof_{as_of:%Y%m%dt%H%M%S}_forecasting"
+    past = f"{PAST_PREFIX}forecasting"
     made = outcomes(past)
     assert len(made) > 5
     for schema in (past, "forecasting"):
@@ -323,9 +339,10 @@ def test_a_build_of_the_past_makes_outcomes_anew_and_the_live_one_does_not(
             connection.exec_driver_sql(
                 f"update {schema}.forecast_outcomes set log_loss = 7"
             )
-    pipeline.build(warehouse, as_of=as_of)
+    run = ["run", "--select", "forecast_outcomes"]
+    run_dbt(warehouse, [*run, *of_the_past(PAST)])
     pd.testing.assert_frame_equal(outcomes(past), made)
-    pipeline.build(warehouse, full_refresh=True)
+    run_dbt(warehouse, [*run, "--full-refresh"])
     assert set(outcomes("forecasting")["log_loss"]) == {7}
 
 

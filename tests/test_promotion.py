@@ -300,6 +300,11 @@ def install_champions(warehouse, *, horizons=("1d",), n_series=N_SERIES):
     _, ids = record(
         warehouse, "old", CHAMPION_AS_OF, horizons=horizons, n_series=n_series
     )
+    deploy(warehouse, ids, horizons, time_of(CHAMPION_AS_OF))
+    return ids
+
+
+def deploy(warehouse, ids, horizons, effective_at):
     with warehouse.begin() as connection:
         promotion.insert_deployments(
             connection,
@@ -309,14 +314,13 @@ def install_champions(warehouse, *, horizons=("1d",), n_series=N_SERIES):
                     "timeframe": "d1",
                     "version_id": version_id,
                     "horizons": list(horizons),
-                    "effective_at": time_of(CHAMPION_AS_OF),
+                    "effective_at": effective_at,
                     "reason": "test",
                     "job_run_id": None,
                 }
                 for i, version_id in enumerate(ids)
             ],
         )
-    return ids
 
 
 def fill_ledger(
@@ -467,22 +471,7 @@ def test_a_shuffled_and_a_worse_recipe_are_refused_a_better_one_is_not(
 
 def test_what_is_planned_for_later_holds_no_version_up(warehouse, market):
     ids = install_champions(warehouse)
-    with warehouse.begin() as connection:
-        promotion.insert_deployments(
-            connection,
-            [
-                {
-                    "symbol_id": i + 1,
-                    "timeframe": "d1",
-                    "version_id": version_id,
-                    "horizons": ["1d"],
-                    "effective_at": datetime.now(UTC) + timedelta(days=30),
-                    "reason": "planned",
-                    "job_run_id": None,
-                }
-                for i, version_id in enumerate(ids)
-            ],
-        )
+    deploy(warehouse, ids, ("1d",), datetime.now(UTC) + timedelta(days=30))
 
     decide(warehouse, cohort(warehouse, market, trained()), mode="always")
 
