@@ -3,9 +3,10 @@
 `pytest -v` prints the list: what was planted, and what caught it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from python_ml.warehouse.connection import Warehouse
 from tests.sabotage import (
@@ -913,14 +914,18 @@ def test_none_of_them_reports_anything_of_a_sound_project(bench: Bench) -> None:
     assert bench.report(SOUND) == set()
 
 
-@pytest.mark.parametrize(
-    "fault",
-    FAULTS.values(),
-    ids=[
-        f"{name} -> {', '.join(fault.caught_by)}"
-        for name, fault in FAULTS.items()
-    ],
-)
+def by_name() -> Iterator[ParameterSet]:
+    """All faults; slow are those whose reporters others have tried already."""
+    tried: set[str] = set()
+    for name, fault in FAULTS.items():
+        marks = [pytest.mark.slow] if tried.issuperset(fault.caught_by) else []
+        tried.update(fault.caught_by)
+        yield pytest.param(
+            fault, marks=marks, id=f"{name} -> {', '.join(fault.caught_by)}"
+        )
+
+
+@pytest.mark.parametrize("fault", by_name())
 def test_a_planted_fault_is_reported_by_name(
     bench: Bench, fault: Fault
 ) -> None:
