@@ -318,6 +318,14 @@ class _Update:
             for one in due
             if one.changed and one.fingerprint not in made_before
         ]
+        for one in due:
+            if one.changed and one.fingerprint in made_before:
+                log_event(
+                    logger,
+                    "weights_taken_back_before",
+                    version_id=one.base.version.version_id,
+                    same_as=made_before[one.fingerprint],
+                )
         for start in range(0, len(to_record), SERIES_PER_TRANSACTION):
             version_ids |= self._record(
                 to_record[start : start + SERIES_PER_TRANSACTION]
