@@ -131,6 +131,20 @@ def fit_share(split: str) -> float:
     return SPLITS[split]
 
 
+def check_embargo(embargo_bars: int) -> None:
+    """Refuse an embargo that keeps nothing apart.
+
+    Raises
+    ------
+    SettingsError
+        If it is below 1.
+    """
+    if embargo_bars < 1:
+        raise SettingsError(
+            f"embargo_bars is {embargo_bars}; it must be 1 or more."
+        )
+
+
 def make_cut(
     grid: pd.DataFrame,
     *,
@@ -176,10 +190,7 @@ def make_cut(
         If the as-of time lies before the data or too soon after its start.
     """
     share = fit_share(split)
-    if embargo_bars < 1:
-        raise SettingsError(
-            f"embargo_bars is {embargo_bars}; it must be 1 or more."
-        )
+    check_embargo(embargo_bars)
     numbers = grid["bar_number"].to_numpy(dtype=np.int64)
     closes = pd.DatetimeIndex(grid["closed_at"])
     needed = needed_bars(split, longest_horizon_bars) + embargo_bars

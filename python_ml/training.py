@@ -37,6 +37,7 @@ from python_ml.cuts import (
     DEFAULT_EMBARGO_BARS,
     DEFAULT_SPLIT,
     Cut,
+    check_embargo,
     ensure_cuts,
     fit_share,
 )
@@ -1053,10 +1054,7 @@ def _check_arguments(
             f"as_of {as_of} has no time zone; use python_ml.cuts.end_of_day "
             "for a date."
         )
-    if embargo_bars < 1:
-        raise SettingsError(
-            f"embargo_bars is {embargo_bars}; it must be 1 or more."
-        )
+    check_embargo(embargo_bars)
     if trigger not in TRIGGERS:
         raise SettingsError(
             f"Unknown trigger {trigger!r}; use one of {', '.join(TRIGGERS)}."

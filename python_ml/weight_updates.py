@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,7 @@ class _Due:
             + [new.known_at for new in self.changed.values() if new.known_at]
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the members, the time and the weights."""
         return hashlib.sha256(
@@ -313,19 +314,19 @@ class _Update:
         ]
         version_ids: dict[str, str] = {}
         made_before = self._made_before(due)
-        to_record = [
-            one
-            for one in due
-            if one.changed and one.fingerprint not in made_before
-        ]
+        to_record = []
         for one in due:
-            if one.changed and one.fingerprint in made_before:
-                log_event(
-                    logger,
-                    "weights_taken_back_before",
-                    version_id=one.base.version.version_id,
-                    same_as=made_before[one.fingerprint],
-                )
+            if not one.changed:
+                continue
+            if one.fingerprint not in made_before:
+                to_record.append(one)
+                continue
+            log_event(
+                logger,
+                "weights_taken_back_before",
+                version_id=one.base.version.version_id,
+                same_as=made_before[one.fingerprint],
+            )
         for start in range(0, len(to_record), SERIES_PER_TRANSACTION):
             version_ids |= self._record(
                 to_record[start : start + SERIES_PER_TRANSACTION]
@@ -447,19 +448,11 @@ class _Update:
     ) -> None:
         version = one.base.version
         is_updated = version.version_id in version_ids
+        why_left = None
+        if one.changed and not is_updated:
+            why_left = _why_left(one, made_before.get(one.fingerprint))
         for horizon in one.base.horizons:
             new = fitted.get((version.symbol_id, horizon))
-            reason = None if new is None else new.how.reason
-            if one.changed and not is_updated:
-                reason = (
-                    "left as they are: the same weights are on record as "
-                    f"{made_before[one.fingerprint]}, which is not live; to "
-                    "deploy it: swiftbolt models promote "
-                    f"{made_before[one.fingerprint]}"
-                    if one.fingerprint in made_before
-                    else f"left as they are: {version.version_id} was taken "
-                    "back meanwhile"
-                )
             self.results.append(
                 {
                     "ticker": version.ticker,
@@ -475,7 +468,8 @@ class _Update:
                         if new is None or not is_updated
                         else new.weights
                     ),
-                    "reason": reason,
+                    "reason": why_left
+                    or (None if new is None else new.how.reason),
                     "version_id": version_ids.get(
                         version.version_id, version.version_id
                     ),
@@ -769,6 +763,20 @@ def _still_live(
             for horizon in new.due.base.horizons
         )
     ]
+
+
+def _why_left(one: _Due, made_before: str | None) -> str:
+    """Why weights that moved were not written."""
+    if made_before is None:
+        return (
+            f"left as they are: {one.base.version.version_id} was taken back "
+            "meanwhile"
+        )
+    return (
+        f"left as they are: the same weights are on record as {made_before}, "
+        "which is not live; to deploy it: swiftbolt models promote "
+        f"{made_before} --reason ..."
+    )
 
 
 def _differ(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
