@@ -169,6 +169,19 @@ def lock_deployments(connection: sa.Connection, warehouse: Warehouse) -> None:
     )
 
 
+def last_deployment_id(connection: sa.Connection) -> int:
+    """Number of the deployment written last, 0 if there is none.
+
+    Who writes one holds `lock_deployments`, so numbers rise as they are
+    committed: the same number before and after means that none was written.
+    """
+    table = schema.deployments
+    largest: int | None = connection.execute(
+        sa.select(sa.func.max(table.c.deployment_id))
+    ).scalar_one()
+    return largest or 0
+
+
 def insert_deployments(
     connection: sa.Connection, rows: Sequence[Mapping[str, Any]]
 ) -> None:

@@ -16,7 +16,11 @@ from threadpoolctl import threadpool_limits
 
 from python_ml import schema
 from python_ml.bands import price_bands, price_target
-from python_ml.deployments import SPANS_QUERY
+from python_ml.deployments import (
+    SPANS_QUERY,
+    last_deployment_id,
+    lock_deployments,
+)
 from python_ml.ensemble import CLASSES, Ensemble, FloatArray, HorizonEnsemble
 from python_ml.exceptions import (
     FeatureMismatchError,
@@ -305,18 +309,9 @@ def forecast(
     with job_run(warehouse, "forecast", arguments) as job:
         series = _read_series(warehouse, symbols, timeframes)
         deployed = _deployed_series(series, symbols, timeframes)
-        rows = _issue(warehouse, deployed, run_kind, replay_from)
-        n_inserted = 0
-        if not rows.empty:
-            rows["issued_at"] = issued_at = pd.Timestamp.now("UTC")
-            rows["is_late"] = (run_kind == LIVE) & (
-                issued_at > rows["closed_at"] + rows.pop("late_after")
-            )
-            rows["job_run_id"] = job.job_run_id
-            with warehouse.begin() as connection:
-                n_inserted = insert_frame(
-                    connection, schema.forecasts, rows, skip_existing=True
-                )
+        rows, n_inserted = _issue(
+            warehouse, deployed, run_kind, replay_from, job.job_run_id
+        )
         summary = _summarise(run_kind, n_inserted, rows, series)
         job.counts["forecasts"] = n_inserted
         job.counts["late_forecasts"] = summary.n_late
@@ -488,8 +483,41 @@ def _issue(
     series: pd.DataFrame,
     run_kind: str,
     replay_from: datetime.date | None,
+    job_run_id: int,
+) -> tuple[pd.DataFrame, int]:
+    """Score what is due and write it down; the rows, and how many were new.
+
+    Scoring takes its time. If someone deploys meanwhile, what was scored may
+    be by a version that is live no more, so it is scored again.
+    """
+    while True:
+        with warehouse.begin() as connection:
+            read_by = last_deployment_id(connection)
+        rows = _score_due(warehouse, series, run_kind, replay_from)
+        if rows.empty:
+            return rows, 0
+        with warehouse.begin() as connection:
+            lock_deployments(connection, warehouse)
+            if last_deployment_id(connection) != read_by:
+                log_event(logger, "deployed_meanwhile", rows=len(rows))
+                continue
+            rows["issued_at"] = issued_at = pd.Timestamp.now("UTC")
+            rows["is_late"] = (run_kind == LIVE) & (
+                issued_at > rows["closed_at"] + rows.pop("late_after")
+            )
+            rows["job_run_id"] = job_run_id
+            return rows, insert_frame(
+                connection, schema.forecasts, rows, skip_existing=True
+            )
+
+
+def _score_due(
+    warehouse: Warehouse,
+    series: pd.DataFrame,
+    run_kind: str,
+    replay_from: datetime.date | None,
 ) -> pd.DataFrame:
-    """All forecasts that are due, scored but not yet issued."""
+    """All forecasts that are due, not yet issued."""
     frames = []
     for timeframe, of_timeframe in series.groupby("timeframe", sort=False):
         examples = read_frame(

@@ -183,6 +183,31 @@ def test_of_two_deployments_at_one_time_the_last_written_holds(built):
     assert set(ledger(built)["version_id"]) == {"aaa"}
 
 
+def test_what_is_deployed_while_bars_are_scored_forecasts_them(
+    built, monkeypatch
+):
+    deploy_all(built)
+    new = make_ensemble(built, ticker="AAA", as_of=close_of(-5), seed=9)
+    load_version = forecasting.load_version
+    waiting = [new]
+
+    def load_and_deploy(*arguments, **keywords):
+        if waiting:
+            deploy(built, waiting.pop())
+        return load_version(*arguments, **keywords)
+
+    monkeypatch.setattr(forecasting, "load_version", load_and_deploy)
+    summary = forecast(built)
+    assert not waiting
+    rows = ledger(built)
+    assert summary.n_forecasts == len(rows) == 2 * 2 * 3
+    is_of_new = (rows["symbol_id"] == new.symbol_id) & (
+        rows["timeframe"] == "d1"
+    )
+    assert set(rows.loc[is_of_new, "version_id"]) == {new.version_id}
+    assert new.version_id not in set(rows.loc[~is_of_new, "version_id"])
+
+
 def test_each_horizon_is_forecast_by_the_version_deployed_for_it(built):
     old = deploy(
         built, make_ensemble(built, ticker="AAA", as_of=close_of(-9), seed=1)
