@@ -661,11 +661,6 @@ FEATURES: dict[str, pl.Expr] = {
     "ahead_volatility_ratio_5_20": pl.lit(0.0),
     "ahead_parkinson_to_realized_20": pl.lit(0.0),
     "weekday": pl.col("session_date").dt.weekday().cast(pl.Float64),
-    "day_of_quarter": (
-        pl.col("session_date") - pl.col("session_date").dt.truncate("1q")
-    )
-    .dt.total_days()
-    .cast(pl.Float64),
 }
 
 

@@ -511,10 +511,6 @@ def own_features(series: Series, scale: Scale) -> pd.DataFrame:
     features["weekday"] = (
         series.bars["session_date"].dt.day_of_week + 1
     ).to_numpy(dtype=float)
-    session_date = series.bars["session_date"].dt
-    features["day_of_quarter"] = (
-        session_date.normalize() - session_date.to_period("Q").dt.start_time
-    ).dt.days.to_numpy(dtype=float)
     return pd.DataFrame(
         features, index=series.bars["bar_number"].to_numpy(dtype=int)
     )

@@ -54,7 +54,6 @@
         ('ahead_volatility_ratio_5_20', 'places ahead', 20, 'log ratio'),
         ('ahead_parkinson_to_realized_20', 'places ahead', 20, 'log ratio'),
         ('weekday', 'calendar', 0, 'days'),
-        ('day_of_quarter', 'calendar', 0, 'days'),
         ('higher_return_1', 'higher timeframe', 20, 'expected volatilities'),
         ('higher_return_5', 'higher timeframe', 20, 'expected volatilities'),
         ('higher_return_20', 'higher timeframe', 20, 'expected volatilities'),

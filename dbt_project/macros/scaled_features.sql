@@ -402,9 +402,7 @@ scaled as (
                 'ahead_range_variance / (4 * ln(2.0))', 'ahead_variance'
             ) }}
         end as ahead_parkinson_to_realized_20,
-        date_part('isodow', session_date) as weekday,
-        cast({{ day_of_quarter('session_date') }} as double precision)
-            as day_of_quarter
+        date_part('isodow', session_date) as weekday
 
     from rooted
 

@@ -37,19 +37,3 @@
 {% macro utc_minute_of_day(time) -%}
     mod(cast(floor(date_part('epoch', {{ time }}) / 60) as integer), 1440)
 {%- endmacro %}
-
-
-{# Days since the quarter of a date began, from 0. #}
-{% macro day_of_quarter(date) -%}
-    {{ return(adapter.dispatch('day_of_quarter')(date)) }}
-{%- endmacro %}
-
-
-{% macro default__day_of_quarter(date) -%}
-    {{ date }} - cast(date_trunc('quarter', cast({{ date }} as timestamp)) as date)
-{%- endmacro %}
-
-
-{% macro spark__day_of_quarter(date) -%}
-    datediff({{ date }}, trunc({{ date }}, 'quarter'))
-{%- endmacro %}
