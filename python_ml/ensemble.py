@@ -78,6 +78,8 @@ class PooledArtifact:
         Fitted on `fit` alone; what weights and scores rest on.
     feature_names : tuple of str
         Columns of `X`, in order.
+    prior_share : float, default=1.0
+        Share of its prior weight that it has learnt enough for.
     metadata : mapping
         Cut and fingerprints, for people.
     """
@@ -88,6 +90,7 @@ class PooledArtifact:
     deployed: FittedMember
     judged: FittedMember
     feature_names: tuple[str, ...]
+    prior_share: float = 1.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -196,7 +199,7 @@ class MemberPredictions:
     label_end_at : ndarray of datetime64[us] of shape (n_samples,)
         When its label became knowable.
     prior_weights : tuple of float, optional
-        What the roster gave the members before any evidence; None for equal
+        What the members were given before any evidence; None for equal
         weights.
     """
 

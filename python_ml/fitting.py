@@ -136,6 +136,8 @@ class PooledJudgement:
         For every row of the horizon's examples.
     pooled_member_id, sha256 : str
         Of the artifact that is deployed.
+    prior_share : float, default=1.0
+        Share of its prior weight that it has learnt enough for.
     failure : str or None, default=None
         Why there is none; the rest is empty then.
     """
@@ -143,6 +145,7 @@ class PooledJudgement:
     P: FloatArray
     pooled_member_id: str
     sha256: str
+    prior_share: float = 1.0
     failure: str | None = None
 
 
@@ -352,7 +355,8 @@ def with_pooled(
 ) -> FittedHorizon:
     """Put what pooled members say into their places.
 
-    One that failed stays left out, with its reason.
+    One that failed stays left out, with its reason. What one that learnt from
+    few labels lacks of its prior weight goes to all in proportion.
 
     Parameters
     ----------
@@ -365,6 +369,7 @@ def with_pooled(
     on_fit = fitted.fit_probabilities.copy()
     on_validation = fitted.validation.probabilities.copy()
     members, failures = dict(fitted.members), dict(fitted.failures)
+    prior_weights = np.array(fitted.validation.prior_weights)
     for name, judgement in pooled.items():
         place = names.index(name)
         try:
@@ -383,6 +388,7 @@ def with_pooled(
             failures[name] = f"{type(error).__name__}: {error}"
         else:
             failures.pop(name)
+            prior_weights[place] *= judgement.prior_share
             on_fit[:, place] = said_on_fit
             on_validation[:, place] = said_on_validation
             members[name] = PooledMember(
@@ -393,7 +399,11 @@ def with_pooled(
     return replace(
         fitted,
         members={name: members[name] for name in names if name in members},
-        validation=replace(fitted.validation, probabilities=on_validation),
+        validation=replace(
+            fitted.validation,
+            probabilities=on_validation,
+            prior_weights=tuple((prior_weights / prior_weights.sum()).tolist()),
+        ),
         fit_probabilities=on_fit,
         failures=failures,
     )

@@ -248,6 +248,7 @@ class PooledStore:
                         P[start : start + len(X)],
                         found.pooled_member_id,
                         found.sha256,
+                        found.artifact.prior_share,
                     )
                 )
                 start += len(X)
@@ -306,6 +307,7 @@ class PooledStore:
             deployed=fit.deployed,
             judged=fit.judged,
             feature_names=pool.feature_names,
+            prior_share=fit.deployed.prior_share_,
             metadata=record,
         )
         try:

@@ -14,6 +14,9 @@ from python_ml.fitting import (
     with_pooled,
 )
 from python_ml.members import Roster
+from python_ml.members.settings import (
+    POOLED_BOOSTER_HALF_WEIGHT_LABELS as HALF_WEIGHT,
+)
 from python_ml.pooled import (
     PooledExamples,
     PooledFailure,
@@ -171,6 +174,35 @@ def test_a_series_divides_pooled_moves_as_its_climatology_does():
     )
     reference = fitted.members["pooled_gradient_boosting"]
     assert (reference.pooled_member_id, reference.sha256) == ("pooled", "abc")
+
+
+def test_a_booster_starts_with_less_weight_where_the_pool_is_small():
+    rows = make_rows(horizon_bars=1)
+    names = ("climatology", *POOLED)
+    alone = fit_horizon(
+        rows,
+        feature_names=FEATURES,
+        roster=Roster(dict(zip(names, (0.0, 0.5, 0.5), strict=True))),
+    )
+    said = np.tile([0.3, 0.4, 0.3], (len(rows.y), 1))
+    of_booster = {}
+    for n_series, horizon_bars in ((1, 1), (8, 1), (8, 4)):
+        pool = make_pool(n_series=n_series, horizon_bars=horizon_bars)
+        judgements = {
+            name: PooledJudgement(
+                said, name, "abc", fit_pooled(name, pool).deployed.prior_share_
+            )
+            for name in POOLED
+        }
+        prior = with_pooled(alone, judgements).validation.prior_weights
+        assert sum(prior) == pytest.approx(1)
+        assert prior[0] == 0
+        n_labels = 600 * n_series / horizon_bars
+        of_booster[n_series, horizon_bars] = prior[1]
+        assert prior[1] == pytest.approx(
+            n_labels / (2 * n_labels + HALF_WEIGHT)
+        )
+    assert of_booster[8, 4] < of_booster[8, 1] < 0.5
 
 
 def times(*days):

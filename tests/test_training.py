@@ -29,6 +29,7 @@ from python_ml.exceptions import (
 )
 from python_ml.jobs import job_run
 from python_ml.members import ROSTER
+from python_ml.members.settings import POOLED_BOOSTER_HALF_WEIGHT_LABELS
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
 from python_ml.versions import load_ensemble
@@ -542,6 +543,28 @@ def test_an_altered_artifact_is_replaced_by_a_new_version(sample):
     assert load_ensemble(sample, versions.iloc[-1])
     with pytest.raises(ArtifactError, match="altered"):
         load_ensemble(sample, versions.iloc[0])
+
+
+def test_weights_are_pulled_towards_what_the_pool_is_large_enough_for(trained):
+    warehouse, _ = trained
+    booster, regression = (
+        "pooled_gradient_boosting",
+        "pooled_logistic_regression",
+    )
+    pooled = read(warehouse, "select * from {ml}.pooled_members")
+    n_rows = pooled[pooled["member"] == booster].set_index("horizon")["n_rows"]
+    version_id = read(warehouse, "select version_id from {ml}.ensembles")[
+        "version_id"
+    ].iloc[0]
+    for name, horizon in load_ensemble(warehouse, version_id).horizons.items():
+        validation = horizon.validation
+        prior = dict(
+            zip(validation.member_names, validation.prior_weights, strict=True)
+        )
+        n_labels = n_rows[name] / horizon.horizon_bars
+        assert prior[booster] / prior[regression] == pytest.approx(
+            n_labels / (n_labels + POOLED_BOOSTER_HALF_WEIGHT_LABELS)
+        )
 
 
 def test_pooled_members_are_read_once_for_all_series(trained):

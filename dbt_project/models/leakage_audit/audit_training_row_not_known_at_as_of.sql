@@ -4,7 +4,7 @@
 -- training under a cut has been in none and is no finding.
 --
 -- The rows of pooled_examples are those of training_examples and, since its
--- window begins earlier, more.
+-- window begins earlier, more. Deployed members are refitted on purged rows, too.
 {%- set recorded_times = [
     'features_recorded_at', 'target_recorded_at', 'adjustment_recorded_at'
 ] %}
@@ -280,7 +280,6 @@ recorded as (
                 and pooled.timeframe = doubtful.timeframe
                 and pooled.horizon = doubtful.horizon
                 and pooled.bar_number = doubtful.bar_number
-                and pooled.split_part in ('fit', 'validation')
 
             {{ computed_once() }}
         ) as examples
