@@ -4,7 +4,8 @@
 -- training under a cut has been in none and is no finding.
 --
 -- The rows of pooled_examples are those of training_examples and, since its
--- window begins earlier, more. Deployed members are refitted on purged rows, too.
+-- window begins earlier, more. Deployed members are refitted on purged ones,
+-- too.
 {%- set recorded_times = [
     'features_recorded_at', 'target_recorded_at', 'adjustment_recorded_at'
 ] %}
