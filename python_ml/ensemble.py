@@ -78,8 +78,6 @@ class PooledArtifact:
         Fitted on `fit` alone; what weights and scores rest on.
     feature_names : tuple of str
         Columns of `X`, in order.
-    prior_share : float, default=1.0
-        Share of its prior weight that it has learnt enough for.
     metadata : mapping
         Cut and fingerprints, for people.
     """
@@ -90,7 +88,6 @@ class PooledArtifact:
     deployed: FittedMember
     judged: FittedMember
     feature_names: tuple[str, ...]
-    prior_share: float = 1.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -32,7 +32,7 @@ from python_ml.exceptions import ArtifactError
 from python_ml.fitting import PooledJudgement, PooledJudgements, SeriesExamples
 from python_ml.jobs import code_version
 from python_ml.logs import get_logger, log_event
-from python_ml.members import roster_settings
+from python_ml.members import ROSTER, roster_settings
 from python_ml.pooled import PooledExamples, PooledFailure, PooledFit
 from python_ml.warehouse.connection import Warehouse
 from python_ml.workers import Outcomes, fit_all_pooled
@@ -223,6 +223,10 @@ class PooledStore:
             one.symbol_id: {rows.horizon: {} for rows in one.horizons}
             for one in series
         }
+        n_labels = {
+            rows.horizon: len(rows.y) / rows.horizon_bars
+            for rows in fits.pool.examples
+        }
         for (name, horizon), found in self._finish(fits):
             parts = [
                 (one.symbol_id, rows.X)
@@ -248,7 +252,7 @@ class PooledStore:
                         P[start : start + len(X)],
                         found.pooled_member_id,
                         found.sha256,
-                        found.artifact.prior_share,
+                        ROSTER[name].prior_share(n_labels[horizon]),
                     )
                 )
                 start += len(X)
@@ -307,7 +311,6 @@ class PooledStore:
             deployed=fit.deployed,
             judged=fit.judged,
             feature_names=pool.feature_names,
-            prior_share=fit.deployed.prior_share_,
             metadata=record,
         )
         try:

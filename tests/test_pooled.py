@@ -13,7 +13,7 @@ from python_ml.fitting import (
     fit_horizon,
     with_pooled,
 )
-from python_ml.members import Roster
+from python_ml.members import ROSTER, Roster
 from python_ml.members.settings import (
     POOLED_BOOSTER_HALF_WEIGHT_LABELS as HALF_WEIGHT,
 )
@@ -187,17 +187,16 @@ def test_a_booster_starts_with_less_weight_where_the_pool_is_small():
     said = np.tile([0.3, 0.4, 0.3], (len(rows.y), 1))
     of_booster = {}
     for n_series, horizon_bars in ((1, 1), (8, 1), (8, 4)):
-        pool = make_pool(n_series=n_series, horizon_bars=horizon_bars)
+        n_labels = 600 * n_series / horizon_bars
         judgements = {
             name: PooledJudgement(
-                said, name, "abc", fit_pooled(name, pool).deployed.prior_share_
+                said, name, "abc", ROSTER[name].prior_share(n_labels)
             )
             for name in POOLED
         }
         prior = with_pooled(alone, judgements).validation.prior_weights
         assert sum(prior) == pytest.approx(1)
         assert prior[0] == 0
-        n_labels = 600 * n_series / horizon_bars
         of_booster[n_series, horizon_bars] = prior[1]
         assert prior[1] == pytest.approx(
             n_labels / (2 * n_labels + HALF_WEIGHT)

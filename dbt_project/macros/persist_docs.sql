@@ -1,7 +1,7 @@
 {#
     In place of dbt's own macro of the same name, which asks the database twice
     for the columns of every relation before it comments on them: an eighth of
-    the time of a build that has nothing to do. What is described is there, or
+    the processor time of a build that has nothing to do. What is described is there, or
     the comment fails by name.
 #}
 {% macro postgres__persist_docs(

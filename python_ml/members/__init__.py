@@ -37,11 +37,23 @@ class RosterEntry:
         Whether it uses features; climatology does not.
     is_pooled : bool, default=False
         Whether it is fitted once for all series of a timeframe and horizon.
+    half_weight_labels : float, default=0
+        Of a pooled member: labels at which it has half of its prior weight.
     """
 
     member: type[Member]
     is_learned: bool
     is_pooled: bool = False
+    half_weight_labels: float = 0.0
+
+    def prior_share(self, n_labels: float) -> float:
+        """Share of its prior weight that a pool of so many labels earns.
+
+        N / (N + k) for N = n / h labels of all series, k being
+        `half_weight_labels`: what is slow to learn starts with less where
+        there is little to learn from.
+        """
+        return n_labels / (n_labels + self.half_weight_labels)
 
 
 ROSTER = {
@@ -49,7 +61,10 @@ ROSTER = {
     "random_forest": RosterEntry(RandomForest, is_learned=True),
     "gradient_boosting": RosterEntry(GradientBoosting, is_learned=True),
     "pooled_gradient_boosting": RosterEntry(
-        PooledGradientBoosting, is_learned=True, is_pooled=True
+        PooledGradientBoosting,
+        is_learned=True,
+        is_pooled=True,
+        half_weight_labels=settings.POOLED_BOOSTER_HALF_WEIGHT_LABELS,
     ),
     "pooled_logistic_regression": RosterEntry(
         PooledLogisticRegression, is_learned=True, is_pooled=True

@@ -106,11 +106,6 @@ class Member(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._fit(X, y, sample_weight)
         return self
 
-    @property
-    def prior_share_(self) -> float:
-        """Share of its prior weight that it has learnt enough for."""
-        return 1.0
-
     def _effective_sample_size(
         self, n_samples: int, sample_weight: FloatArray | None
     ) -> float:
@@ -200,29 +195,6 @@ class PooledMoveMember(MoveMember):
     """
 
     shrinkage = POOLED_MOVE_SHRINKAGE
-    half_weight_labels = 0.0
-
-    @property
-    def prior_share_(self) -> float:
-        """N / (N + k) for N = n / h labels of all series.
-
-        k is `half_weight_labels`: what is slow to learn starts with less
-        where there is little to learn from.
-        """
-        check_is_fitted(self, "n_labels_")
-        share: float = self.n_labels_ / (
-            self.n_labels_ + self.half_weight_labels
-        )
-        return share
-
-    def _fit(
-        self,
-        X: npt.NDArray[np.floating[Any]],
-        y: IntArray,
-        sample_weight: FloatArray | None,
-    ) -> None:
-        self.n_labels_ = len(y) / self.horizon_bars
-        super()._fit(X, y, sample_weight)
 
     def _effective_sample_size(
         self, n_samples: int, sample_weight: FloatArray | None

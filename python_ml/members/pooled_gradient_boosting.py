@@ -10,7 +10,6 @@ from python_ml.members.base import PooledMoveMember
 from python_ml.members.scaling import QuantileBinner
 from python_ml.members.settings import (
     POOLED_BINS,
-    POOLED_BOOSTER_HALF_WEIGHT_LABELS,
     POOLED_LARGEST_LEAF_SHARE,
     POOLED_LEAF_ROWS,
     POOLED_LEARNING_RATE,
@@ -29,8 +28,6 @@ class PooledGradientBoosting(PooledMoveMember):
     Friedman, J. (2001). Greedy function approximation: a gradient boosting
     machine. Annals of Statistics 29, 1189-1232.
     """
-
-    half_weight_labels = POOLED_BOOSTER_HALF_WEIGHT_LABELS
 
     def _estimator(self, n_samples: int) -> Any:
         return _Binned(
