@@ -29,13 +29,16 @@ from expectations.summary import (
     SuiteSummary,
     ValidationSummary,
 )
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.progress import progress
 from python_ml.exceptions import (
     SchemaError,
     ServerError,
     ValidationFailedError,
 )
-from python_ml.logs import get_logger, log_event
-from python_ml.progress import progress
 from python_ml.schema import training_cuts, validation_results
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse

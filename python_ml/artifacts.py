@@ -26,6 +26,10 @@ from pathlib import Path
 
 import joblib
 
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.ensemble import (
     Ensemble,
     FittedMember,
@@ -33,7 +37,6 @@ from python_ml.ensemble import (
     PooledMember,
 )
 from python_ml.exceptions import ArtifactError
-from python_ml.logs import get_logger, log_event
 from python_ml.settings import Settings
 
 logger = get_logger(__name__)

@@ -120,7 +120,7 @@ def _parse_as_of(
 )
 def main(log_level: str) -> None:
     """Forecast market prices from the warehouse."""
-    from python_ml.logs import configure_logging
+    from python_ml.console.logs import configure_logging
 
     configure_logging(log_level)
 
@@ -361,8 +361,8 @@ def run(as_json: bool) -> None:
     stopped and does nothing twice.
     """
     from python_ml import forecasting, pipeline
+    from python_ml.console.text_tables import to_records
     from python_ml.drift import drift_table
-    from python_ml.tables import to_records
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -648,7 +648,10 @@ def chosen_series_options(command: F) -> F:
 
 
 def _echo_frame(frame: Any, columns: dict[str, str], as_json: bool) -> None:
-    from python_ml.tables import to_records, to_text
+    from python_ml.console.text_tables import (
+        to_records,
+        to_text,
+    )
     from python_ml.warehouse.connection import to_json
 
     if as_json:
@@ -1030,7 +1033,7 @@ def forecast(
     is in ml.forecasts already stays as it is.
     """
     from python_ml import forecasting
-    from python_ml.tables import to_records
+    from python_ml.console.text_tables import to_records
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -1060,7 +1063,7 @@ def check_drift(as_json: bool) -> None:
     0. Every check is kept in ml.drift_checks.
     """
     from python_ml import drift
-    from python_ml.tables import to_records
+    from python_ml.console.text_tables import to_records
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:

@@ -8,9 +8,12 @@ whatever the status, the check has succeeded.
 import pandas as pd
 
 from python_ml import schema
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.text_tables import to_text
 from python_ml.jobs import job_run
-from python_ml.logs import get_logger, log_event
-from python_ml.tables import to_text
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt

@@ -14,6 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.ensemble import CLASSES, FloatArray
 from python_ml.exceptions import (
     NotEnoughDataError,
@@ -26,7 +30,6 @@ from python_ml.fitting import (
     SeriesExamples,
     TimeArray,
 )
-from python_ml.logs import get_logger, log_event
 from python_ml.members.base import (
     IntArray,
     effective_sample_size,

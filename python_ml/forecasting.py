@@ -16,6 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from python_ml import schema
 from python_ml.bands import price_bands, price_target
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.progress import progress
+from python_ml.console.text_tables import to_text
 from python_ml.deployments import (
     SPANS_QUERY,
     last_deployment_id,
@@ -28,9 +34,6 @@ from python_ml.exceptions import (
     UnknownSeriesError,
 )
 from python_ml.jobs import job_run
-from python_ml.logs import get_logger, log_event
-from python_ml.progress import progress
-from python_ml.tables import to_text
 from python_ml.versions import load_version, read_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse

@@ -17,8 +17,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from python_ml import schema
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.exceptions import JobRunningError
-from python_ml.logs import get_logger, log_event
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse
 

@@ -14,13 +14,13 @@ import pandas as pd
 
 from python_ml.artifacts import is_intact
 from python_ml.comparison import compare_versions
+from python_ml.console.text_tables import to_records
 from python_ml.deployments import (
     SPANS_QUERY,
     history,
 )
 from python_ml.pruning import Pruning, artifacts_in_use, prune
 from python_ml.rollback import deployment_stack, promote_version, rollback
-from python_ml.tables import to_records
 from python_ml.versions import (
     SharedArtifact,
     Version,

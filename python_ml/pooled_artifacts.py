@@ -26,12 +26,15 @@ from python_ml.artifacts import (
     release_claim,
     save_pooled,
 )
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.cuts import Cut
 from python_ml.ensemble import FloatArray, PooledArtifact
 from python_ml.exceptions import ArtifactError
 from python_ml.fitting import PooledJudgement, PooledJudgements, SeriesExamples
 from python_ml.jobs import code_version
-from python_ml.logs import get_logger, log_event
 from python_ml.members import ROSTER, roster_settings
 from python_ml.pooled import PooledExamples, PooledFailure, PooledFit
 from python_ml.warehouse.connection import Warehouse

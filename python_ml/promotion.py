@@ -19,6 +19,10 @@ import pandas as pd
 
 from python_ml import evaluation, schema
 from python_ml.assembly import said_by_recipe, weighing_of
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.deployments import (
     insert_deployments,
     live_versions,
@@ -32,7 +36,6 @@ from python_ml.evaluation import (
     log_losses,
     score_in_time_order,
 )
-from python_ml.logs import get_logger, log_event
 from python_ml.versions import (
     SharedArtifact,
     read_versions,

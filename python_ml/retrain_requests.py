@@ -16,6 +16,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from python_ml import schema
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.text_tables import to_records
 from python_ml.examples import resolve_series
 from python_ml.exceptions import (
     JobRunningError,
@@ -24,9 +29,7 @@ from python_ml.exceptions import (
     TrainingError,
 )
 from python_ml.jobs import job_run
-from python_ml.logs import get_logger, log_event
 from python_ml.promotion import PromotionMode
-from python_ml.tables import to_records
 from python_ml.training import train
 from python_ml.training_summary import TrainingSummary
 from python_ml.warehouse.bulk import read_frame

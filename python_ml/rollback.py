@@ -10,6 +10,11 @@ from datetime import UTC, datetime
 import pandas as pd
 import sqlalchemy as sa
 
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.text_tables import some_names
 from python_ml.deployments import (
     history,
     insert_deployments,
@@ -22,8 +27,6 @@ from python_ml.exceptions import (
     SettingsError,
 )
 from python_ml.jobs import job_run
-from python_ml.logs import get_logger, log_event
-from python_ml.tables import some_names
 from python_ml.versions import (
     SharedArtifact,
     Version,

@@ -33,6 +33,11 @@ from python_ml.artifacts import (
     save_ensemble,
 )
 from python_ml.assembly import AssembledHorizon, assemble, weighing_of
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.progress import progress_bar
 from python_ml.cuts import (
     DEFAULT_EMBARGO_BARS,
     DEFAULT_SPLIT,
@@ -72,11 +77,9 @@ from python_ml.fitting import (
     with_pooled,
 )
 from python_ml.jobs import JobRun, code_version, job_run
-from python_ml.logs import get_logger, log_event
 from python_ml.members import Roster, roster_settings
 from python_ml.pooled import check_cut
 from python_ml.pooled_artifacts import Pool, PooledFits, PooledStore
-from python_ml.progress import progress_bar
 from python_ml.promotion import (
     MODES,
     Challenger,

@@ -21,11 +21,17 @@ from typing import Any
 import pandas as pd
 from sqlalchemy.schema import DropSchema
 
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.text_tables import (
+    to_records,
+    to_text,
+)
 from python_ml.examples import Series, read_examples, read_feature_names
 from python_ml.exceptions import UnknownVersionError
 from python_ml.jobs import code_version, job_run
-from python_ml.logs import get_logger, log_event
-from python_ml.tables import to_records, to_text
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import SCHEMAS, Warehouse
 from python_ml.warehouse.dbt import run_dbt

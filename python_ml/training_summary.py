@@ -8,8 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from python_ml.console.text_tables import (
+    to_records,
+    to_text,
+)
 from python_ml.promotion import Cohort, Decision
-from python_ml.tables import to_records, to_text
 from python_ml.warehouse.connection import to_json
 
 COUNTS = ("trained", "up_to_date", "failed")

@@ -18,6 +18,7 @@ from python_ml.artifacts import (
     sweep_claims,
     verify_artifact,
 )
+from python_ml.console.text_tables import some_names
 from python_ml.ensemble import CLASSES, Ensemble
 from python_ml.exceptions import (
     ArtifactError,
@@ -27,7 +28,6 @@ from python_ml.exceptions import (
     UnknownSeriesError,
     UnknownVersionError,
 )
-from python_ml.tables import some_names
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 

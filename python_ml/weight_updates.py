@@ -33,6 +33,10 @@ from python_ml.assembly import (
     measure,
     weighing_of,
 )
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.deployments import (
     insert_deployments,
     live_versions,
@@ -55,7 +59,6 @@ from python_ml.evaluation import (
 )
 from python_ml.exceptions import ArtifactError, NoEnsembleError
 from python_ml.jobs import JobRun, code_version, excluding, job_run
-from python_ml.logs import get_logger, log_event
 from python_ml.members import CLIMATOLOGY
 from python_ml.training import SERIES_PER_TRANSACTION, pooled_member_ids
 from python_ml.versions import (

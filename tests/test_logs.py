@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from python_ml.logs import (
+from python_ml.console.logs import (
     configure_logging,
     format_event,
     get_logger,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from python_ml.tables import to_text
+from python_ml.console.text_tables import to_text
 
 BAR_KEY = ["ticker", "timeframe", "opened_at"]
 BAR_VALUES = ["open", "high", "low", "close", "volume"]

@@ -12,6 +12,11 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from python_ml import schema
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.progress import progress
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion.base import (
     BAR_VALUES,
@@ -34,8 +39,6 @@ from python_ml.ingestion.sessions import (
     fill_sessions,
 )
 from python_ml.jobs import job_run
-from python_ml.logs import get_logger, log_event
-from python_ml.progress import progress
 from python_ml.seeds import intraday_minutes
 from python_ml.warehouse.bulk import (
     ANALYZE_ROWS,

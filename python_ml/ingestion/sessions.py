@@ -10,8 +10,11 @@ import sqlalchemy as sa
 from exchange_calendars.errors import InvalidCalendarName
 
 from python_ml import schema
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.exceptions import IngestionError
-from python_ml.logs import get_logger, log_event
 from python_ml.warehouse.bulk import insert_frame
 
 # Bars are numbered from the first session on, so it must never move.

@@ -30,8 +30,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.exceptions import SchemaError
-from python_ml.logs import get_logger, log_event
 from python_ml.warehouse.binary_rows import BinaryRows, arrow_type
 from python_ml.warehouse.connection import Warehouse, to_json
 

@@ -16,8 +16,11 @@ import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateSchema
 
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
 from python_ml.exceptions import SchemaError, ServerError
-from python_ml.logs import get_logger, log_event
 from python_ml.schema import ML, RAW
 from python_ml.settings import Settings, Target
 from python_ml.warehouse.embedded import EmbeddedServer

@@ -13,9 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from python_ml.console.logs import (
+    get_logger,
+    log_event,
+)
+from python_ml.console.progress import progress_bar
 from python_ml.exceptions import BuildError
-from python_ml.logs import get_logger, log_event
-from python_ml.progress import progress_bar
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.parameters import ConnectionParameters

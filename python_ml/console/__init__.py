@@ -1,0 +1,1 @@
+"""Logs, progress and text tables: what a person sees of a run."""
