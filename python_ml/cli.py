@@ -396,8 +396,8 @@ def validate(as_json: bool) -> None:
     empty table.
     """
     from expectations.gate import default_pages_dir, judge
-    from python_ml.jobs import job_run
     from python_ml.warehouse.connection import open_warehouse
+    from python_ml.warehouse.jobs import job_run
 
     with (
         open_warehouse(load_settings()) as warehouse,

@@ -13,10 +13,10 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.console.text_tables import to_text
-from python_ml.jobs import job_run
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
 

@@ -33,10 +33,10 @@ from python_ml.exceptions import (
     NoEnsembleError,
     UnknownSeriesError,
 )
-from python_ml.jobs import job_run
 from python_ml.versions import load_version, read_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
 

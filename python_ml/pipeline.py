@@ -9,12 +9,12 @@ import pandas as pd
 
 from python_ml.drift import check_drift
 from python_ml.forecasting import ForecastSummary, forecast
-from python_ml.jobs import job_run
 from python_ml.training import train
 from python_ml.training_summary import TrainingSummary
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import DbtSummary, run_dbt
+from python_ml.warehouse.jobs import job_run
 
 # A dbt unit test judges the code, not the data: it has run before a release.
 BUILD = ("build", "--exclude-resource-type", "unit_test")

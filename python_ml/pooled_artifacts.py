@@ -34,10 +34,10 @@ from python_ml.cuts import Cut
 from python_ml.ensemble import FloatArray, PooledArtifact
 from python_ml.exceptions import ArtifactError
 from python_ml.fitting import PooledJudgement, PooledJudgements, SeriesExamples
-from python_ml.jobs import code_version
 from python_ml.members import ROSTER, roster_settings
 from python_ml.pooled import PooledExamples, PooledFailure, PooledFit
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.jobs import code_version
 from python_ml.workers import Outcomes, fit_all_pooled
 
 logger = get_logger(__name__)

@@ -18,7 +18,6 @@ from python_ml.deployments import (
 from python_ml.exceptions import (
     SettingsError,
 )
-from python_ml.jobs import excluding, job_run
 from python_ml.versions import (
     SharedArtifact,
     Version,
@@ -30,6 +29,10 @@ from python_ml.versions import (
 )
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.jobs import (
+    excluding,
+    job_run,
+)
 
 
 @dataclass(frozen=True)

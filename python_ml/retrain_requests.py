@@ -28,12 +28,12 @@ from python_ml.exceptions import (
     SwiftBoltError,
     TrainingError,
 )
-from python_ml.jobs import job_run
 from python_ml.promotion import PromotionMode
 from python_ml.training import train
 from python_ml.training_summary import TrainingSummary
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, to_json
+from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
 

@@ -26,7 +26,6 @@ from python_ml.exceptions import (
     DeploymentError,
     SettingsError,
 )
-from python_ml.jobs import job_run
 from python_ml.versions import (
     SharedArtifact,
     Version,
@@ -36,6 +35,7 @@ from python_ml.versions import (
 )
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
 

@@ -76,7 +76,6 @@ from python_ml.fitting import (
     SeriesExamples,
     with_pooled,
 )
-from python_ml.jobs import JobRun, code_version, job_run
 from python_ml.members import Roster, roster_settings
 from python_ml.pooled import check_cut
 from python_ml.pooled_artifacts import Pool, PooledFits, PooledStore
@@ -88,7 +87,6 @@ from python_ml.promotion import (
     PromotionMode,
     promote,
 )
-from python_ml.seeds import read_seed
 from python_ml.training_summary import (
     COUNTS,
     TrainingSummary,
@@ -96,6 +94,12 @@ from python_ml.training_summary import (
 )
 from python_ml.versions import load_version, read_versions, sweep_orphans
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.jobs import (
+    JobRun,
+    code_version,
+    job_run,
+)
+from python_ml.warehouse.seeds import read_seed
 from python_ml.weights import DEFAULT_ALPHA, DEFAULT_METHOD
 from python_ml.workers import count_workers, fit_all, warm_up
 

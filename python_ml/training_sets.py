@@ -31,10 +31,13 @@ from python_ml.console.text_tables import (
 )
 from python_ml.examples import Series, read_examples, read_feature_names
 from python_ml.exceptions import UnknownVersionError
-from python_ml.jobs import code_version, job_run
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import SCHEMAS, Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.jobs import (
+    code_version,
+    job_run,
+)
 
 logger = get_logger(__name__)
 

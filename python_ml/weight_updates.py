@@ -58,7 +58,6 @@ from python_ml.evaluation import (
     skill,
 )
 from python_ml.exceptions import ArtifactError, NoEnsembleError
-from python_ml.jobs import JobRun, code_version, excluding, job_run
 from python_ml.members import CLIMATOLOGY
 from python_ml.training import SERIES_PER_TRANSACTION, pooled_member_ids
 from python_ml.versions import (
@@ -69,6 +68,12 @@ from python_ml.versions import (
 )
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.jobs import (
+    JobRun,
+    code_version,
+    excluding,
+    job_run,
+)
 from python_ml.weights import MemberWeights
 
 logger = get_logger(__name__)

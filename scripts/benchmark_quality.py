@@ -64,7 +64,6 @@ from python_ml.examples import read_feature_names
 from python_ml.exceptions import SwiftBoltError
 from python_ml.ingestion.bar_file import BarFile, source_name
 from python_ml.ingestion.load import ingest
-from python_ml.jobs import code_version
 from python_ml.members.base import shrunken_shares
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
@@ -72,6 +71,7 @@ from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.jobs import code_version
 
 FILES = (
     "daily_sp500_2010_2021.parquet",

@@ -8,13 +8,18 @@ import textwrap
 import pytest
 import sqlalchemy as sa
 
-from python_ml import jobs, schema
+from python_ml import schema
 from python_ml.exceptions import JobRunningError, ServerError
-from python_ml.jobs import code_version, job_run, peak_memory_mb
 from python_ml.settings import PROJECT_ROOT
+from python_ml.warehouse import jobs
 from python_ml.warehouse.connection import open_warehouse
 from python_ml.warehouse.embedded import EmbeddedServer
 from python_ml.warehouse.errors import translate_database_error
+from python_ml.warehouse.jobs import (
+    code_version,
+    job_run,
+    peak_memory_mb,
+)
 from tests.conftest import embedded_settings, warehouse_environment
 
 

@@ -13,8 +13,8 @@ from python_ml.fitting import FIT, VALIDATION
 from python_ml.members import ROSTER, Roster, make_member, roster_settings
 from python_ml.members.base import effective_sample_size, shrunken_shares
 from python_ml.members.settings import FOREST_LEAF_ROWS, leaf_rows
-from python_ml.seeds import read_seed
 from python_ml.settings import load_settings
+from python_ml.warehouse.seeds import read_seed
 from tests.training_arrays import make_rows
 
 NAMES = list(ROSTER)

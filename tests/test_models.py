@@ -29,9 +29,9 @@ from python_ml.exceptions import (
     UnknownVersionError,
 )
 from python_ml.forecasting import forecast
-from python_ml.jobs import job_run
 from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment
 from tests.forecast_market import (
     close_of,

@@ -12,9 +12,9 @@ from python_ml.exceptions import (
     TrainingError,
     UnknownSeriesError,
 )
-from python_ml.jobs import job_run
 from python_ml.retrain_requests import request_retrain, serve_requests
 from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment
 
 

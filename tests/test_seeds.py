@@ -3,8 +3,11 @@ from dataclasses import replace
 import pytest
 
 from python_ml.exceptions import SettingsError
-from python_ml.seeds import intraday_minutes, read_seed
 from python_ml.settings import load_settings
+from python_ml.warehouse.seeds import (
+    intraday_minutes,
+    read_seed,
+)
 
 
 @pytest.fixture

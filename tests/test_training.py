@@ -27,13 +27,13 @@ from python_ml.exceptions import (
     UnknownSeriesError,
     ValidationFailedError,
 )
-from python_ml.jobs import job_run
 from python_ml.members import ROSTER
 from python_ml.members.settings import POOLED_BOOSTER_HALF_WEIGHT_LABELS
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
 from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.jobs import job_run
 from tests.conftest import (
     run_swiftbolt,
     warehouse_environment,

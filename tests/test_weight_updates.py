@@ -15,11 +15,11 @@ from python_ml.ensemble import CLASSES, MemberPredictions
 from python_ml.evaluation import log_losses, score_in_time_order, skill
 from python_ml.exceptions import JobRunningError, NoEnsembleError
 from python_ml.forecasting import forecast
-from python_ml.jobs import job_run
 from python_ml.rollback import promote_version
 from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.jobs import job_run
 from python_ml.weight_updates import update_weights
 from tests.conftest import warehouse_environment
 from tests.forecast_market import TICKERS, close_of, deploy, make_ensemble

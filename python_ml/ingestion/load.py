@@ -38,8 +38,6 @@ from python_ml.ingestion.sessions import (
     calendar_time_zone,
     fill_sessions,
 )
-from python_ml.jobs import job_run
-from python_ml.seeds import intraday_minutes
 from python_ml.warehouse.bulk import (
     ANALYZE_ROWS,
     analyze_table,
@@ -47,6 +45,8 @@ from python_ml.warehouse.bulk import (
     read_frame,
 )
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.seeds import intraday_minutes
 
 # Enough that a part's own cost is nothing, few enough to hold several copies.
 ROWS_AT_ONCE = 100_000
