@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from python_ml.ensemble import FloatArray, HorizonEnsemble, MemberPredictions
-from python_ml.evaluation import (
+from python_ml.fitting import PURGED, VALIDATION, FittedHorizon
+from python_ml.members import CLIMATOLOGY, ROSTER
+from python_ml.scoring.evaluation import (
     EXPECTED_BAND,
     OVERFIT_MARGIN,
     VALIDATION_PARTS,
@@ -29,9 +31,7 @@ from python_ml.evaluation import (
     skill,
     skill_standard_error,
 )
-from python_ml.fitting import PURGED, VALIDATION, FittedHorizon
-from python_ml.members import CLIMATOLOGY, ROSTER
-from python_ml.weights import (
+from python_ml.scoring.weights import (
     DEFAULT_ALPHA,
     DEFAULT_METHOD,
     MemberWeights,

@@ -8,17 +8,17 @@ import pandas as pd
 
 from python_ml.assembly import said_by_recipe, weighing_of
 from python_ml.ensemble import CLASSES
-from python_ml.evaluation import (
-    block_standard_error,
-    log_losses,
-    score_in_time_order,
-)
 from python_ml.exceptions import (
     ArtifactError,
     NotEnoughDataError,
     UnknownVersionError,
 )
 from python_ml.promotion import promotion_block_bars
+from python_ml.scoring.evaluation import (
+    block_standard_error,
+    log_losses,
+    score_in_time_order,
+)
 from python_ml.versions import Version, load_version, read_version
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse

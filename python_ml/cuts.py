@@ -30,13 +30,16 @@ from python_ml.console.logs import (
     get_logger,
     log_event,
 )
-from python_ml.evaluation import MIN_FIT_ROWS, MIN_VALIDATION_ROWS
 from python_ml.exceptions import (
     NotEnoughDataError,
     SchemaError,
     SettingsError,
 )
 from python_ml.schema import training_cuts
+from python_ml.scoring.evaluation import (
+    MIN_FIT_ROWS,
+    MIN_VALIDATION_ROWS,
+)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from python_ml.bands import conformal_quantiles
 from python_ml.ensemble import (
     CLASSES,
     FittedMember,
@@ -24,10 +23,14 @@ from python_ml.ensemble import (
     PooledMember,
     divide_moves,
 )
-from python_ml.evaluation import MIN_FIT_ROWS, MIN_VALIDATION_ROWS
 from python_ml.exceptions import NotEnoughDataError, TrainingError
 from python_ml.members import CLIMATOLOGY, PER_SERIES, Roster, make_member
 from python_ml.members.base import IntArray, Member
+from python_ml.scoring.bands import conformal_quantiles
+from python_ml.scoring.evaluation import (
+    MIN_FIT_ROWS,
+    MIN_VALIDATION_ROWS,
+)
 
 TimeArray = npt.NDArray[np.datetime64]
 

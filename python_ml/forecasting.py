@@ -15,7 +15,6 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from python_ml import schema
-from python_ml.bands import price_bands, price_target
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -32,6 +31,10 @@ from python_ml.exceptions import (
     FeatureMismatchError,
     NoEnsembleError,
     UnknownSeriesError,
+)
+from python_ml.scoring.bands import (
+    price_bands,
+    price_target,
 )
 from python_ml.versions import load_version, read_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from python_ml import evaluation, schema
+from python_ml import schema
 from python_ml.assembly import said_by_recipe, weighing_of
 from python_ml.console.logs import (
     get_logger,
@@ -29,7 +29,8 @@ from python_ml.deployments import (
     lock_deployments,
 )
 from python_ml.ensemble import FloatArray, HorizonEnsemble
-from python_ml.evaluation import (
+from python_ml.scoring import evaluation
+from python_ml.scoring.evaluation import (
     IntArray,
     TimeArray,
     block_standard_error,

@@ -54,7 +54,6 @@ from python_ml.ensemble import (
     MemberPredictions,
     PooledMember,
 )
-from python_ml.evaluation import VALIDATION_PARTS
 from python_ml.examples import (
     Series,
     read_examples,
@@ -87,6 +86,11 @@ from python_ml.promotion import (
     PromotionMode,
     promote,
 )
+from python_ml.scoring.evaluation import VALIDATION_PARTS
+from python_ml.scoring.weights import (
+    DEFAULT_ALPHA,
+    DEFAULT_METHOD,
+)
 from python_ml.training_summary import (
     COUNTS,
     TrainingSummary,
@@ -100,7 +104,6 @@ from python_ml.warehouse.jobs import (
     job_run,
 )
 from python_ml.warehouse.seeds import read_seed
-from python_ml.weights import DEFAULT_ALPHA, DEFAULT_METHOD
 from python_ml.workers import count_workers, fit_all, warm_up
 
 logger = get_logger(__name__)

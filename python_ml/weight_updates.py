@@ -48,7 +48,9 @@ from python_ml.ensemble import (
     FloatArray,
     MemberPredictions,
 )
-from python_ml.evaluation import (
+from python_ml.exceptions import ArtifactError, NoEnsembleError
+from python_ml.members import CLIMATOLOGY
+from python_ml.scoring.evaluation import (
     IntArray,
     TimeOrderedScore,
     accuracy,
@@ -57,8 +59,7 @@ from python_ml.evaluation import (
     score_in_time_order,
     skill,
 )
-from python_ml.exceptions import ArtifactError, NoEnsembleError
-from python_ml.members import CLIMATOLOGY
+from python_ml.scoring.weights import MemberWeights
 from python_ml.training import SERIES_PER_TRANSACTION, pooled_member_ids
 from python_ml.versions import (
     Version,
@@ -74,7 +75,6 @@ from python_ml.warehouse.jobs import (
     excluding,
     job_run,
 )
-from python_ml.weights import MemberWeights
 
 logger = get_logger(__name__)
 

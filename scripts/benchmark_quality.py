@@ -52,7 +52,12 @@ from sklearn.ensemble import (
 from threadpoolctl import threadpool_limits
 
 from python_ml.ensemble import BULLISH, CLASSES, NEUTRAL
-from python_ml.evaluation import (
+from python_ml.examples import read_feature_names
+from python_ml.exceptions import SwiftBoltError
+from python_ml.ingestion.bar_file import BarFile, source_name
+from python_ml.ingestion.load import ingest
+from python_ml.members.base import shrunken_shares
+from python_ml.scoring.evaluation import (
     accuracy,
     block_standard_error,
     brier_score,
@@ -60,11 +65,6 @@ from python_ml.evaluation import (
     skill,
     skill_standard_error,
 )
-from python_ml.examples import read_feature_names
-from python_ml.exceptions import SwiftBoltError
-from python_ml.ingestion.bar_file import BarFile, source_name
-from python_ml.ingestion.load import ingest
-from python_ml.members.base import shrunken_shares
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
 from python_ml.versions import load_ensemble

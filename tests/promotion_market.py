@@ -11,12 +11,16 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from python_ml.ensemble import MemberPredictions
-from python_ml.evaluation import Weighing, mix, score_in_time_order
 from python_ml.promotion import (
     PairedForecasts,
     Verdict,
     judge,
     promotion_block_bars,
+)
+from python_ml.scoring.evaluation import (
+    Weighing,
+    mix,
+    score_in_time_order,
 )
 from tests.training_arrays import closes
 

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from python_ml.assembly import ALL_SERIES, WEIGHED, assemble, learned_members
-from python_ml.evaluation import (
+from python_ml.fitting import FIT, VALIDATION, fit_horizon
+from python_ml.members import PER_SERIES, ROSTER, RosterEntry
+from python_ml.members.base import Member
+from python_ml.scoring.evaluation import (
     Weighing,
     accuracy,
     log_losses,
@@ -12,9 +15,6 @@ from python_ml.evaluation import (
     skill,
     skill_standard_error,
 )
-from python_ml.fitting import FIT, VALIDATION, fit_horizon
-from python_ml.members import PER_SERIES, ROSTER, RosterEntry
-from python_ml.members.base import Member
 from tests.training_arrays import FEATURES, make_rows
 
 

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from python_ml.bands import conformal_quantiles, price_bands, price_target
 from python_ml.ensemble import BAND_LEVELS
 from python_ml.exceptions import NotEnoughDataError
+from python_ml.scoring.bands import (
+    conformal_quantiles,
+    price_bands,
+    price_target,
+)
 
 moves = arrays(np.float64, st.integers(1, 80), elements=st.floats(-8, 8))
 closes = arrays(np.float64, 5, elements=st.floats(0.01, 1e5))

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from python_ml.evaluation import (
+from python_ml.exceptions import NotEnoughDataError
+from python_ml.scoring.evaluation import (
     Weighing,
     accuracy,
     block_bars,
@@ -20,7 +21,6 @@ from python_ml.evaluation import (
     skill,
     skill_standard_error,
 )
-from python_ml.exceptions import NotEnoughDataError
 from tests.training_arrays import closes, make_predictions
 
 P_WORKED = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])

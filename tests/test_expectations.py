@@ -22,9 +22,12 @@ from expectations.plugins.keyed_rows import (
     RowConditionExpectation,
 )
 from expectations.summary import ValidationSummary
-from python_ml.evaluation import MIN_FIT_ROWS, MIN_VALIDATION_ROWS
 from python_ml.exceptions import ValidationFailedError
 from python_ml.schema import validation_results
+from python_ml.scoring.evaluation import (
+    MIN_FIT_ROWS,
+    MIN_VALIDATION_ROWS,
+)
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import (
     Warehouse,

@@ -12,10 +12,14 @@ from python_ml.assembly import weighing_of
 from python_ml.cli import main
 from python_ml.deployments import live_versions
 from python_ml.ensemble import CLASSES, MemberPredictions
-from python_ml.evaluation import log_losses, score_in_time_order, skill
 from python_ml.exceptions import JobRunningError, NoEnsembleError
 from python_ml.forecasting import forecast
 from python_ml.rollback import promote_version
+from python_ml.scoring.evaluation import (
+    log_losses,
+    score_in_time_order,
+    skill,
+)
 from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt

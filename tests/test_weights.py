@@ -10,7 +10,7 @@ from python_ml.exceptions import (
     SettingsError,
     SwiftBoltError,
 )
-from python_ml.weights import (
+from python_ml.scoring.weights import (
     LABELS_PER_ALPHA,
     METHODS,
     fit_weights,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from python_ml.ensemble import FloatArray, MemberPredictions
 from python_ml.exceptions import NotEnoughDataError
-from python_ml.weights import (
+from python_ml.scoring.weights import (
     DEFAULT_ALPHA,
     DEFAULT_METHOD,
     MemberWeights,

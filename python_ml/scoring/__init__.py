@@ -1,0 +1,1 @@
+"""Metrics, time-ordered scores, weights and bands, on arrays alone."""
