@@ -91,7 +91,7 @@ def _parse_as_of(
     """A date is its end, a time without a zone is UTC."""
     if value is None:
         return None
-    from python_ml.cuts import end_of_day
+    from python_ml.examples.cuts import end_of_day
 
     with contextlib.suppress(ValueError):
         return end_of_day(datetime.date.fromisoformat(value))
@@ -512,7 +512,7 @@ def train(
             "Give either --symbols or --all; --timeframes narrows both."
         )
     from python_ml import training
-    from python_ml.cuts import end_of_day
+    from python_ml.examples.cuts import end_of_day
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:

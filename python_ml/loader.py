@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from python_ml import artifacts
 from python_ml.deployments import live_versions
 from python_ml.ensemble import CLASSES, Ensemble
-from python_ml.examples import read_feature_names
+from python_ml.examples.reading import read_feature_names
 from python_ml.exceptions import (
     ArtifactError,
     NoEnsembleError,

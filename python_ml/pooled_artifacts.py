@@ -30,8 +30,8 @@ from python_ml.console.logs import (
     get_logger,
     log_event,
 )
-from python_ml.cuts import Cut
 from python_ml.ensemble import FloatArray, PooledArtifact
+from python_ml.examples.cuts import Cut
 from python_ml.exceptions import ArtifactError
 from python_ml.fitting import PooledJudgement, PooledJudgements, SeriesExamples
 from python_ml.members import ROSTER, roster_settings

@@ -21,7 +21,7 @@ from python_ml.deployments import (
     live_versions,
     lock_deployments,
 )
-from python_ml.examples import read_feature_names
+from python_ml.examples.reading import read_feature_names
 from python_ml.exceptions import (
     DeploymentError,
     SettingsError,

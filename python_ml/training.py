@@ -38,14 +38,6 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.console.progress import progress_bar
-from python_ml.cuts import (
-    DEFAULT_EMBARGO_BARS,
-    DEFAULT_SPLIT,
-    Cut,
-    check_embargo,
-    ensure_cuts,
-    fit_share,
-)
 from python_ml.deployments import live_versions
 from python_ml.ensemble import (
     CLASSES,
@@ -54,7 +46,15 @@ from python_ml.ensemble import (
     MemberPredictions,
     PooledMember,
 )
-from python_ml.examples import (
+from python_ml.examples.cuts import (
+    DEFAULT_EMBARGO_BARS,
+    DEFAULT_SPLIT,
+    Cut,
+    check_embargo,
+    ensure_cuts,
+    fit_share,
+)
+from python_ml.examples.reading import (
     Series,
     read_examples,
     read_feature_names,
@@ -1061,7 +1061,7 @@ def _check_arguments(
     fit_share(split)
     if as_of is not None and as_of.tzinfo is None:
         raise SettingsError(
-            f"as_of {as_of} has no time zone; use python_ml.cuts.end_of_day "
+            f"as_of {as_of} has no time zone; use python_ml.examples.cuts.end_of_day "
             "for a date."
         )
     check_embargo(embargo_bars)

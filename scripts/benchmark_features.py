@@ -424,7 +424,7 @@ class Benchmark:
 
     def _cut(self) -> None:
         """Record the cuts of a training, so that its suite is run, too."""
-        from python_ml.cuts import ensure_cuts
+        from python_ml.examples.cuts import ensure_cuts
 
         with self.warehouse.begin() as connection:
             found = connection.execute(

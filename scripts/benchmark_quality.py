@@ -52,7 +52,7 @@ from sklearn.ensemble import (
 from threadpoolctl import threadpool_limits
 
 from python_ml.ensemble import BULLISH, CLASSES, NEUTRAL
-from python_ml.examples import read_feature_names
+from python_ml.examples.reading import read_feature_names
 from python_ml.exceptions import SwiftBoltError
 from python_ml.ingestion.bar_file import BarFile, source_name
 from python_ml.ingestion.load import ingest

@@ -80,8 +80,11 @@ from benchmarking import (
 )
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
-from python_ml.cuts import end_of_day, ensure_cuts
-from python_ml.examples import (
+from python_ml.examples.cuts import (
+    end_of_day,
+    ensure_cuts,
+)
+from python_ml.examples.reading import (
     Series,
     read_examples,
     read_feature_names,

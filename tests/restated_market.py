@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 
-from python_ml.cuts import end_of_day
+from python_ml.examples.cuts import end_of_day
 from python_ml.ingestion.base import Load
 from tests import intraday_market
 from tests.intraday_market import IntradaySource

@@ -20,7 +20,10 @@ import pandas as pd
 import sqlalchemy as sa
 
 from expectations import gate
-from python_ml.cuts import end_of_day, ensure_cuts
+from python_ml.examples.cuts import (
+    end_of_day,
+    ensure_cuts,
+)
 from python_ml.exceptions import BuildError
 from python_ml.ingestion.base import Load
 from python_ml.ingestion.load import ingest

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from python_ml import schema
-from python_ml.cuts import (
+from python_ml.examples.cuts import (
     SPLITS,
     end_of_day,
     ensure_cuts,

@@ -12,7 +12,10 @@ import sqlalchemy as sa
 
 from python_ml import pipeline
 from python_ml.cli import build
-from python_ml.cuts import end_of_day, ensure_cuts
+from python_ml.examples.cuts import (
+    end_of_day,
+    ensure_cuts,
+)
 from python_ml.exceptions import BuildError
 from python_ml.forecasting import forecast
 from python_ml.ingestion.base import BarSource

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from python_ml.cuts import end_of_day, ensure_cuts
+from python_ml.examples.cuts import (
+    end_of_day,
+    ensure_cuts,
+)
 from python_ml.exceptions import BuildError
 from python_ml.ingestion.load import ingest
 from python_ml.settings import PROJECT_ROOT

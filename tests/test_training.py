@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from python_ml import training
 from python_ml.artifacts import _load_pooled, load_artifact
-from python_ml.cuts import end_of_day
 from python_ml.ensemble import BULLISH, CLASSES
-from python_ml.examples import (
+from python_ml.examples.cuts import end_of_day
+from python_ml.examples.reading import (
     read_examples,
     read_feature_names,
     resolve_series,

@@ -9,8 +9,15 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import schema, training_sets
-from python_ml.cuts import end_of_day, ensure_cuts
-from python_ml.examples import Series, read_examples, read_feature_names
+from python_ml.examples.cuts import (
+    end_of_day,
+    ensure_cuts,
+)
+from python_ml.examples.reading import (
+    Series,
+    read_examples,
+    read_feature_names,
+)
 from python_ml.exceptions import UnknownVersionError
 from python_ml.ingestion.load import ingest
 from python_ml.training_sets import TrainingSetDiff, diff_training_sets

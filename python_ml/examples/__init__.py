@@ -1,0 +1,1 @@
+"""What training and scoring read: series, cuts, arrays, climatology."""
