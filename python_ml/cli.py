@@ -672,7 +672,7 @@ def models_list(
     as_json: bool,
 ) -> None:
     """List versions, newest first, with the horizons they are live for."""
-    from python_ml import models
+    from python_ml.registry import inspection as models
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -697,7 +697,7 @@ def models_list(
 @json_option
 def models_show(version_id: str, as_json: bool) -> None:
     """Show all that is on record about a version."""
-    from python_ml import models
+    from python_ml.registry import inspection as models
     from python_ml.warehouse.connection import open_warehouse, to_json
 
     with open_warehouse(load_settings()) as warehouse:
@@ -728,7 +728,7 @@ def models_compare(version_a: str, version_b: str, as_json: bool) -> None:
     difference is the log loss of B less that of A over bars of which both
     have a forecast or a validation row: below 0, B is better.
     """
-    from python_ml import models
+    from python_ml.registry import inspection as models
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -767,7 +767,7 @@ def models_history(
     as_json: bool,
 ) -> None:
     """Say which version was live when, by series and horizon."""
-    from python_ml import models
+    from python_ml.registry import inspection as models
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -832,7 +832,7 @@ def models_promote(
 
     Refused if forecasts could not be made with it.
     """
-    from python_ml import models
+    from python_ml.registry import inspection as models
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -879,7 +879,7 @@ def models_rollback(
         raise click.UsageError(
             "Give --symbols and --timeframes, or --all, or --to VERSION."
         )
-    from python_ml import models
+    from python_ml.registry import inspection as models
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -903,7 +903,7 @@ def models_verify(
     as_json: bool,
 ) -> None:
     """Check every artifact's checksum; exit 1 and list those damaged."""
-    from python_ml import models
+    from python_ml.registry import inspection as models
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -949,7 +949,7 @@ def models_prune(
     Without --yes it only says which. Rows stay, and so does all that a version
     that is or was deployed needs.
     """
-    from python_ml import models
+    from python_ml.registry import inspection as models
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:

@@ -134,7 +134,7 @@ class PooledMember:
         if self.member is None:
             raise ArtifactError(
                 f"Pooled member {self.pooled_member_id} is not bound; load the "
-                "ensemble with python_ml.artifacts.load_ensemble."
+                "ensemble with python_ml.registry.artifacts.load_ensemble."
             )
         return divide_moves(self.member.predict_proba(X), self.climatology)
 

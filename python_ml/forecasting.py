@@ -21,22 +21,25 @@ from python_ml.console.logs import (
 )
 from python_ml.console.progress import progress
 from python_ml.console.text_tables import to_text
-from python_ml.deployments import (
-    SPANS_QUERY,
-    last_deployment_id,
-    lock_deployments,
-)
 from python_ml.ensemble import CLASSES, Ensemble, FloatArray, HorizonEnsemble
 from python_ml.exceptions import (
     FeatureMismatchError,
     NoEnsembleError,
     UnknownSeriesError,
 )
+from python_ml.registry.deployments import (
+    SPANS_QUERY,
+    last_deployment_id,
+    lock_deployments,
+)
+from python_ml.registry.versions import (
+    load_version,
+    read_versions,
+)
 from python_ml.scoring.bands import (
     price_bands,
     price_target,
 )
-from python_ml.versions import load_version, read_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run

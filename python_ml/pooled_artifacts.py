@@ -17,15 +17,6 @@ import sqlalchemy as sa
 from threadpoolctl import threadpool_limits
 
 from python_ml import schema
-from python_ml.artifacts import (
-    SUFFIX,
-    claim_version_id,
-    is_intact,
-    library_versions,
-    load_pooled,
-    release_claim,
-    save_pooled,
-)
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -36,6 +27,15 @@ from python_ml.exceptions import ArtifactError
 from python_ml.fitting import PooledJudgement, PooledJudgements, SeriesExamples
 from python_ml.members import ROSTER, roster_settings
 from python_ml.pooled import PooledExamples, PooledFailure, PooledFit
+from python_ml.registry.artifacts import (
+    SUFFIX,
+    claim_version_id,
+    is_intact,
+    library_versions,
+    load_pooled,
+    release_claim,
+    save_pooled,
+)
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import code_version
 from python_ml.workers import Outcomes, fit_all_pooled

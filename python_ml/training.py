@@ -24,21 +24,12 @@ import sqlalchemy as sa
 
 from expectations.gate import validate
 from python_ml import schema
-from python_ml.artifacts import (
-    claim_version_id,
-    is_intact,
-    library_versions,
-    load_artifact,
-    release_claim,
-    save_ensemble,
-)
 from python_ml.assembly import AssembledHorizon, assemble, weighing_of
 from python_ml.console.logs import (
     get_logger,
     log_event,
 )
 from python_ml.console.progress import progress_bar
-from python_ml.deployments import live_versions
 from python_ml.ensemble import (
     CLASSES,
     Ensemble,
@@ -78,13 +69,27 @@ from python_ml.fitting import (
 from python_ml.members import Roster, roster_settings
 from python_ml.pooled import check_cut
 from python_ml.pooled_artifacts import Pool, PooledFits, PooledStore
-from python_ml.promotion import (
+from python_ml.registry.artifacts import (
+    claim_version_id,
+    is_intact,
+    library_versions,
+    load_artifact,
+    release_claim,
+    save_ensemble,
+)
+from python_ml.registry.deployments import live_versions
+from python_ml.registry.promotion import (
     MODES,
     Challenger,
     Cohort,
     Decision,
     PromotionMode,
     promote,
+)
+from python_ml.registry.versions import (
+    load_version,
+    read_versions,
+    sweep_orphans,
 )
 from python_ml.scoring.evaluation import VALIDATION_PARTS
 from python_ml.scoring.weights import (
@@ -96,7 +101,6 @@ from python_ml.training_summary import (
     TrainingSummary,
     decision_frame,
 )
-from python_ml.versions import load_version, read_versions, sweep_orphans
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import (
     JobRun,

@@ -12,7 +12,10 @@ from python_ml.console.text_tables import (
     to_records,
     to_text,
 )
-from python_ml.promotion import Cohort, Decision
+from python_ml.registry.promotion import (
+    Cohort,
+    Decision,
+)
 from python_ml.warehouse.connection import to_json
 
 COUNTS = ("trained", "up_to_date", "failed")

@@ -21,12 +21,6 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
-from python_ml.artifacts import (
-    claim_version_id,
-    library_versions,
-    release_claim,
-    save_ensemble,
-)
 from python_ml.assembly import (
     WEIGHED,
     is_in_expected_band,
@@ -37,11 +31,6 @@ from python_ml.console.logs import (
     get_logger,
     log_event,
 )
-from python_ml.deployments import (
-    insert_deployments,
-    live_versions,
-    lock_deployments,
-)
 from python_ml.ensemble import (
     CLASSES,
     Ensemble,
@@ -50,6 +39,23 @@ from python_ml.ensemble import (
 )
 from python_ml.exceptions import ArtifactError, NoEnsembleError
 from python_ml.members import CLIMATOLOGY
+from python_ml.registry.artifacts import (
+    claim_version_id,
+    library_versions,
+    release_claim,
+    save_ensemble,
+)
+from python_ml.registry.deployments import (
+    insert_deployments,
+    live_versions,
+    lock_deployments,
+)
+from python_ml.registry.versions import (
+    Version,
+    load_version,
+    read_versions,
+    sweep_orphans,
+)
 from python_ml.scoring.evaluation import (
     IntArray,
     TimeOrderedScore,
@@ -61,12 +67,6 @@ from python_ml.scoring.evaluation import (
 )
 from python_ml.scoring.weights import MemberWeights
 from python_ml.training import SERIES_PER_TRANSACTION, pooled_member_ids
-from python_ml.versions import (
-    Version,
-    load_version,
-    read_versions,
-    sweep_orphans,
-)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import (

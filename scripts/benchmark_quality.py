@@ -57,6 +57,7 @@ from python_ml.exceptions import SwiftBoltError
 from python_ml.ingestion.bar_file import BarFile, source_name
 from python_ml.ingestion.load import ingest
 from python_ml.members.base import shrunken_shares
+from python_ml.registry.versions import load_ensemble
 from python_ml.scoring.evaluation import (
     accuracy,
     block_standard_error,
@@ -67,7 +68,6 @@ from python_ml.scoring.evaluation import (
 )
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
-from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.dbt import run_dbt

@@ -15,8 +15,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from python_ml import schema
-from python_ml.artifacts import save_ensemble
 from python_ml.ensemble import CLASSES, Ensemble, HorizonEnsemble
+from python_ml.registry.artifacts import save_ensemble
 from python_ml.scoring.bands import conformal_quantiles
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from python_ml.ensemble import MemberPredictions
-from python_ml.promotion import (
+from python_ml.registry.promotion import (
     PairedForecasts,
     Verdict,
     judge,

@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from python_ml.artifacts import (
+from python_ml.ensemble import Ensemble, HorizonEnsemble
+from python_ml.exceptions import ArtifactError, UnknownVersionError
+from python_ml.members import make_member
+from python_ml.registry.artifacts import (
     check_library_versions,
     claim_owner,
     claim_version_id,
@@ -20,11 +23,8 @@ from python_ml.artifacts import (
     slug,
     sweep_claims,
 )
-from python_ml.ensemble import Ensemble, HorizonEnsemble
-from python_ml.exceptions import ArtifactError, UnknownVersionError
-from python_ml.members import make_member
+from python_ml.registry.versions import load_ensemble
 from python_ml.settings import load_settings
-from python_ml.versions import load_ensemble
 
 NOW = datetime(2025, 1, 21, 15, 30, tzinfo=UTC)
 OWNER = "0a1b2c3d"

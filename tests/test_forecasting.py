@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import forecasting, schema
-from python_ml.deployments import live_versions
 from python_ml.ensemble import CLASSES
 from python_ml.exceptions import (
     ArtifactError,
@@ -17,6 +16,7 @@ from python_ml.exceptions import (
     UnknownSeriesError,
 )
 from python_ml.forecasting import forecast, latest_forecasts
+from python_ml.registry.deployments import live_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt

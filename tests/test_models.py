@@ -8,10 +8,9 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from python_ml import models, schema
+from python_ml import schema
 from python_ml.assembly import weighing_of
 from python_ml.cli import main
-from python_ml.deployments import live_versions
 from python_ml.ensemble import MemberPredictions
 from python_ml.exceptions import (
     ArtifactError,
@@ -24,12 +23,14 @@ from python_ml.exceptions import (
     UnknownVersionError,
 )
 from python_ml.forecasting import forecast
+from python_ml.registry import inspection as models
+from python_ml.registry.deployments import live_versions
+from python_ml.registry.versions import load_ensemble
 from python_ml.scoring.evaluation import (
     block_standard_error,
     log_losses,
     score_in_time_order,
 )
-from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment

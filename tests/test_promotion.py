@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from python_ml import promotion, schema
-from python_ml.artifacts import library_versions
-from python_ml.deployments import live_versions
+from python_ml import schema
 from python_ml.ensemble import CLASSES, HorizonEnsemble
-from python_ml.promotion import (
+from python_ml.registry import promotion
+from python_ml.registry.artifacts import library_versions
+from python_ml.registry.deployments import live_versions
+from python_ml.registry.promotion import (
     Challenger,
     Cohort,
     PairedForecasts,

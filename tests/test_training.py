@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import training
-from python_ml.artifacts import _load_pooled, load_artifact
 from python_ml.ensemble import BULLISH, CLASSES
 from python_ml.examples.cuts import end_of_day
 from python_ml.examples.reading import (
@@ -29,9 +28,13 @@ from python_ml.exceptions import (
 )
 from python_ml.members import ROSTER
 from python_ml.members.settings import POOLED_BOOSTER_HALF_WEIGHT_LABELS
+from python_ml.registry.artifacts import (
+    _load_pooled,
+    load_artifact,
+)
+from python_ml.registry.versions import load_ensemble
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import train
-from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import (

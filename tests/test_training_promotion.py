@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from python_ml import training
-from python_ml.deployments import live_versions
 from python_ml.examples.cuts import end_of_day
 from python_ml.forecasting import forecast
+from python_ml.registry.deployments import live_versions
 from python_ml.training import train
 from python_ml.warehouse.bulk import read_frame
 

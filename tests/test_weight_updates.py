@@ -7,20 +7,21 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from python_ml import models, weight_updates
+from python_ml import weight_updates
 from python_ml.assembly import weighing_of
 from python_ml.cli import main
-from python_ml.deployments import live_versions
 from python_ml.ensemble import CLASSES, MemberPredictions
 from python_ml.exceptions import JobRunningError, NoEnsembleError
 from python_ml.forecasting import forecast
-from python_ml.rollback import promote_version
+from python_ml.registry import inspection as models
+from python_ml.registry.deployments import live_versions
+from python_ml.registry.rollback import promote_version
+from python_ml.registry.versions import load_ensemble
 from python_ml.scoring.evaluation import (
     log_losses,
     score_in_time_order,
     skill,
 )
-from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.jobs import job_run

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from python_ml import artifacts
-from python_ml.deployments import live_versions
 from python_ml.ensemble import CLASSES, Ensemble
 from python_ml.examples.reading import read_feature_names
 from python_ml.exceptions import (
@@ -19,8 +17,14 @@ from python_ml.exceptions import (
     NoEnsembleError,
     SettingsError,
 )
+from python_ml.registry import artifacts
+from python_ml.registry.deployments import live_versions
+from python_ml.registry.versions import (
+    Version,
+    load_version,
+    read_versions,
+)
 from python_ml.settings import load_settings
-from python_ml.versions import Version, load_version, read_versions
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 
 

@@ -23,12 +23,17 @@ from python_ml.console.logs import (
     get_logger,
     log_event,
 )
-from python_ml.deployments import (
+from python_ml.ensemble import FloatArray, HorizonEnsemble
+from python_ml.registry.deployments import (
     insert_deployments,
     live_versions,
     lock_deployments,
 )
-from python_ml.ensemble import FloatArray, HorizonEnsemble
+from python_ml.registry.versions import (
+    SharedArtifact,
+    read_versions,
+    why_unusable,
+)
 from python_ml.scoring import evaluation
 from python_ml.scoring.evaluation import (
     IntArray,
@@ -36,11 +41,6 @@ from python_ml.scoring.evaluation import (
     block_standard_error,
     log_losses,
     score_in_time_order,
-)
-from python_ml.versions import (
-    SharedArtifact,
-    read_versions,
-    why_unusable,
 )
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse

@@ -15,18 +15,18 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.console.text_tables import some_names
-from python_ml.deployments import (
-    history,
-    insert_deployments,
-    live_versions,
-    lock_deployments,
-)
 from python_ml.examples.reading import read_feature_names
 from python_ml.exceptions import (
     DeploymentError,
     SettingsError,
 )
-from python_ml.versions import (
+from python_ml.registry.deployments import (
+    history,
+    insert_deployments,
+    live_versions,
+    lock_deployments,
+)
+from python_ml.registry.versions import (
     SharedArtifact,
     Version,
     check_usable,

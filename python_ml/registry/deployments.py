@@ -14,7 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
-from python_ml.versions import narrow_to_series
+from python_ml.registry.versions import narrow_to_series
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 

@@ -13,13 +13,17 @@ from python_ml.exceptions import (
     NotEnoughDataError,
     UnknownVersionError,
 )
-from python_ml.promotion import promotion_block_bars
+from python_ml.registry.promotion import promotion_block_bars
+from python_ml.registry.versions import (
+    Version,
+    load_version,
+    read_version,
+)
 from python_ml.scoring.evaluation import (
     block_standard_error,
     log_losses,
     score_in_time_order,
 )
-from python_ml.versions import Version, load_version, read_version
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 

@@ -12,16 +12,24 @@ from typing import Any
 
 import pandas as pd
 
-from python_ml.artifacts import is_intact
-from python_ml.comparison import compare_versions
 from python_ml.console.text_tables import to_records
-from python_ml.deployments import (
+from python_ml.registry.artifacts import is_intact
+from python_ml.registry.comparison import compare_versions
+from python_ml.registry.deployments import (
     SPANS_QUERY,
     history,
 )
-from python_ml.pruning import Pruning, artifacts_in_use, prune
-from python_ml.rollback import deployment_stack, promote_version, rollback
-from python_ml.versions import (
+from python_ml.registry.pruning import (
+    Pruning,
+    artifacts_in_use,
+    prune,
+)
+from python_ml.registry.rollback import (
+    deployment_stack,
+    promote_version,
+    rollback,
+)
+from python_ml.registry.versions import (
     SharedArtifact,
     Version,
     artifact_file,

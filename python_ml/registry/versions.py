@@ -10,14 +10,6 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
-from python_ml.artifacts import (
-    TRAIN_COMMAND,
-    check_library_versions,
-    claim_owner,
-    load_artifact,
-    sweep_claims,
-    verify_artifact,
-)
 from python_ml.console.text_tables import some_names
 from python_ml.ensemble import CLASSES, Ensemble
 from python_ml.exceptions import (
@@ -27,6 +19,14 @@ from python_ml.exceptions import (
     SwiftBoltError,
     UnknownSeriesError,
     UnknownVersionError,
+)
+from python_ml.registry.artifacts import (
+    TRAIN_COMMAND,
+    check_library_versions,
+    claim_owner,
+    load_artifact,
+    sweep_claims,
+    verify_artifact,
 )
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse

@@ -1,0 +1,1 @@
+"""Versions and what becomes of them: artifacts, deployments, promotion."""
