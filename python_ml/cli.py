@@ -511,8 +511,8 @@ def train(
         raise click.UsageError(
             "Give either --symbols or --all; --timeframes narrows both."
         )
-    from python_ml import training
     from python_ml.examples.cuts import end_of_day
+    from python_ml.training import train as training
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -534,7 +534,7 @@ def _train_requested(
     jobs: int | None,
     as_json: bool,
 ) -> None:
-    from python_ml.retrain_requests import serve_requests
+    from python_ml.training.requests import serve_requests
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -559,7 +559,7 @@ def update_weights(
     else from validation. Members are not fitted again. Weights that moved are
     a new version, deployed at once; the same ledger twice makes no second.
     """
-    from python_ml import weight_updates
+    from python_ml.training import weight_updates
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -605,7 +605,7 @@ def request_retrain(
     """
     import getpass
 
-    from python_ml import retrain_requests
+    from python_ml.training import requests as retrain_requests
     from python_ml.warehouse.connection import open_warehouse
 
     if symbols is None and timeframes is None:
@@ -997,7 +997,7 @@ def diff_training_set(
     on is built again from what had been loaded by then; rows are added,
     removed, restated (another value) or moved (another part of the split).
     """
-    from python_ml.training_sets import diff_training_sets
+    from python_ml.training.training_sets import diff_training_sets
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from python_ml.drift import check_drift
 from python_ml.forecasting import ForecastSummary, forecast
-from python_ml.training import train
-from python_ml.training_summary import TrainingSummary
+from python_ml.training.summary import TrainingSummary
+from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import DbtSummary, run_dbt

@@ -67,7 +67,7 @@ from python_ml.scoring.evaluation import (
     skill_standard_error,
 )
 from python_ml.settings import PROJECT_ROOT
-from python_ml.training import train
+from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.dbt import run_dbt

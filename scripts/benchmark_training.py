@@ -91,9 +91,9 @@ from python_ml.examples.reading import (
     resolve_series,
 )
 from python_ml.exceptions import NotEnoughDataError, SwiftBoltError
-from python_ml.fitting import FIT
 from python_ml.members.settings import RANDOM_STATE
 from python_ml.settings import Settings
+from python_ml.training.fitting import FIT
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.dbt import run_dbt
 

@@ -3,8 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from python_ml.assembly import ALL_SERIES, WEIGHED, assemble, learned_members
-from python_ml.fitting import FIT, VALIDATION, fit_horizon
 from python_ml.members import PER_SERIES, ROSTER, RosterEntry
 from python_ml.members.base import Member
 from python_ml.scoring.evaluation import (
@@ -14,6 +12,17 @@ from python_ml.scoring.evaluation import (
     score_in_time_order,
     skill,
     skill_standard_error,
+)
+from python_ml.training.assembly import (
+    ALL_SERIES,
+    WEIGHED,
+    assemble,
+    learned_members,
+)
+from python_ml.training.fitting import (
+    FIT,
+    VALIDATION,
+    fit_horizon,
 )
 from tests.training_arrays import FEATURES, make_rows
 

@@ -6,15 +6,15 @@ import pytest
 
 from python_ml.ensemble import PackedMember
 from python_ml.exceptions import NotEnoughDataError
-from python_ml.fitting import (
+from python_ml.members import PER_SERIES, ROSTER, RosterEntry
+from python_ml.members.base import Member
+from python_ml.training.fitting import (
     FIT,
     VALIDATION,
     FitFailure,
     fit_horizon,
     fit_series,
 )
-from python_ml.members import PER_SERIES, ROSTER, RosterEntry
-from python_ml.members.base import Member
 from tests.training_arrays import FEATURES, make_rows, make_series
 
 

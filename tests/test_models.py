@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from python_ml import schema
-from python_ml.assembly import weighing_of
 from python_ml.cli import main
 from python_ml.ensemble import MemberPredictions
 from python_ml.exceptions import (
@@ -31,6 +30,7 @@ from python_ml.scoring.evaluation import (
     log_losses,
     score_in_time_order,
 )
+from python_ml.training.assembly import weighing_of
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from python_ml.exceptions import LeakageError
-from python_ml.fitting import (
+from python_ml.members import ROSTER, Roster
+from python_ml.members.settings import (
+    POOLED_BOOSTER_HALF_WEIGHT_LABELS as HALF_WEIGHT,
+)
+from python_ml.training.fitting import (
     FIT,
     PURGED,
     VALIDATION,
@@ -13,11 +17,7 @@ from python_ml.fitting import (
     fit_horizon,
     with_pooled,
 )
-from python_ml.members import ROSTER, Roster
-from python_ml.members.settings import (
-    POOLED_BOOSTER_HALF_WEIGHT_LABELS as HALF_WEIGHT,
-)
-from python_ml.pooled import (
+from python_ml.training.pooled import (
     PooledExamples,
     PooledFailure,
     PooledFit,
@@ -26,7 +26,7 @@ from python_ml.pooled import (
     thinning,
     time_weights,
 )
-from python_ml.workers import fit_all_pooled
+from python_ml.training.workers import fit_all_pooled
 from tests.training_arrays import FEATURES, make_rows
 
 POOLED = ("pooled_gradient_boosting", "pooled_logistic_regression")

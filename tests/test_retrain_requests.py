@@ -4,7 +4,6 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from python_ml import retrain_requests
 from python_ml.cli import main
 from python_ml.exceptions import (
     JobRunningError,
@@ -12,7 +11,11 @@ from python_ml.exceptions import (
     TrainingError,
     UnknownSeriesError,
 )
-from python_ml.retrain_requests import request_retrain, serve_requests
+from python_ml.training import requests as retrain_requests
+from python_ml.training.requests import (
+    request_retrain,
+    serve_requests,
+)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from python_ml import training
 from python_ml.ensemble import BULLISH, CLASSES
 from python_ml.examples.cuts import end_of_day
 from python_ml.examples.reading import (
@@ -34,7 +33,8 @@ from python_ml.registry.artifacts import (
 )
 from python_ml.registry.versions import load_ensemble
 from python_ml.settings import PROJECT_ROOT
-from python_ml.training import train
+from python_ml.training import train as training
+from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import (

@@ -5,11 +5,11 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from python_ml import training
 from python_ml.examples.cuts import end_of_day
 from python_ml.forecasting import forecast
 from python_ml.registry.deployments import live_versions
-from python_ml.training import train
+from python_ml.training import train as training
+from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 
 AS_OF = end_of_day(date(2012, 6, 29))

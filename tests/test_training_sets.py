@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from python_ml import schema, training_sets
+from python_ml import schema
 from python_ml.examples.cuts import (
     end_of_day,
     ensure_cuts,
@@ -20,7 +20,11 @@ from python_ml.examples.reading import (
 )
 from python_ml.exceptions import UnknownVersionError
 from python_ml.ingestion.load import ingest
-from python_ml.training_sets import TrainingSetDiff, diff_training_sets
+from python_ml.training import training_sets
+from python_ml.training.training_sets import (
+    TrainingSetDiff,
+    diff_training_sets,
+)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt

@@ -7,8 +7,6 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from python_ml import weight_updates
-from python_ml.assembly import weighing_of
 from python_ml.cli import main
 from python_ml.ensemble import CLASSES, MemberPredictions
 from python_ml.exceptions import JobRunningError, NoEnsembleError
@@ -22,10 +20,12 @@ from python_ml.scoring.evaluation import (
     score_in_time_order,
     skill,
 )
+from python_ml.training import weight_updates
+from python_ml.training.assembly import weighing_of
+from python_ml.training.weight_updates import update_weights
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.jobs import job_run
-from python_ml.weight_updates import update_weights
 from tests.conftest import warehouse_environment
 from tests.forecast_market import TICKERS, close_of, deploy, make_ensemble
 

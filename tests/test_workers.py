@@ -8,9 +8,15 @@ import psutil
 import pytest
 
 from python_ml.exceptions import TrainingError
-from python_ml.fitting import FitFailure, fit_series
 from python_ml.settings import PROJECT_ROOT
-from python_ml.workers import count_workers, fit_all
+from python_ml.training.fitting import (
+    FitFailure,
+    fit_series,
+)
+from python_ml.training.workers import (
+    count_workers,
+    fit_all,
+)
 from tests.training_arrays import make_series
 
 
@@ -42,7 +48,9 @@ def test_little_work_starts_no_process():
 
 
 def test_a_killed_worker_is_told(monkeypatch):
-    monkeypatch.setattr("python_ml.workers._in_worker", lambda *_: os._exit(9))
+    monkeypatch.setattr(
+        "python_ml.training.workers._in_worker", lambda *_: os._exit(9)
+    )
     with pytest.raises(TrainingError, match="smaller --jobs"):
         list(fit_all(make_market(2), n_jobs=2))
 

@@ -24,18 +24,21 @@ from python_ml.exceptions import (
     SchemaError,
     UnknownSeriesError,
 )
-from python_ml.fitting import (
-    SPLIT_PARTS,
-    HorizonExamples,
-    SeriesExamples,
-    TimeArray,
-)
 from python_ml.members.base import (
     IntArray,
     effective_sample_size,
     shrunken_shares,
 )
-from python_ml.pooled import PooledExamples, thinning
+from python_ml.training.fitting import (
+    SPLIT_PARTS,
+    HorizonExamples,
+    SeriesExamples,
+    TimeArray,
+)
+from python_ml.training.pooled import (
+    PooledExamples,
+    thinning,
+)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from python_ml.assembly import said_by_recipe, weighing_of
 from python_ml.ensemble import CLASSES
 from python_ml.exceptions import (
     ArtifactError,
@@ -23,6 +22,10 @@ from python_ml.scoring.evaluation import (
     block_standard_error,
     log_losses,
     score_in_time_order,
+)
+from python_ml.training.assembly import (
+    said_by_recipe,
+    weighing_of,
 )
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse

@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from python_ml import schema
-from python_ml.assembly import said_by_recipe, weighing_of
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -41,6 +40,10 @@ from python_ml.scoring.evaluation import (
     block_standard_error,
     log_losses,
     score_in_time_order,
+)
+from python_ml.training.assembly import (
+    said_by_recipe,
+    weighing_of,
 )
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse

@@ -17,13 +17,16 @@ from threadpoolctl import threadpool_limits
 
 from python_ml.ensemble import CLASSES, FloatArray
 from python_ml.exceptions import LeakageError, NotEnoughDataError
-from python_ml.fitting import FIT, TimeArray
 from python_ml.members import make_member
 from python_ml.members.base import IntArray, Member
 from python_ml.members.settings import (
     POOLED_FEW_ROWS,
     POOLED_MAX_ROWS,
     POOLED_ROWS_PER_LABEL,
+)
+from python_ml.training.fitting import (
+    FIT,
+    TimeArray,
 )
 
 

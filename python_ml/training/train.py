@@ -24,7 +24,6 @@ import sqlalchemy as sa
 
 from expectations.gate import validate
 from python_ml import schema
-from python_ml.assembly import AssembledHorizon, assemble, weighing_of
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -60,15 +59,7 @@ from python_ml.exceptions import (
     SwiftBoltError,
     TrainingError,
 )
-from python_ml.fitting import (
-    FitFailure,
-    FittedHorizon,
-    SeriesExamples,
-    with_pooled,
-)
 from python_ml.members import Roster, roster_settings
-from python_ml.pooled import check_cut
-from python_ml.pooled_artifacts import Pool, PooledFits, PooledStore
 from python_ml.registry.artifacts import (
     claim_version_id,
     is_intact,
@@ -96,10 +87,32 @@ from python_ml.scoring.weights import (
     DEFAULT_ALPHA,
     DEFAULT_METHOD,
 )
-from python_ml.training_summary import (
+from python_ml.training.assembly import (
+    AssembledHorizon,
+    assemble,
+    weighing_of,
+)
+from python_ml.training.fitting import (
+    FitFailure,
+    FittedHorizon,
+    SeriesExamples,
+    with_pooled,
+)
+from python_ml.training.pooled import check_cut
+from python_ml.training.pooled_artifacts import (
+    Pool,
+    PooledFits,
+    PooledStore,
+)
+from python_ml.training.summary import (
     COUNTS,
     TrainingSummary,
     decision_frame,
+)
+from python_ml.training.workers import (
+    count_workers,
+    fit_all,
+    warm_up,
 )
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import (
@@ -108,7 +121,6 @@ from python_ml.warehouse.jobs import (
     job_run,
 )
 from python_ml.warehouse.seeds import read_seed
-from python_ml.workers import count_workers, fit_all, warm_up
 
 logger = get_logger(__name__)
 

@@ -29,8 +29,8 @@ from python_ml.exceptions import (
     TrainingError,
 )
 from python_ml.registry.promotion import PromotionMode
-from python_ml.training import train
-from python_ml.training_summary import TrainingSummary
+from python_ml.training.summary import TrainingSummary
+from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, to_json
 from python_ml.warehouse.jobs import job_run

@@ -17,14 +17,14 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from python_ml.exceptions import TrainingError
-from python_ml.fitting import (
+from python_ml.members import PER_SERIES, Roster
+from python_ml.training.fitting import (
     FitFailure,
     FittedHorizon,
     SeriesExamples,
     fit_series,
 )
-from python_ml.members import PER_SERIES, Roster
-from python_ml.pooled import (
+from python_ml.training.pooled import (
     PooledExamples,
     PooledFailure,
     PooledFit,

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from python_ml.ensemble import FloatArray, HorizonEnsemble, MemberPredictions
-from python_ml.fitting import PURGED, VALIDATION, FittedHorizon
 from python_ml.members import CLIMATOLOGY, ROSTER
 from python_ml.scoring.evaluation import (
     EXPECTED_BAND,
@@ -36,6 +35,11 @@ from python_ml.scoring.weights import (
     DEFAULT_METHOD,
     MemberWeights,
     WeightMethod,
+)
+from python_ml.training.fitting import (
+    PURGED,
+    VALIDATION,
+    FittedHorizon,
 )
 
 WEIGHED = "weighed_ensemble"

@@ -24,9 +24,7 @@ from python_ml.console.logs import (
 from python_ml.ensemble import FloatArray, PooledArtifact
 from python_ml.examples.cuts import Cut
 from python_ml.exceptions import ArtifactError
-from python_ml.fitting import PooledJudgement, PooledJudgements, SeriesExamples
 from python_ml.members import ROSTER, roster_settings
-from python_ml.pooled import PooledExamples, PooledFailure, PooledFit
 from python_ml.registry.artifacts import (
     SUFFIX,
     claim_version_id,
@@ -36,9 +34,22 @@ from python_ml.registry.artifacts import (
     release_claim,
     save_pooled,
 )
+from python_ml.training.fitting import (
+    PooledJudgement,
+    PooledJudgements,
+    SeriesExamples,
+)
+from python_ml.training.pooled import (
+    PooledExamples,
+    PooledFailure,
+    PooledFit,
+)
+from python_ml.training.workers import (
+    Outcomes,
+    fit_all_pooled,
+)
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import code_version
-from python_ml.workers import Outcomes, fit_all_pooled
 
 logger = get_logger(__name__)
 

@@ -21,12 +21,6 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
-from python_ml.assembly import (
-    WEIGHED,
-    is_in_expected_band,
-    measure,
-    weighing_of,
-)
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -66,7 +60,16 @@ from python_ml.scoring.evaluation import (
     skill,
 )
 from python_ml.scoring.weights import MemberWeights
-from python_ml.training import SERIES_PER_TRANSACTION, pooled_member_ids
+from python_ml.training.assembly import (
+    WEIGHED,
+    is_in_expected_band,
+    measure,
+    weighing_of,
+)
+from python_ml.training.train import (
+    SERIES_PER_TRANSACTION,
+    pooled_member_ids,
+)
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import (

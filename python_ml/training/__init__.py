@@ -1,0 +1,1 @@
+"""Fit, weigh, record and promote ensembles."""
