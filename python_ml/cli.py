@@ -360,9 +360,10 @@ def run(as_json: bool) -> None:
     The daily command. Run it again after a failure: it goes on where it
     stopped and does nothing twice.
     """
-    from python_ml import forecasting, pipeline
+    from python_ml import pipeline
     from python_ml.console.text_tables import to_records
     from python_ml.drift import drift_table
+    from python_ml.forecasting import issue as forecasting
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -1032,8 +1033,8 @@ def forecast(
     Each bar is forecast by the version that was deployed at its close. What
     is in ml.forecasts already stays as it is.
     """
-    from python_ml import forecasting
     from python_ml.console.text_tables import to_records
+    from python_ml.forecasting import issue as forecasting
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:

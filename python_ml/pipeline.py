@@ -8,7 +8,10 @@ from typing import Any
 import pandas as pd
 
 from python_ml.drift import check_drift
-from python_ml.forecasting import ForecastSummary, forecast
+from python_ml.forecasting.issue import (
+    ForecastSummary,
+    forecast,
+)
 from python_ml.training.summary import TrainingSummary
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame

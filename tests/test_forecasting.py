@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from python_ml import forecasting, schema
+from python_ml import schema
 from python_ml.ensemble import CLASSES
 from python_ml.exceptions import (
     ArtifactError,
@@ -15,7 +15,11 @@ from python_ml.exceptions import (
     NoEnsembleError,
     UnknownSeriesError,
 )
-from python_ml.forecasting import forecast, latest_forecasts
+from python_ml.forecasting import issue as forecasting
+from python_ml.forecasting.issue import (
+    forecast,
+    latest_forecasts,
+)
 from python_ml.registry.deployments import live_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse

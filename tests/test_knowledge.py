@@ -17,7 +17,7 @@ from python_ml.examples.cuts import (
     ensure_cuts,
 )
 from python_ml.exceptions import BuildError
-from python_ml.forecasting import forecast
+from python_ml.forecasting.issue import forecast
 from python_ml.ingestion.base import BarSource
 from python_ml.ingestion.load import ingest
 from python_ml.schema import ensemble_weights, training_cuts

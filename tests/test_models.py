@@ -21,7 +21,7 @@ from python_ml.exceptions import (
     UnknownSeriesError,
     UnknownVersionError,
 )
-from python_ml.forecasting import forecast
+from python_ml.forecasting.issue import forecast
 from python_ml.registry import inspection as models
 from python_ml.registry.deployments import live_versions
 from python_ml.registry.versions import load_ensemble

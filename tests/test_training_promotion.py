@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from python_ml.examples.cuts import end_of_day
-from python_ml.forecasting import forecast
+from python_ml.forecasting.issue import forecast
 from python_ml.registry.deployments import live_versions
 from python_ml.training import train as training
 from python_ml.training.train import train

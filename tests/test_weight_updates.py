@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from python_ml.cli import main
 from python_ml.ensemble import CLASSES, MemberPredictions
 from python_ml.exceptions import JobRunningError, NoEnsembleError
-from python_ml.forecasting import forecast
+from python_ml.forecasting.issue import forecast
 from python_ml.registry import inspection as models
 from python_ml.registry.deployments import live_versions
 from python_ml.registry.rollback import promote_version
