@@ -362,8 +362,8 @@ def run(as_json: bool) -> None:
     """
     from python_ml import pipeline
     from python_ml.console.text_tables import to_records
-    from python_ml.drift import drift_table
     from python_ml.forecasting import issue as forecasting
+    from python_ml.monitoring.drift import drift_table
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -1063,8 +1063,8 @@ def check_drift(as_json: bool) -> None:
     Drift is a result, not a failure: whatever the status, the exit status is
     0. Every check is kept in ml.drift_checks.
     """
-    from python_ml import drift
     from python_ml.console.text_tables import to_records
+    from python_ml.monitoring import drift
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from python_ml.drift import check_drift
 from python_ml.forecasting.issue import (
     ForecastSummary,
     forecast,
 )
+from python_ml.monitoring.drift import check_drift
 from python_ml.training.summary import TrainingSummary
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
@@ -34,7 +34,7 @@ class RunSummary:
         None when an ensemble was deployed already.
     forecasts : ForecastSummary
     drift : DataFrame
-        One row per series, as `python_ml.drift.check_drift` returns it.
+        One row per series, as `python_ml.monitoring.drift.check_drift` returns it.
     """
 
     build: DbtSummary

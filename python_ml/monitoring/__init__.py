@@ -1,0 +1,1 @@
+"""Watch how forecasts turn out."""
