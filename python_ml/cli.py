@@ -336,7 +336,7 @@ def build(
     With --as-of, bars that closed and records that were known by then, into
     schemas of its own such as asof_20120629_features.
     """
-    from python_ml import pipeline
+    from python_ml.operations import daily as pipeline
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:
@@ -360,10 +360,10 @@ def run(as_json: bool) -> None:
     The daily command. Run it again after a failure: it goes on where it
     stopped and does nothing twice.
     """
-    from python_ml import pipeline
     from python_ml.console.text_tables import to_records
     from python_ml.forecasting import issue as forecasting
     from python_ml.monitoring.drift import drift_table
+    from python_ml.operations import daily as pipeline
     from python_ml.warehouse.connection import open_warehouse
 
     with open_warehouse(load_settings()) as warehouse:

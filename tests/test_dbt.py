@@ -15,7 +15,7 @@ import jinja2.nativetypes
 import pytest
 
 from python_ml.exceptions import BuildError
-from python_ml.pipeline import build
+from python_ml.operations.daily import build
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import _parsing_in_turn, run_dbt

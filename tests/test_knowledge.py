@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from python_ml import pipeline
 from python_ml.cli import build
 from python_ml.examples.cuts import (
     end_of_day,
@@ -20,6 +19,7 @@ from python_ml.exceptions import BuildError
 from python_ml.forecasting.issue import forecast
 from python_ml.ingestion.base import BarSource
 from python_ml.ingestion.load import ingest
+from python_ml.operations import daily as pipeline
 from python_ml.schema import ensemble_weights, training_cuts
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
