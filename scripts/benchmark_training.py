@@ -80,20 +80,20 @@ from benchmarking import (
 )
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
+from python_ml.examples.arrays import FIT
+from python_ml.examples.catalog import read_feature_names
 from python_ml.examples.cuts import (
     end_of_day,
     ensure_cuts,
 )
-from python_ml.examples.reading import (
+from python_ml.examples.reading import read_examples
+from python_ml.examples.series import (
     Series,
-    read_examples,
-    read_feature_names,
     resolve_series,
 )
 from python_ml.exceptions import NotEnoughDataError, SwiftBoltError
 from python_ml.members.settings import RANDOM_STATE
 from python_ml.settings import Settings
-from python_ml.training.fitting import FIT
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.dbt import run_dbt
 

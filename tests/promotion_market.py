@@ -17,9 +17,9 @@ from python_ml.registry.promotion import (
     judge,
     promotion_block_bars,
 )
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.metrics import mix
+from python_ml.scoring.time_order import (
     Weighing,
-    mix,
     score_in_time_order,
 )
 from tests.training_arrays import closes

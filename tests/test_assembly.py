@@ -3,27 +3,29 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from python_ml.examples.arrays import (
+    FIT,
+    VALIDATION,
+)
 from python_ml.members import PER_SERIES, ROSTER, RosterEntry
 from python_ml.members.base import Member
-from python_ml.scoring.evaluation import (
-    Weighing,
+from python_ml.scoring.metrics import (
     accuracy,
     log_losses,
-    score_in_time_order,
     skill,
     skill_standard_error,
+)
+from python_ml.scoring.recipe import learned_members
+from python_ml.scoring.time_order import (
+    Weighing,
+    score_in_time_order,
 )
 from python_ml.training.assembly import (
     ALL_SERIES,
     WEIGHED,
     assemble,
-    learned_members,
 )
-from python_ml.training.fitting import (
-    FIT,
-    VALIDATION,
-    fit_horizon,
-)
+from python_ml.training.fitting import fit_horizon
 from tests.training_arrays import FEATURES, make_rows
 
 

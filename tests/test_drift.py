@@ -11,7 +11,7 @@ from python_ml.ensemble import CLASSES
 from python_ml.exceptions import BuildError
 from python_ml.forecasting.issue import forecast
 from python_ml.monitoring.drift import check_drift
-from python_ml.scoring.evaluation import log_losses
+from python_ml.scoring.metrics import log_losses
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt

@@ -6,20 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from python_ml.exceptions import NotEnoughDataError
-from python_ml.scoring.evaluation import (
-    Weighing,
+from python_ml.scoring.metrics import (
     accuracy,
     block_bars,
     block_standard_error,
     brier_score,
     calendar_blocks,
-    known_before,
     log_loss,
     log_losses,
-    part_starts,
-    score_in_time_order,
     skill,
     skill_standard_error,
+)
+from python_ml.scoring.time_order import (
+    Weighing,
+    known_before,
+    part_starts,
+    score_in_time_order,
 )
 from tests.training_arrays import closes, make_predictions
 

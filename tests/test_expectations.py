@@ -24,7 +24,7 @@ from expectations.plugins.keyed_rows import (
 from expectations.summary import ValidationSummary
 from python_ml.exceptions import ValidationFailedError
 from python_ml.schema import validation_results
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.requirements import (
     MIN_FIT_ROWS,
     MIN_VALIDATION_ROWS,
 )

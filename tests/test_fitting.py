@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 
 from python_ml.ensemble import PackedMember
+from python_ml.examples.arrays import (
+    FIT,
+    VALIDATION,
+)
 from python_ml.exceptions import NotEnoughDataError
 from python_ml.members import PER_SERIES, ROSTER, RosterEntry
 from python_ml.members.base import Member
 from python_ml.training.fitting import (
-    FIT,
-    VALIDATION,
     FitFailure,
     fit_horizon,
     fit_series,

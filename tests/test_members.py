@@ -7,16 +7,16 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 
+from python_ml.examples.arrays import (
+    FIT,
+    VALIDATION,
+)
 from python_ml.exceptions import NotEnoughDataError, SettingsError
 from python_ml.members import ROSTER, Roster, make_member, roster_settings
 from python_ml.members.base import effective_sample_size, shrunken_shares
 from python_ml.members.settings import FOREST_LEAF_ROWS, leaf_rows
-from python_ml.scoring.evaluation import log_loss
+from python_ml.scoring.metrics import log_loss
 from python_ml.settings import load_settings
-from python_ml.training.fitting import (
-    FIT,
-    VALIDATION,
-)
 from python_ml.warehouse.seeds import read_seed
 from tests.training_arrays import make_rows
 

@@ -25,12 +25,12 @@ from python_ml.forecasting.issue import forecast
 from python_ml.registry import inspection as models
 from python_ml.registry.deployments import live_versions
 from python_ml.registry.versions import load_ensemble
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.metrics import (
     block_standard_error,
     log_losses,
-    score_in_time_order,
 )
-from python_ml.training.assembly import weighing_of
+from python_ml.scoring.recipe import weighing_of
+from python_ml.scoring.time_order import score_in_time_order
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment

@@ -4,26 +4,30 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from python_ml.examples.arrays import (
+    FIT,
+    PURGED,
+    VALIDATION,
+)
+from python_ml.examples.leakage import check_cut
+from python_ml.examples.pooled import (
+    PooledExamples,
+    thinning,
+)
 from python_ml.exceptions import LeakageError
 from python_ml.members import ROSTER, Roster
 from python_ml.members.settings import (
     POOLED_BOOSTER_HALF_WEIGHT_LABELS as HALF_WEIGHT,
 )
 from python_ml.training.fitting import (
-    FIT,
-    PURGED,
-    VALIDATION,
     PooledJudgement,
     fit_horizon,
     with_pooled,
 )
 from python_ml.training.pooled import (
-    PooledExamples,
     PooledFailure,
     PooledFit,
-    check_cut,
     fit_pooled,
-    thinning,
     time_weights,
 )
 from python_ml.training.workers import fit_all_pooled

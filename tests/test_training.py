@@ -10,12 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml.ensemble import BULLISH, CLASSES
+from python_ml.examples.catalog import read_feature_names
 from python_ml.examples.cuts import end_of_day
-from python_ml.examples.reading import (
-    read_examples,
-    read_feature_names,
-    resolve_series,
-)
+from python_ml.examples.reading import read_examples
+from python_ml.examples.series import resolve_series
 from python_ml.exceptions import (
     ArtifactError,
     JobRunningError,

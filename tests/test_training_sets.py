@@ -9,15 +9,13 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import schema
+from python_ml.examples.catalog import read_feature_names
 from python_ml.examples.cuts import (
     end_of_day,
     ensure_cuts,
 )
-from python_ml.examples.reading import (
-    Series,
-    read_examples,
-    read_feature_names,
-)
+from python_ml.examples.reading import read_examples
+from python_ml.examples.series import Series
 from python_ml.exceptions import UnknownVersionError
 from python_ml.ingestion.load import ingest
 from python_ml.training import training_sets

@@ -15,13 +15,13 @@ from python_ml.registry import inspection as models
 from python_ml.registry.deployments import live_versions
 from python_ml.registry.rollback import promote_version
 from python_ml.registry.versions import load_ensemble
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.metrics import (
     log_losses,
-    score_in_time_order,
     skill,
 )
+from python_ml.scoring.recipe import weighing_of
+from python_ml.scoring.time_order import score_in_time_order
 from python_ml.training import weight_updates
-from python_ml.training.assembly import weighing_of
 from python_ml.training.weight_updates import update_weights
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt

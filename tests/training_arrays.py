@@ -3,7 +3,7 @@
 import numpy as np
 
 from python_ml.ensemble import CLASSES, MemberPredictions
-from python_ml.training.fitting import (
+from python_ml.examples.arrays import (
     FIT,
     PURGED,
     VALIDATION,

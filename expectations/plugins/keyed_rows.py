@@ -14,9 +14,7 @@ from great_expectations.core.metric_function_types import (
     MetricPartialFunctionTypes,
 )
 from great_expectations.core.result_format import ResultFormat
-from great_expectations.execution_engine.execution_engine import (
-    ExecutionEngine,
-)
+from great_expectations.execution_engine.execution_engine import ExecutionEngine
 from great_expectations.execution_engine.sqlalchemy_execution_engine import (
     SqlAlchemyExecutionEngine,
 )

@@ -36,7 +36,7 @@ from python_ml.exceptions import (
     SettingsError,
 )
 from python_ml.schema import training_cuts
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.requirements import (
     MIN_FIT_ROWS,
     MIN_VALIDATION_ROWS,
 )

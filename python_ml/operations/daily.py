@@ -34,7 +34,7 @@ class RunSummary:
         None when an ensemble was deployed already.
     forecasts : ForecastSummary
     drift : DataFrame
-        One row per series, as `python_ml.monitoring.drift.check_drift` returns it.
+        One row per series, as `check_drift` returns it.
     """
 
     build: DbtSummary

@@ -18,15 +18,15 @@ from python_ml.registry.versions import (
     load_version,
     read_version,
 )
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.metrics import (
     block_standard_error,
     log_losses,
-    score_in_time_order,
 )
-from python_ml.training.assembly import (
+from python_ml.scoring.recipe import (
     said_by_recipe,
     weighing_of,
 )
+from python_ml.scoring.time_order import score_in_time_order
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 

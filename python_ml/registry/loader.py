@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from python_ml.ensemble import CLASSES, Ensemble
-from python_ml.examples.reading import read_feature_names
+from python_ml.examples.catalog import read_feature_names
 from python_ml.exceptions import (
     ArtifactError,
     NoEnsembleError,

@@ -23,6 +23,7 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.ensemble import FloatArray, HorizonEnsemble
+from python_ml.examples.frames import to_times
 from python_ml.registry.deployments import (
     insert_deployments,
     live_versions,
@@ -33,17 +34,19 @@ from python_ml.registry.versions import (
     read_versions,
     why_unusable,
 )
-from python_ml.scoring import evaluation
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.metrics import (
+    MIN_BLOCK_SESSIONS,
     IntArray,
-    TimeArray,
+    block_bars,
     block_standard_error,
     log_losses,
-    score_in_time_order,
 )
-from python_ml.training.assembly import (
+from python_ml.scoring.recipe import (
     said_by_recipe,
     weighing_of,
+)
+from python_ml.scoring.time_order import (
+    score_in_time_order,
 )
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
@@ -53,7 +56,7 @@ logger = get_logger(__name__)
 PromotionMode = Literal["judge", "always", "never"]
 MODES: tuple[PromotionMode, ...] = get_args(PromotionMode)
 
-BLOCK_SESSIONS = evaluation.MIN_BLOCK_SESSIONS
+BLOCK_SESSIONS = MIN_BLOCK_SESSIONS
 # Fewer say nothing about which of two is better.
 MIN_BARS = 20
 MIN_BLOCKS = 4
@@ -239,7 +242,7 @@ def promotion_block_bars(session_bars: int, horizon_bars: int) -> int:
     >>> promotion_block_bars(1, 20), promotion_block_bars(26, 4)
     (20, 130)
     """
-    return evaluation.block_bars(horizon_bars, session_bars)
+    return block_bars(horizon_bars, session_bars)
 
 
 def _error(values: FloatArray, blocks: IntArray) -> float | None:
@@ -706,7 +709,7 @@ class _Scored:
         self.session_bars = int(grid["full_session_bars"].max())
         self.bar_numbers = pd.Series(
             grid["bar_number"].to_numpy(),
-            index=_to_times(grid["closed_at"]),
+            index=to_times(grid["closed_at"]),
         )
 
     def judge(self, horizon: str, facing: Mapping[int, str]) -> Verdict:
@@ -829,7 +832,7 @@ class _Scored:
                 "as_of": self.cohort.as_of,
             },
         )
-        return ledger.assign(closed_at=_to_times(ledger["closed_at"]))
+        return ledger.assign(closed_at=to_times(ledger["closed_at"]))
 
     def _advise(
         self,
@@ -856,9 +859,7 @@ class _Scored:
                 "symbol_ids": list(facing),
             },
         )
-        since = deployed.assign(
-            effective_at=_to_times(deployed["effective_at"])
-        )
+        since = deployed.assign(effective_at=to_times(deployed["effective_at"]))
         could = rows.merge(since, on="symbol_id")
         could = could[could["closed_at"] >= could["effective_at"]]
         n_bars = could["bar_number"].nunique()
@@ -896,12 +897,3 @@ def _stack(frame: pd.DataFrame, name: str) -> FloatArray:
         dtype=np.float64
     )
     return stacked
-
-
-def _to_times(column: "pd.Series[Any]") -> TimeArray:
-    times: TimeArray = (
-        column.dt.tz_convert("UTC")
-        .dt.tz_localize(None)
-        .to_numpy(dtype="datetime64[us]")
-    )
-    return times

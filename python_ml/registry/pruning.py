@@ -12,9 +12,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from python_ml import schema
-from python_ml.exceptions import (
-    SettingsError,
-)
+from python_ml.exceptions import SettingsError
 from python_ml.registry.deployments import lock_deployments
 from python_ml.registry.versions import (
     SharedArtifact,

@@ -15,7 +15,7 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.console.text_tables import some_names
-from python_ml.examples.reading import read_feature_names
+from python_ml.examples.catalog import read_feature_names
 from python_ml.exceptions import (
     DeploymentError,
     SettingsError,

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from python_ml.ensemble import FloatArray, HorizonEnsemble, MemberPredictions
-from python_ml.members import CLIMATOLOGY, ROSTER
-from python_ml.scoring.evaluation import (
-    EXPECTED_BAND,
-    OVERFIT_MARGIN,
-    VALIDATION_PARTS,
+from python_ml.examples.arrays import (
+    PURGED,
+    VALIDATION,
+)
+from python_ml.members import CLIMATOLOGY
+from python_ml.scoring.metrics import (
     IntArray,
-    TimeOrderedScore,
-    Weighing,
     accuracy,
     block_standard_error,
     brier_score,
@@ -26,21 +25,21 @@ from python_ml.scoring.evaluation import (
     hits,
     log_losses,
     mix,
-    score_in_time_order,
     skill,
     skill_standard_error,
 )
-from python_ml.scoring.weights import (
-    DEFAULT_ALPHA,
-    DEFAULT_METHOD,
-    MemberWeights,
-    WeightMethod,
+from python_ml.scoring.requirements import (
+    EXPECTED_BAND,
+    OVERFIT_MARGIN,
 )
-from python_ml.training.fitting import (
-    PURGED,
-    VALIDATION,
-    FittedHorizon,
+from python_ml.scoring.time_order import (
+    VALIDATION_PARTS,
+    TimeOrderedScore,
+    Weighing,
+    score_in_time_order,
 )
+from python_ml.scoring.weights import MemberWeights
+from python_ml.training.fitting import FittedHorizon
 
 WEIGHED = "weighed_ensemble"
 ALL_SERIES = "weighed_ensembles_of_all_series"
@@ -361,68 +360,6 @@ def _only_climatology(
         f"{all_series['n_series']} series scored skill "
         f"{all_series['skill']:+.1%}{within} in time order, not above 0",
     )
-
-
-def is_climatology_alone(ensemble: HorizonEnsemble) -> bool:
-    """Whether its members were left out for not beating climatology."""
-    return ensemble.weights.get(CLIMATOLOGY) == 1.0
-
-
-def said_by_recipe(
-    ensemble: HorizonEnsemble, score: TimeOrderedScore
-) -> FloatArray:
-    """What the recipe of an ensemble said of the scored validation rows.
-
-    Parameters
-    ----------
-    ensemble : HorizonEnsemble
-        With `validation`.
-    score : TimeOrderedScore
-        Of its validation.
-
-    Returns
-    -------
-    ndarray of shape (n_scored, 3)
-        The mixture by weights from before each part, or climatology where that
-        is what the recipe deploys.
-    """
-    if ensemble.validation is None or not is_climatology_alone(ensemble):
-        return score.probabilities
-    return np.tile(ensemble.validation.climatology, (len(score.rows), 1))
-
-
-def weighing_of(
-    validation: MemberPredictions,
-    horizon_bars: int,
-    *,
-    method: WeightMethod = DEFAULT_METHOD,
-    alpha: float = DEFAULT_ALPHA,
-) -> Weighing:
-    """How the members that predicted are weighed.
-
-    Parameters
-    ----------
-    validation : MemberPredictions
-        Of any series of the timeframe and horizon.
-    horizon_bars : int
-        Overlap of the labels.
-    method : {"equal", "least_squares", "ridge", "lasso"}, default="ridge"
-        See `fit_weights`.
-    alpha : float, default=1.0
-        Its penalty.
-    """
-    return Weighing(
-        horizon_bars=horizon_bars,
-        learned=learned_members(validation.member_names),
-        method=method,
-        alpha=alpha,
-        prior=validation.prior_weights,
-    )
-
-
-def learned_members(member_names: Sequence[str]) -> tuple[bool, ...]:
-    """Which members are learned, in order."""
-    return tuple(ROSTER[name].is_learned for name in member_names)
 
 
 def _or_none(value: float) -> float | None:

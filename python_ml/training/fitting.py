@@ -5,7 +5,6 @@ twice with the same settings: on `fit`, to be weighed and scored on
 validation, and on the whole window, to be deployed.
 """
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,110 +22,21 @@ from python_ml.ensemble import (
     PooledMember,
     divide_moves,
 )
+from python_ml.examples.arrays import (
+    FIT,
+    SPLIT_PARTS,
+    VALIDATION,
+    HorizonExamples,
+    SeriesExamples,
+)
 from python_ml.exceptions import NotEnoughDataError, TrainingError
 from python_ml.members import CLIMATOLOGY, PER_SERIES, Roster, make_member
 from python_ml.members.base import IntArray, Member
 from python_ml.scoring.bands import conformal_quantiles
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.requirements import (
     MIN_FIT_ROWS,
     MIN_VALIDATION_ROWS,
 )
-
-TimeArray = npt.NDArray[np.datetime64]
-
-FIT, VALIDATION, PURGED = 0, 1, 2
-SPLIT_PARTS = {"fit": FIT, "validation": VALIDATION, "purged": PURGED}
-
-
-@dataclass(frozen=True)
-class HorizonExamples:
-    """Rows of `features.training_examples` of one series and horizon.
-
-    Parameters
-    ----------
-    horizon : str
-        For example `5d`.
-    horizon_bars : int
-        The same in grid bars.
-    X : ndarray of shape (n_samples, n_features)
-        Features in catalog order, ascending in time.
-    y : ndarray of int of shape (n_samples,)
-        Positions in `CLASSES`.
-    moves : ndarray of shape (n_samples,)
-        label_return / expected_volatility.
-    bar_numbers : ndarray of int of shape (n_samples,)
-        On the grid.
-    closed_at, label_end_at : ndarray of datetime64[us] of shape (n_samples,)
-        UTC.
-    split_parts : ndarray of int of shape (n_samples,)
-        `FIT`, `VALIDATION` or `PURGED`.
-    fit_climatology, window_climatology : ndarray of shape (3,)
-        Class shares known from `fit`, and from everything up to the as-of
-        time, over the long window of pooled members.
-    session_bars : int, default=1
-        Grid bars of a full session.
-    """
-
-    horizon: str
-    horizon_bars: int
-    X: FloatArray
-    y: IntArray
-    moves: FloatArray
-    bar_numbers: IntArray
-    closed_at: TimeArray
-    label_end_at: TimeArray
-    split_parts: IntArray
-    fit_climatology: FloatArray
-    window_climatology: FloatArray
-    session_bars: int = 1
-
-    def count(self, part: int) -> int:
-        """Number of rows in a part of the split."""
-        return int((self.split_parts == part).sum())
-
-
-@dataclass(frozen=True)
-class SeriesExamples:
-    """Training rows of one series.
-
-    Parameters
-    ----------
-    symbol_id : int
-        Key of `raw.symbols`.
-    ticker, calendar, timeframe : str
-        For people, and for its cut.
-    feature_names : tuple of str
-        Columns of every `X`.
-    horizons : tuple of HorizonExamples
-        Shortest first.
-    """
-
-    symbol_id: int
-    ticker: str
-    calendar: str
-    timeframe: str
-    feature_names: tuple[str, ...]
-    horizons: tuple[HorizonExamples, ...]
-
-    def fingerprint(self) -> str:
-        """SHA-256 of every value that fitting reads."""
-        digest = hashlib.sha256()
-        for rows in self.horizons:
-            digest.update(f"{rows.horizon} {rows.horizon_bars}".encode())
-            for array in (
-                rows.X,
-                rows.y,
-                rows.moves,
-                rows.bar_numbers,
-                rows.closed_at,
-                rows.label_end_at,
-                rows.split_parts,
-                rows.fit_climatology,
-                rows.window_climatology,
-            ):
-                digest.update(str(array.shape).encode())
-                digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

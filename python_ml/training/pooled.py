@@ -5,76 +5,19 @@ earlier. Rows of one time weigh 1 / (series at that time), and rows that repeat
 each other are thinned out.
 """
 
-import hashlib
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from python_ml.ensemble import CLASSES, FloatArray
-from python_ml.exceptions import LeakageError, NotEnoughDataError
+from python_ml.examples.arrays import FIT
+from python_ml.examples.pooled import PooledExamples
+from python_ml.exceptions import NotEnoughDataError
 from python_ml.members import make_member
 from python_ml.members.base import IntArray, Member
-from python_ml.members.settings import (
-    POOLED_FEW_ROWS,
-    POOLED_MAX_ROWS,
-    POOLED_ROWS_PER_LABEL,
-)
-from python_ml.training.fitting import (
-    FIT,
-    TimeArray,
-)
-
-
-@dataclass(frozen=True)
-class PooledExamples:
-    """Rows of all series of a timeframe and horizon under one cut.
-
-    Parameters
-    ----------
-    horizon : str
-        For example `5d`.
-    horizon_bars : int
-        The same in grid bars.
-    X : ndarray of float32 of shape (n_samples, n_features)
-        Features in catalog order.
-    y : ndarray of int of shape (n_samples,)
-        Positions in `CLASSES`.
-    symbol_ids, bar_numbers : ndarray of int of shape (n_samples,)
-        Keys of each row.
-    label_end_at : ndarray of datetime64[us] of shape (n_samples,)
-        UTC.
-    split_parts : ndarray of int of shape (n_samples,)
-        `FIT`, `VALIDATION` or `PURGED`.
-    """
-
-    horizon: str
-    horizon_bars: int
-    X: npt.NDArray[np.floating[Any]]
-    y: IntArray
-    symbol_ids: IntArray
-    bar_numbers: IntArray
-    label_end_at: TimeArray
-    split_parts: IntArray
-
-    def fingerprint(self) -> str:
-        """SHA-256 of every value that fitting reads."""
-        digest = hashlib.sha256(f"{self.horizon} {self.horizon_bars}".encode())
-        for array in (
-            self.X,
-            self.y,
-            self.symbol_ids,
-            self.bar_numbers,
-            self.label_end_at,
-            self.split_parts,
-        ):
-            digest.update(str(array.shape).encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -122,69 +65,6 @@ class PooledFailure:
     name: str
     horizon: str
     message: str
-
-
-def thinning(n_rows: int, horizon_bars: int) -> int:
-    """Every how manyth row is used, so that few repeat each other.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows there are, of all series.
-    horizon_bars : int
-        Grid bars a label looks ahead; 0 for what all horizons share.
-
-    Examples
-    --------
-    >>> thinning(30_000, 20), thinning(400_000, 20), thinning(1_300_000, 0)
-    (1, 5, 5)
-    """
-    needed = -(-n_rows // POOLED_MAX_ROWS)
-    repeated = min(
-        horizon_bars // POOLED_ROWS_PER_LABEL, n_rows // POOLED_FEW_ROWS
-    )
-    return max(1, needed, repeated)
-
-
-def check_cut(
-    label_end_at: TimeArray,
-    split_parts: IntArray,
-    *,
-    fit_labels_end_before: datetime,
-    as_of: datetime,
-    what: str,
-) -> None:
-    """Refuse rows that the cut does not allow, whoever let them through.
-
-    Parameters
-    ----------
-    label_end_at : ndarray of datetime64[us] of shape (n_samples,)
-        When each label was known, UTC.
-    split_parts : ndarray of int of shape (n_samples,)
-        `FIT`, `VALIDATION` or `PURGED`.
-    fit_labels_end_before, as_of : datetime
-        Of the cut.
-    what : str
-        For messages.
-
-    Raises
-    ------
-    LeakageError
-        If a label of `fit` ends within the embargo or later, or any label
-        after the as-of time.
-    """
-    if len(label_end_at) == 0:
-        return
-    boundary, known = _utc(fit_labels_end_before), _utc(as_of)
-    crossing = int(((split_parts == FIT) & (label_end_at >= boundary)).sum())
-    unknown = int((label_end_at > known).sum())
-    if crossing or unknown:
-        raise LeakageError(
-            f"{what}: {crossing} rows to fit on have labels that end at or "
-            f"after {boundary}, where the cut ends fit, and {unknown} rows "
-            f"have labels that ended after the as-of time {known}. Nothing was "
-            "trained. Find them in leakage_audit: swiftbolt build"
-        )
 
 
 def fit_pooled(
@@ -246,7 +126,3 @@ def time_weights(bar_numbers: IntArray) -> FloatArray:
     )
     weights: FloatArray = 1.0 / counts[inverse]
     return weights
-
-
-def _utc(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")

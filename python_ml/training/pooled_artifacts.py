@@ -22,7 +22,9 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.ensemble import FloatArray, PooledArtifact
+from python_ml.examples.arrays import SeriesExamples
 from python_ml.examples.cuts import Cut
+from python_ml.examples.pooled import PooledExamples
 from python_ml.exceptions import ArtifactError
 from python_ml.members import ROSTER, roster_settings
 from python_ml.registry.artifacts import (
@@ -37,10 +39,8 @@ from python_ml.registry.artifacts import (
 from python_ml.training.fitting import (
     PooledJudgement,
     PooledJudgements,
-    SeriesExamples,
 )
 from python_ml.training.pooled import (
-    PooledExamples,
     PooledFailure,
     PooledFit,
 )

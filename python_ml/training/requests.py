@@ -21,7 +21,7 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.console.text_tables import to_records
-from python_ml.examples.reading import resolve_series
+from python_ml.examples.series import resolve_series
 from python_ml.exceptions import (
     JobRunningError,
     SettingsError,

@@ -36,6 +36,11 @@ from python_ml.ensemble import (
     MemberPredictions,
     PooledMember,
 )
+from python_ml.examples.arrays import SeriesExamples
+from python_ml.examples.catalog import (
+    read_feature_names,
+    read_horizons,
+)
 from python_ml.examples.cuts import (
     DEFAULT_EMBARGO_BARS,
     DEFAULT_SPLIT,
@@ -44,12 +49,11 @@ from python_ml.examples.cuts import (
     ensure_cuts,
     fit_share,
 )
-from python_ml.examples.reading import (
+from python_ml.examples.leakage import check_cut
+from python_ml.examples.pooled import read_pooled_examples
+from python_ml.examples.reading import read_examples
+from python_ml.examples.series import (
     Series,
-    read_examples,
-    read_feature_names,
-    read_horizons,
-    read_pooled_examples,
     resolve_series,
 )
 from python_ml.exceptions import (
@@ -82,7 +86,8 @@ from python_ml.registry.versions import (
     read_versions,
     sweep_orphans,
 )
-from python_ml.scoring.evaluation import VALIDATION_PARTS
+from python_ml.scoring.recipe import weighing_of
+from python_ml.scoring.time_order import VALIDATION_PARTS
 from python_ml.scoring.weights import (
     DEFAULT_ALPHA,
     DEFAULT_METHOD,
@@ -90,15 +95,12 @@ from python_ml.scoring.weights import (
 from python_ml.training.assembly import (
     AssembledHorizon,
     assemble,
-    weighing_of,
 )
 from python_ml.training.fitting import (
     FitFailure,
     FittedHorizon,
-    SeriesExamples,
     with_pooled,
 )
-from python_ml.training.pooled import check_cut
 from python_ml.training.pooled_artifacts import (
     Pool,
     PooledFits,
@@ -1077,8 +1079,8 @@ def _check_arguments(
     fit_share(split)
     if as_of is not None and as_of.tzinfo is None:
         raise SettingsError(
-            f"as_of {as_of} has no time zone; use python_ml.examples.cuts.end_of_day "
-            "for a date."
+            f"as_of {as_of} has no time zone; for a date use "
+            "python_ml.examples.cuts.end_of_day."
         )
     check_embargo(embargo_bars)
     if trigger not in TRIGGERS:

@@ -29,11 +29,9 @@ from python_ml.console.text_tables import (
     to_records,
     to_text,
 )
-from python_ml.examples.reading import (
-    Series,
-    read_examples,
-    read_feature_names,
-)
+from python_ml.examples.catalog import read_feature_names
+from python_ml.examples.reading import read_examples
+from python_ml.examples.series import Series
 from python_ml.exceptions import UnknownVersionError
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import SCHEMAS, Warehouse

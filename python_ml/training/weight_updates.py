@@ -31,6 +31,7 @@ from python_ml.ensemble import (
     FloatArray,
     MemberPredictions,
 )
+from python_ml.examples.frames import to_times
 from python_ml.exceptions import ArtifactError, NoEnsembleError
 from python_ml.members import CLIMATOLOGY
 from python_ml.registry.artifacts import (
@@ -50,21 +51,23 @@ from python_ml.registry.versions import (
     read_versions,
     sweep_orphans,
 )
-from python_ml.scoring.evaluation import (
+from python_ml.scoring.metrics import (
     IntArray,
-    TimeOrderedScore,
     accuracy,
     calendar_blocks,
     log_losses,
-    score_in_time_order,
     skill,
+)
+from python_ml.scoring.recipe import weighing_of
+from python_ml.scoring.time_order import (
+    TimeOrderedScore,
+    score_in_time_order,
 )
 from python_ml.scoring.weights import MemberWeights
 from python_ml.training.assembly import (
     WEIGHED,
     is_in_expected_band,
     measure,
-    weighing_of,
 )
 from python_ml.training.train import (
     SERIES_PER_TRANSACTION,
@@ -934,8 +937,8 @@ def _from_ledger(
             dtype=np.int64,
         ),
         climatology=held.climatology,
-        closed_at=_to_times(rows["closed_at"]),
-        label_end_at=_to_times(rows["settled_at"]),
+        closed_at=to_times(rows["closed_at"]),
+        label_end_at=to_times(rows["settled_at"]),
         prior_weights=prior,
     )
 
@@ -998,12 +1001,3 @@ def _measure(
         }
         | {WEIGHED: weighed},
     }
-
-
-def _to_times(column: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
-    times: np.ndarray[Any, Any] = (
-        column.dt.tz_convert("UTC")
-        .dt.tz_localize(None)
-        .to_numpy(dtype="datetime64[us]")
-    )
-    return times

@@ -16,16 +16,16 @@ from typing import Any, TypeVar
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from python_ml.examples.arrays import SeriesExamples
+from python_ml.examples.pooled import PooledExamples
 from python_ml.exceptions import TrainingError
 from python_ml.members import PER_SERIES, Roster
 from python_ml.training.fitting import (
     FitFailure,
     FittedHorizon,
-    SeriesExamples,
     fit_series,
 )
 from python_ml.training.pooled import (
-    PooledExamples,
     PooledFailure,
     PooledFit,
     fit_pooled,

@@ -1,0 +1,61 @@
+"""What the warehouse says of features, horizons and sessions."""
+
+from python_ml.examples.series import Series
+from python_ml.exceptions import SchemaError
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import Warehouse
+
+
+def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
+    """Features in catalog order.
+
+    Raises
+    ------
+    SchemaError
+        If the catalog is empty.
+    """
+    names = tuple(
+        read_frame(
+            warehouse,
+            "select feature from {features}.feature_catalog "
+            "order by sort_order",
+        )["feature"]
+    )
+    if not names:
+        raise SchemaError(
+            "features.feature_catalog is empty. Build it with: swiftbolt run"
+        )
+    return names
+
+
+def read_horizons(
+    warehouse: Warehouse, calendar: str, timeframe: str
+) -> list[str]:
+    """Horizons of a timeframe, shortest first."""
+    return list(
+        read_frame(
+            warehouse,
+            """
+            select horizon
+            from {features}.horizons
+            where calendar = :calendar and timeframe = :timeframe
+            order by horizon_bars
+            """,
+            {"calendar": calendar, "timeframe": timeframe},
+        )["horizon"]
+    )
+
+
+def read_session_bars(warehouse: Warehouse, one: Series) -> int:
+    """Grid bars of a full session of the series' calendar and timeframe."""
+    return int(
+        read_frame(
+            warehouse,
+            """
+            select max(full_session_bars) as session_bars
+            from {features}.bar_grid
+            where calendar = :calendar and timeframe = :timeframe
+            """,
+            {"calendar": one.calendar, "timeframe": one.timeframe},
+        )["session_bars"].iloc[0]
+    )
