@@ -29,12 +29,14 @@ from python_ml.exceptions import ArtifactError
 from python_ml.members import ROSTER, roster_settings
 from python_ml.registry.artifacts import (
     SUFFIX,
-    claim_version_id,
     is_intact,
     library_versions,
     load_pooled,
-    release_claim,
     save_pooled,
+)
+from python_ml.registry.claims import (
+    claim_version_id,
+    release_claim,
 )
 from python_ml.training.fitting import (
     PooledJudgement,
@@ -122,7 +124,7 @@ class PooledStore:
     ----------
     warehouse : Warehouse
     owner : str
-        Of the claims; see `artifacts.claim_owner`.
+        Of the claims; see `claims.claim_owner`.
     created_at : datetime
         Part of the artifacts' names.
     job_run_id : int

@@ -65,12 +65,15 @@ from python_ml.exceptions import (
 )
 from python_ml.members import Roster, roster_settings
 from python_ml.registry.artifacts import (
-    claim_version_id,
     is_intact,
     library_versions,
     load_artifact,
-    release_claim,
     save_ensemble,
+)
+from python_ml.registry.claims import (
+    claim_version_id,
+    release_claim,
+    sweep_orphans,
 )
 from python_ml.registry.deployments import live_versions
 from python_ml.registry.promotion import (
@@ -84,7 +87,6 @@ from python_ml.registry.promotion import (
 from python_ml.registry.versions import (
     load_version,
     read_versions,
-    sweep_orphans,
 )
 from python_ml.scoring.recipe import weighing_of
 from python_ml.scoring.time_order import VALIDATION_PARTS

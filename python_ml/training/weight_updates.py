@@ -35,10 +35,13 @@ from python_ml.examples.frames import to_times
 from python_ml.exceptions import ArtifactError, NoEnsembleError
 from python_ml.members import CLIMATOLOGY
 from python_ml.registry.artifacts import (
-    claim_version_id,
     library_versions,
-    release_claim,
     save_ensemble,
+)
+from python_ml.registry.claims import (
+    claim_version_id,
+    release_claim,
+    sweep_orphans,
 )
 from python_ml.registry.deployments import (
     insert_deployments,
@@ -49,7 +52,6 @@ from python_ml.registry.versions import (
     Version,
     load_version,
     read_versions,
-    sweep_orphans,
 )
 from python_ml.scoring.metrics import (
     IntArray,
