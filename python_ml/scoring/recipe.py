@@ -22,10 +22,10 @@ def is_climatology_alone(ensemble: HorizonEnsemble) -> bool:
     return ensemble.weights.get(CLIMATOLOGY) == 1.0
 
 
-def said_by_recipe(
+def recipe_probabilities(
     ensemble: HorizonEnsemble, score: TimeOrderedScore
 ) -> FloatArray:
-    """What the recipe of an ensemble said of the scored validation rows.
+    """Probabilities of an ensemble's recipe for the scored validation rows.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 A series is the unit of work: its artifact is renamed into place, then one
 transaction writes its version, runs and weights. Once all series of a cut are
-on record, one more decides which are deployed (`promotion.py`). Whatever stops
+on record, one more decides which are deployed (`promotion`). Whatever stops
 a training, the same command finishes it: a series whose rows, settings and cut
 have a version already is up to date, and what was not decided yet is.
 """
@@ -76,14 +76,13 @@ from python_ml.registry.claims import (
     sweep_orphans,
 )
 from python_ml.registry.deployments import live_versions
-from python_ml.registry.promotion import (
+from python_ml.registry.promotion.cohort import Challenger, Cohort
+from python_ml.registry.promotion.decisions import (
     MODES,
-    Challenger,
-    Cohort,
     Decision,
     PromotionMode,
-    promote,
 )
+from python_ml.registry.promotion.promote import promote
 from python_ml.registry.versions import (
     load_version,
     read_versions,
