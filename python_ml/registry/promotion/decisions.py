@@ -204,16 +204,9 @@ def find_verdicts(
     Evidence is read only where there are champions to compare with.
     """
     verdicts = {
-        contest.horizon: Verdict(
-            FIRST_VERSION,
-            True,
-            "no champion that could go on is live: deployed, with "
-            "climatology alone where the members do not beat it",
-        )
-        if not contest.champions
-        else Verdict(FORCED, True, "deployed unjudged, as asked")
+        contest.horizon: verdict
         for contest in contests
-        if not contest.champions or mode == "always"
+        if (verdict := _verdict_without_evidence(contest, mode)) is not None
     }
     compared = {
         contest.horizon: set(contest.champions)
@@ -241,6 +234,22 @@ def find_verdicts(
                 reason=f"{verdicts[horizon].reason}. {advice}",
             )
     return verdicts
+
+
+def _verdict_without_evidence(
+    contest: Contest, mode: PromotionMode
+) -> Verdict | None:
+    """Verdict where nothing has to be compared, else None."""
+    if not contest.champions:
+        return Verdict(
+            FIRST_VERSION,
+            True,
+            "no champion that could go on is live: deployed, with "
+            "climatology alone where the members do not beat it",
+        )
+    if mode == "always":
+        return Verdict(FORCED, True, "deployed unjudged, as asked")
+    return None
 
 
 def _is_due(earlier: EarlierDecision | None, mode: PromotionMode) -> bool:
