@@ -25,12 +25,14 @@ from python_ml.exceptions import (
 )
 from python_ml.members import ROSTER
 from python_ml.members.settings import POOLED_BOOSTER_HALF_WEIGHT_LABELS
+from python_ml.registry import recording
 from python_ml.registry.artifacts import (
     _load_pooled,
     load_artifact,
 )
 from python_ml.registry.versions import load_ensemble
 from python_ml.settings import PROJECT_ROOT
+from python_ml.training import record
 from python_ml.training import train as training
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
@@ -475,7 +477,7 @@ class Interruption(BaseException):
 
 def interrupt_after(monkeypatch, n_saved, error):
     saved = []
-    save = training.save_ensemble
+    save = recording.save_ensemble
 
     def interrupted(ensemble, folder):
         written = save(ensemble, folder)
@@ -484,7 +486,7 @@ def interrupt_after(monkeypatch, n_saved, error):
             raise error
         return written
 
-    monkeypatch.setattr(training, "save_ensemble", interrupted)
+    monkeypatch.setattr(recording, "save_ensemble", interrupted)
 
 
 def test_an_interrupted_training_is_finished_by_the_same_command(
@@ -492,7 +494,7 @@ def test_an_interrupted_training_is_finished_by_the_same_command(
 ):
     uninterrupted, _ = trained
     with monkeypatch.context() as patch:
-        patch.setattr(training, "SERIES_PER_TRANSACTION", 1)
+        patch.setattr(record, "VERSIONS_PER_TRANSACTION", 1)
         interrupt_after(patch, 1, Interruption())
         with pytest.raises(Interruption):
             train(
@@ -516,7 +518,7 @@ def test_an_interrupted_training_is_finished_by_the_same_command(
 def test_a_full_disk_fails_the_series_and_deploys_nothing(sample, monkeypatch):
     error = ArtifactError("No space left on device.")
     monkeypatch.setattr(
-        training, "save_ensemble", lambda *_: (_ for _ in ()).throw(error)
+        recording, "save_ensemble", lambda *_: (_ for _ in ()).throw(error)
     )
     with pytest.raises(TrainingError, match="No space left on device"):
         train_one(sample)

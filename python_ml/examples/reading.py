@@ -86,7 +86,9 @@ def read_examples(
         **keys,
     )
     climatologies = read_climatologies(warehouse, keys)
-    session_bars = read_session_bars(warehouse, series[0])
+    session_bars = read_session_bars(
+        warehouse, series[0].calendar, series[0].timeframe
+    )
     X = frame[list(feature_names)].to_numpy(dtype=np.float64)
     y = codes_of(frame["label"], dict(zip(CLASSES, range(3), strict=True)))
     parts = codes_of(frame["split_part"], SPLIT_PARTS)

@@ -42,7 +42,7 @@ from python_ml.scoring.metrics import (
     log_losses,
 )
 from python_ml.scoring.recipe import (
-    said_by_recipe,
+    predictions_of_recipe,
     weighing_of,
 )
 from python_ml.scoring.time_order import (
@@ -774,7 +774,7 @@ class _Scored:
                         "y": predictions.y[score.rows],
                         **_split(
                             "challenger",
-                            said_by_recipe(ensembles[symbol_id], score),
+                            predictions_of_recipe(ensembles[symbol_id], score),
                         ),
                         **_split(
                             "climatology",
