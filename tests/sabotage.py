@@ -53,11 +53,10 @@ SELECTION = [
     "feature_catalog",
     "+path:models/leakage_audit",
 ]
-# A test is not run because its dbt model is, and no artifact is written.
+# A test is not run because its dbt model is.
 ALONE = [
     "--indirect-selection",
     "empty",
-    "--no-write-json",
     "--no-use-colors",
 ]
 # How they stand in the message of a failed build.
