@@ -16,27 +16,21 @@ logger = get_logger(__name__)
 LEDGER_QUERY = """
     with
 
-    ranked as (
+    settled as (
         select
-            forecasts.*,
+            ledger.*,
             outcomes.outcome,
             outcomes.settled_at,
-            row_number() over (
-                partition by
-                    forecasts.symbol_id, forecasts.horizon, forecasts.closed_at
-                order by
-                    case when forecasts.run_kind = 'live' then 0 else 1 end,
-                    forecasts.forecast_id
-            ) as preference,
-            max(forecasts.bar_number) over () as newest_bar_number
-        from {ml}.forecasts as forecasts
+            max(ledger.bar_number) over () as newest_bar_number
+        from {forecasting}.ledger as ledger
         inner join {forecasting}.forecast_outcomes as outcomes
-            on forecasts.forecast_id = outcomes.forecast_id
+            on
+                ledger.forecast_id = outcomes.forecast_id
+                and ledger.symbol_id = outcomes.symbol_id
+                and ledger.timeframe = outcomes.timeframe
         where
-            forecasts.timeframe = :timeframe
-            and forecasts.symbol_id = any(:symbol_ids)
-            and forecasts.run_kind in ('live', 'replay')
-            and not forecasts.is_late
+            ledger.timeframe = :timeframe
+            and ledger.symbol_id = any(:symbol_ids)
     )
 
     select
@@ -51,8 +45,8 @@ LEDGER_QUERY = """
         climatology_neutral,
         climatology_bullish,
         PROBABILITIES
-    from ranked
-    where preference = 1 and bar_number > newest_bar_number - :window_bars
+    from settled
+    where bar_number > newest_bar_number - :window_bars
     order by horizon, symbol_id, bar_number
 """
 
@@ -94,7 +88,7 @@ def read_settled(
     log_event(
         logger,
         "rows_read",
-        table="forecasting.forecast_outcomes",
+        table="forecasting.ledger",
         timeframe=timeframe,
         rows=len(settled),
     )
