@@ -396,9 +396,13 @@ def validate(as_json: bool) -> None:
     cannot be judged counts as failed: a suite that did not load whole, an
     empty table.
     """
-    from expectations.gate import default_pages_dir, judge
     from python_ml.warehouse.connection import open_warehouse
     from python_ml.warehouse.jobs import job_run
+    from python_ml.warehouse.validation import (
+        default_pages_dir,
+        judge,
+        raise_on_failure,
+    )
 
     with (
         open_warehouse(load_settings()) as warehouse,
@@ -413,7 +417,7 @@ def validate(as_json: bool) -> None:
         click.echo(
             json.dumps(summary.to_dict()) if as_json else summary.to_text()
         )
-        summary.raise_on_failure()
+        raise_on_failure(summary)
 
 
 # What `train --requested` takes from the requests.

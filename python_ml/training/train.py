@@ -22,7 +22,6 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from expectations.gate import validate
 from python_ml import schema
 from python_ml.console.logs import (
     get_logger,
@@ -123,6 +122,7 @@ from python_ml.warehouse.jobs import (
     job_run,
 )
 from python_ml.warehouse.seeds import read_seed
+from python_ml.warehouse.validation import validate
 
 logger = get_logger(__name__)
 
