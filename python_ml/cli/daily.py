@@ -70,7 +70,7 @@ def validate(as_json: bool) -> None:
         )
         job.counts.update(summary.counts())
         print_summary(summary, as_json)
-        summary.raise_on_failure()
+        raise_on_failure(summary)
 
 
 @click.command("run", epilog="Example: swiftbolt run")

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
-from expectations.gate import validate
+from python_ml.warehouse.validation import validate
 from python_ml.warehouse.connection import Warehouse
 
 
