@@ -30,7 +30,7 @@ def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
 def read_session_bars(
     warehouse: Warehouse, calendar: str, timeframe: str
 ) -> int:
-    """Grid bars of a full session; 1 where there is no grid."""
+    """Grid bars of a full session; 1 where the grid has none."""
     return int(
         read_frame(
             warehouse,

@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
-from python_ml.warehouse.validation import validate
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.validation import validate
 
 
 class BackgroundValidation:
