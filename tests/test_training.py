@@ -31,6 +31,7 @@ from python_ml.registry.artifacts import (
     load_artifact,
 )
 from python_ml.registry.versions import load_ensemble
+from python_ml.scoring.weights import WeightSettings
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training import record
 from python_ml.training import train as training
@@ -445,6 +446,19 @@ def test_series_are_weighed_together_or_alone_as_asked(trained, sample):
     assert not alone["weights"].equals(together["weights"])
 
 
+def test_members_are_weighed_as_a_training_is_told(sample):
+    as_seeded = train_one(sample).results
+    assert set(as_seeded["weight_method"]) == {"ridge"}
+    told = train_one(sample, weights=WeightSettings("equal"))
+    assert told.count("trained") == 1
+    assert set(told.results["weight_method"]) == {"equal"}
+    assert set(told.results["data_fingerprint"]) == set(
+        as_seeded["data_fingerprint"]
+    )
+    again = train_one(sample, weights=WeightSettings("equal"))
+    assert again.count("up to date") == 1
+
+
 def n_series_weighed(warehouse, as_of):
     found = read(
         warehouse,
@@ -802,6 +816,15 @@ def test_the_command_wants_symbols_or_all(warehouse, arguments):
     process = run_swiftbolt(warehouse, "train", *arguments)
     assert process.returncode == 2
     assert "Give either --symbols or --all" in process.stderr
+
+
+@pytest.mark.parametrize("method", [[], ["--weights", "equal"]])
+def test_a_penalty_wants_a_method_that_has_one(warehouse, method):
+    process = run_swiftbolt(
+        warehouse, "train", "--all", "--alpha", "2", *method
+    )
+    assert process.returncode == 2
+    assert "give --weights ridge or --weights lasso" in process.stderr
 
 
 @pytest.mark.parametrize("seconds", [5.0, 8.0])
