@@ -28,7 +28,6 @@ from python_ml.exceptions import (
     UnknownSeriesError,
 )
 from python_ml.registry.deployments import (
-    SPANS_QUERY,
     last_deployment_id,
     lock_deployments,
 )
@@ -127,10 +126,6 @@ REPLAY_STARTS = """
 EXAMPLES_QUERY = """
     with
 
-    deployed as (
-        SPANS
-    ),
-
     STARTS
 
     select
@@ -138,7 +133,7 @@ EXAMPLES_QUERY = """
         examples.*
     from {features}.scoring_examples as examples
     inner join starts on examples.symbol_id = starts.symbol_id
-    inner join deployed
+    inner join {ml}.deployment_spans as deployed
         on
             examples.symbol_id = deployed.symbol_id
             and examples.timeframe = deployed.timeframe
@@ -533,7 +528,7 @@ def _score_due(
             warehouse,
             EXAMPLES_QUERY.replace(
                 "STARTS", LIVE_STARTS if run_kind == LIVE else REPLAY_STARTS
-            ).replace("SPANS", SPANS_QUERY),
+            ),
             {
                 "timeframe": timeframe,
                 "symbol_ids": of_timeframe["symbol_id"].tolist(),

@@ -23,13 +23,15 @@ from python_ml.ensemble import (
 )
 from python_ml.exceptions import ArtifactError
 from python_ml.registry.artifacts import (
-    claim_version_id,
     library_versions,
-    release_claim,
     save_ensemble,
     save_pooled,
 )
-from python_ml.registry.versions import sweep_orphans
+from python_ml.registry.claims import (
+    claim_version_id,
+    release_claim,
+    sweep_orphans,
+)
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import code_version
 
@@ -92,7 +94,7 @@ class Recorder:
     ----------
     warehouse : Warehouse
     owner : str
-        Of the claims; see `artifacts.claim_owner`.
+        Of the claims; see `claims.claim_owner`.
     created_at : datetime
         Part of the artifacts' names.
     job_run_id : int

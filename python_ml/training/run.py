@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from python_ml.examples.catalog import read_feature_names
 from python_ml.exceptions import SettingsError
 from python_ml.members import Roster
-from python_ml.registry.promotion import PromotionMode
+from python_ml.registry.promotion.decisions import PromotionMode
 from python_ml.registry.recording import Recorder
 from python_ml.scoring.weights import WeightSettings
 from python_ml.warehouse.connection import Warehouse

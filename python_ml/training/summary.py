@@ -12,10 +12,8 @@ from python_ml.console.text_tables import (
     to_records,
     to_text,
 )
-from python_ml.registry.promotion import (
-    Cohort,
-    Decision,
-)
+from python_ml.registry.promotion.cohort import Cohort
+from python_ml.registry.promotion.decisions import Decision
 from python_ml.warehouse.connection import to_json
 
 COUNTS = ("trained", "up_to_date", "failed")
