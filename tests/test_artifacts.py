@@ -1,16 +1,18 @@
 import errno
 import hashlib
+import json
 import os
 import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from python_ml.ensemble import Ensemble, HorizonEnsemble
 from python_ml.exceptions import ArtifactError, UnknownVersionError
-from python_ml.members import make_member
+from python_ml.members import ROSTER, make_member
 from python_ml.registry.artifacts import (
     check_library_versions,
     claim_owner,
@@ -28,6 +30,7 @@ from python_ml.settings import load_settings
 
 NOW = datetime(2025, 1, 21, 15, 30, tzinfo=UTC)
 OWNER = "0a1b2c3d"
+EARLIER = Path(__file__).parent / "data" / "artifacts"
 
 
 def make_ensemble(version_id="AAPL_d1_20250121T153000Z"):
@@ -264,3 +267,55 @@ def test_another_major_version_of_a_library_is_refused():
 def test_an_unknown_version_is_told(warehouse):
     with pytest.raises(UnknownVersionError, match="no version 'nope'"):
         load_ensemble(warehouse, "nope")
+
+
+@pytest.fixture
+def earlier():
+    """What an artifact on record gave when it was trained, or a skip.
+
+    A weekly ensemble of one horizon with a member of each kind, and the two
+    pooled members that it refers to, as trained on the sample.
+    """
+    found = json.loads((EARLIER / "expected.json").read_text())
+    try:
+        check_library_versions(
+            found["version_id"],
+            found["library_versions"],
+            train_command="swiftbolt train --all",
+        )
+    except ArtifactError as error:
+        pytest.skip(str(error))
+    return found
+
+
+def test_an_artifact_on_record_still_gives_the_probabilities_of_its_training(
+    earlier,
+):
+    ensemble = load_artifact(
+        EARLIER / f"{earlier['version_id']}.joblib",
+        sha256=earlier["sha256"],
+        folder=EARLIER,
+    )
+    horizon = ensemble.horizons[earlier["horizon"]]
+    X = np.array(earlier["X"])
+    assert list(horizon.members) == list(ROSTER)
+    assert dict(horizon.weights) == earlier["weights"]
+    # Another minor version may round otherwise.
+    tolerance = (
+        0 if library_versions() == earlier["library_versions"] else 1e-12
+    )
+    for name, P in horizon.member_probabilities(X).items():
+        np.testing.assert_allclose(
+            P,
+            earlier["member_probabilities"][name],
+            rtol=tolerance,
+            atol=tolerance,
+            err_msg=name,
+        )
+    np.testing.assert_allclose(
+        horizon.predict_proba(X),
+        earlier["probabilities"],
+        rtol=tolerance,
+        atol=tolerance,
+    )
+    assert horizon.validation.member_names == tuple(ROSTER)

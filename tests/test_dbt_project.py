@@ -39,7 +39,7 @@ def looks_ahead(compiled_sql: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def manifest(built_sample: Warehouse) -> dict[str, dict]:
     """What dbt knows of the project, compiled."""
-    run_dbt(built_sample, ["compile"])
+    run_dbt(built_sample, ["compile", "--write-json"])
     target = built_sample.settings.home / "dbt_target" / "manifest.json"
     return json.loads(target.read_text())
 

@@ -468,9 +468,10 @@ def test_a_filter_on_ticker_and_timeframe_reaches_the_tables(deployed, view):
             if scan["Relation Name"] == table
             for kind in ("Filter", "Index Cond", "Recheck Cond")
         )
-        for table in ("symbols", "forecast_outcomes")
+        for table in ("symbols", "forecasts", "forecast_outcomes")
     }
     assert "AAA" in conditions["symbols"]
+    assert "d1" in conditions["forecasts"]
     assert "d1" in conditions["forecast_outcomes"]
     # Every scan of the table is cut, not only one of several.
     assert all(

@@ -13,7 +13,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -88,6 +88,13 @@ def kill_and_wait(pid: int) -> None:
     process.kill()
     with contextlib.suppress(psutil.TimeoutExpired):
         process.wait(10)
+
+
+def wait_until(is_so: Callable[[], bool], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.1)
 
 
 def start_in_python(
@@ -209,6 +216,45 @@ def test_the_server_outlives_a_python_killed_with_minus_9(server):
     assert killed.returncode == -signal.SIGKILL
     assert_answers(server.start())
     assert postmaster_pid(server) == int(output)
+
+
+def test_a_query_ends_soon_after_the_python_that_asked_it_was_killed(server):
+    mark = f"asked-{secrets.token_hex(4)}"
+    # Ten billion rows are counted for minutes, and nothing is sent meanwhile.
+    asking = start_in_python(
+        server,
+        after=f"""
+        connection = psycopg2.connect(
+            parameters.url(), application_name={mark!r}
+        )
+        connection.cursor().execute(
+            "select count(*) from generate_series(1, 100000) as one "
+            "cross join generate_series(1, 100000) as other"
+        )
+        """,
+    )
+    with login(server.start()) as cursor:
+
+        def n_running() -> int:
+            cursor.execute(
+                "select count(*) from pg_stat_activity "
+                "where application_name = %s and state = 'active'",
+                (mark,),
+            )
+            return cursor.fetchone()[0]
+
+        try:
+            wait_until(lambda: n_running() == 1, seconds=60)
+            kill_and_wait(asking.pid)
+            wait_until(lambda: n_running() == 0, seconds=20)
+        finally:
+            asking.kill()
+            asking.communicate()
+            cursor.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name = %s",
+                (mark,),
+            )
 
 
 def test_a_postmaster_killed_with_minus_9_is_replaced_at_once(server):

@@ -29,6 +29,7 @@ PROFILED_ROWS = ("int_session_profiles", "int_higher_states", *ROWS)
 EXAMPLES = ("training_examples", "audit_label_crosses_cut")
 
 EXAMPLES_SQL = f"{MARTS}/training_examples.sql"
+SPLIT_SQL = f"{MACROS}/split_part.sql"
 TARGETS_SQL = f"{LABELS}/int_bars_matched_to_targets.sql"
 PROFILES_SQL = f"{FEATURES}/int_session_profiles.sql"
 AHEAD_SQL = f"{LABELS}/int_profiles_summed_ahead.sql"
@@ -396,7 +397,7 @@ FAULTS = {
     ),
     # Cuts
     "<= for < at the split": Fault(
-        edits=((EXAMPLES_SQL, ENDS_BEFORE, ENDS_BEFORE.replace("<", "<=")),),
+        edits=((SPLIT_SQL, ENDS_BEFORE, ENDS_BEFORE.replace("<", "<=")),),
         rebuilt=EXAMPLES,
         caught_by=(
             "unit test rows_whose_label_ends_at_the_boundary_are_purged",
@@ -408,7 +409,7 @@ FAULTS = {
     "no purge": Fault(
         edits=(
             (
-                EXAMPLES_SQL,
+                SPLIT_SQL,
                 ENDS_BEFORE,
                 "labels.closed_at < cuts.validation_starts_at",
             ),
@@ -424,7 +425,7 @@ FAULTS = {
     "no embargo": Fault(
         edits=(
             (
-                EXAMPLES_SQL,
+                SPLIT_SQL,
                 ENDS_BEFORE,
                 "labels.label_end_at < cuts.validation_starts_at",
             ),
@@ -482,9 +483,9 @@ FAULTS = {
     ),
     "a shuffled split": Fault(
         edits=(
-            (EXAMPLES_SQL, ENDS_BEFORE, "mod(labels.bar_number, 10) < 7"),
+            (SPLIT_SQL, ENDS_BEFORE, "mod(labels.bar_number, 10) < 7"),
             (
-                EXAMPLES_SQL,
+                SPLIT_SQL,
                 "labels.closed_at >= cuts.validation_starts_at",
                 "true",
             ),

@@ -22,6 +22,7 @@ from python_ml.registry.promotion import (
     promotion_block_bars,
 )
 from python_ml.warehouse.bulk import insert_frame, read_frame
+from python_ml.warehouse.dbt import run_dbt
 from tests.promotion_market import (
     BLURRED,
     CHAMPION_AS_OF,
@@ -195,6 +196,7 @@ def grid(fresh_warehouse):
             from generate_series(1, {N_SERIES}) as n;
             """
         )
+    run_dbt(made, ["run", "--select", "+ledger"])
     made.close()
     return made.parameters.database
 

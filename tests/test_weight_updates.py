@@ -60,7 +60,7 @@ def settled_database(fresh_warehouse, market_database):
     for seed, ticker in enumerate(TICKERS):
         deploy(made, version(made, ticker, seed))
     forecast(made, replay_from=close_of(FIRST).date())
-    run_dbt(made, ["run", "--select", "+forecast_outcomes"])
+    run_dbt(made, ["run", "--select", "+forecast_outcomes", "+ledger"])
     # Where the member is right, and by a rule of bars where it is not.
     execute(
         made,

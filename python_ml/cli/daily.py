@@ -56,8 +56,12 @@ def validate(as_json: bool) -> None:
     cannot be judged counts as failed: a suite that did not load whole, an
     empty table.
     """
-    from expectations.gate import default_pages_dir, judge
     from python_ml.warehouse.jobs import job_run
+    from python_ml.warehouse.validation import (
+        default_pages_dir,
+        judge,
+        raise_on_failure,
+    )
 
     with (
         open_warehouse() as warehouse,
@@ -70,7 +74,7 @@ def validate(as_json: bool) -> None:
         )
         job.counts.update(summary.counts())
         print_summary(summary, as_json)
-        summary.raise_on_failure()
+        raise_on_failure(summary)
 
 
 @click.command("run", epilog="Example: swiftbolt run")

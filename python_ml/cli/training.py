@@ -19,6 +19,8 @@ SET_BY_REQUESTS = (
     "as_of",
     "split",
     "trigger",
+    "method",
+    "alpha",
 )
 
 
@@ -66,6 +68,17 @@ SET_BY_REQUESTS = (
     show_default=True,
     help="Deploy what is not worse than what is live, or all, or nothing.",
 )
+@click.option(
+    "--weights",
+    "method",
+    type=click.Choice(["equal", "least_squares", "ridge", "lasso"]),
+    help="How members are weighed this time; default by the seed weighting.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(min=0),
+    help="Penalty of --weights ridge or lasso; default 1.",
+)
 @json_option
 def train(
     symbols: tuple[str, ...] | None,
@@ -77,6 +90,8 @@ def train(
     jobs: int | None,
     trigger: str,
     promotion: Literal["judge", "always", "never"],
+    method: Literal["equal", "least_squares", "ridge", "lasso"] | None,
+    alpha: float | None,
     as_json: bool,
 ) -> None:
     """Fit, weigh and score an ensemble for every series asked for.
@@ -95,9 +110,20 @@ def train(
         raise click.UsageError(
             "Give either --symbols or --all; --timeframes narrows both."
         )
+    if alpha is not None and method not in ("ridge", "lasso"):
+        raise click.UsageError(
+            "--alpha is the penalty of ridge and lasso: give --weights ridge "
+            "or --weights lasso with it."
+        )
     from python_ml.examples.cuts import end_of_day
+    from python_ml.scoring.weights import DEFAULT_ALPHA, WeightSettings
     from python_ml.training import train as training
 
+    weights = None
+    if method is not None:
+        weights = WeightSettings(
+            method, DEFAULT_ALPHA if alpha is None else alpha
+        )
     with open_warehouse() as warehouse:
         summary = training.train(
             warehouse,
@@ -107,6 +133,7 @@ def train(
             split=split,
             trigger=trigger,
             promotion=promotion,
+            weights=weights,
             n_jobs=jobs,
         )
     print_summary(summary, as_json)

@@ -1,6 +1,5 @@
 """What the warehouse says of features, horizons and sessions."""
 
-from python_ml.examples.series import Series
 from python_ml.exceptions import SchemaError
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
@@ -28,34 +27,18 @@ def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
     return names
 
 
-def read_horizons(
+def read_session_bars(
     warehouse: Warehouse, calendar: str, timeframe: str
-) -> list[str]:
-    """Horizons of a timeframe, shortest first."""
-    return list(
-        read_frame(
-            warehouse,
-            """
-            select horizon
-            from {features}.horizons
-            where calendar = :calendar and timeframe = :timeframe
-            order by horizon_bars
-            """,
-            {"calendar": calendar, "timeframe": timeframe},
-        )["horizon"]
-    )
-
-
-def read_session_bars(warehouse: Warehouse, one: Series) -> int:
-    """Grid bars of a full session of the series' calendar and timeframe."""
+) -> int:
+    """Grid bars of a full session; 1 where the grid has none."""
     return int(
         read_frame(
             warehouse,
             """
-            select max(full_session_bars) as session_bars
+            select coalesce(max(full_session_bars), 1) as session_bars
             from {features}.bar_grid
             where calendar = :calendar and timeframe = :timeframe
             """,
-            {"calendar": one.calendar, "timeframe": one.timeframe},
+            {"calendar": calendar, "timeframe": timeframe},
         )["session_bars"].iloc[0]
     )

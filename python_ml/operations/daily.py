@@ -18,6 +18,7 @@ from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import DbtSummary, run_dbt
 from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.validation import validate
 
 # A dbt unit test judges the code, not the data: it has run before a release.
 BUILD = ("build", "--exclude-resource-type", "unit_test")
@@ -119,8 +120,6 @@ def run(warehouse: Warehouse) -> RunSummary:
     SwiftBoltError
         As the steps raise it.
     """
-    from expectations.gate import validate  # slow to import
-
     with job_run(warehouse, "run", {}) as job:
         built = build(warehouse)
         validate(warehouse, job_run_id=job.job_run_id)

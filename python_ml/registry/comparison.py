@@ -23,7 +23,7 @@ from python_ml.scoring.metrics import (
     log_losses,
 )
 from python_ml.scoring.recipe import (
-    said_by_recipe,
+    predictions_of_recipe,
     weighing_of,
 )
 from python_ml.scoring.time_order import score_in_time_order
@@ -216,7 +216,7 @@ def _said_in_validation(
         weighing = weighing_of(held, horizon.horizon_bars)
         with contextlib.suppress(NotEnoughDataError):
             [score] = score_in_time_order([held], weighing)
-            P = said_by_recipe(horizon, score)
+            P = predictions_of_recipe(horizon, score)
             frames.append(
                 pd.DataFrame(
                     {

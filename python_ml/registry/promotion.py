@@ -42,7 +42,7 @@ from python_ml.scoring.metrics import (
     log_losses,
 )
 from python_ml.scoring.recipe import (
-    said_by_recipe,
+    predictions_of_recipe,
     weighing_of,
 )
 from python_ml.scoring.time_order import (
@@ -774,7 +774,7 @@ class _Scored:
                         "y": predictions.y[score.rows],
                         **_split(
                             "challenger",
-                            said_by_recipe(ensembles[symbol_id], score),
+                            predictions_of_recipe(ensembles[symbol_id], score),
                         ),
                         **_split(
                             "climatology",
@@ -793,37 +793,22 @@ class _Scored:
         ledger = read_frame(
             self.warehouse,
             """
-            with ranked as (
-                select
-                    *,
-                    row_number() over (
-                        partition by symbol_id, closed_at
-                        order by
-                            case when run_kind = 'live' then 0 else 1 end,
-                            forecast_id
-                    ) as preference
-                from {ml}.forecasts
-                where
-                    timeframe = :timeframe
-                    and horizon = :horizon
-                    and symbol_id = any(:symbol_ids)
-                    and run_kind in ('live', 'replay')
-                    and not is_late
-                    and closed_at <= :as_of
-            )
-
             select
-                ranked.symbol_id,
-                ranked.closed_at,
-                ranked.probability_bearish as champion_0,
-                ranked.probability_neutral as champion_1,
-                ranked.probability_bullish as champion_2
-            from ranked
+                ledger.symbol_id,
+                ledger.closed_at,
+                ledger.probability_bearish as champion_0,
+                ledger.probability_neutral as champion_1,
+                ledger.probability_bullish as champion_2
+            from {forecasting}.ledger as ledger
             inner join {ml}.ensembles as ensembles
                 on
-                    ranked.version_id = ensembles.version_id
-                    and ranked.closed_at >= ensembles.as_of
-            where ranked.preference = 1
+                    ledger.version_id = ensembles.version_id
+                    and ledger.closed_at >= ensembles.as_of
+            where
+                ledger.timeframe = :timeframe
+                and ledger.horizon = :horizon
+                and ledger.symbol_id = any(:symbol_ids)
+                and ledger.closed_at <= :as_of
             """,
             {
                 "timeframe": self.cohort.timeframe,

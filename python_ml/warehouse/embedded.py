@@ -567,6 +567,8 @@ class EmbeddedServer:
             "unix_socket_directories": f'"{socket_directory}"',
             "unix_socket_permissions": "0700",
             "max_connections": 60,
+            # Else the query of a killed command runs on to its end.
+            "client_connection_check_interval": "2s",
             "shared_buffers": _megabytes(memory // 8, 128 * MIB, 2 * GIB),
             "work_mem": _megabytes(memory // 48, 16 * MIB, 512 * MIB),
             "maintenance_work_mem": _megabytes(

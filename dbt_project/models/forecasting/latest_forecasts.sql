@@ -1,3 +1,4 @@
+-- What is shown, not what counts: a late forecast is the latest all the same.
 with
 
 forecasts as (
@@ -49,9 +50,7 @@ ranked as (
         *,
         row_number() over (
             partition by symbol_id, ticker, timeframe, horizon
-            order by
-                case when run_kind = 'live' then 0 else 1 end asc,
-                forecast_id asc
+            order by {{ live_before_replay() }}
         ) as preference
 
     from dated

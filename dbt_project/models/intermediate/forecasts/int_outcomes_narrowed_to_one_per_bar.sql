@@ -1,5 +1,17 @@
 with
 
+ledger as (
+
+    select
+        forecast_id,
+        symbol_id,
+        ticker,
+        timeframe
+
+    from {{ ref('ledger') }}
+
+),
+
 outcomes as (
 
     select
@@ -8,8 +20,6 @@ outcomes as (
         timeframe,
         horizon,
         horizon_bars,
-        run_kind,
-        is_late,
         closed_at,
         settled_at,
         settled_date,
@@ -20,69 +30,29 @@ outcomes as (
 
 ),
 
-symbols as (
-
-    select
-        symbol_id,
-        ticker
-
-    from {{ ref('stg_market__symbols') }}
-
-),
-
--- A late row could have been issued with the answer at hand; a backtest was.
-eligible as (
-
-    select
-        outcomes.*,
-        symbols.ticker
-
-    from outcomes
-
-    inner join symbols
-        on outcomes.symbol_id = symbols.symbol_id
-
-    where
-        outcomes.run_kind in ('live', 'replay')
-        and not outcomes.is_late
-
-),
-
--- Among replays of one bar the first issued stays: a later one under another
--- name cannot rewrite what drift was.
-ranked as (
-
-    select
-        *,
-        row_number() over (
-            partition by symbol_id, ticker, timeframe, horizon, closed_at
-            order by
-                case when run_kind = 'live' then 0 else 1 end asc,
-                forecast_id asc
-        ) as preference
-
-    from eligible
-
-),
-
+-- Joined by the series as well, so that a filter on it reaches both tables.
 one_per_bar as (
 
     select
-        forecast_id,
-        symbol_id,
-        ticker,
-        timeframe,
-        horizon,
-        horizon_bars,
-        closed_at,
-        settled_at,
-        settled_date,
-        version_id,
-        is_hit
+        outcomes.forecast_id,
+        outcomes.symbol_id,
+        ledger.ticker,
+        outcomes.timeframe,
+        outcomes.horizon,
+        outcomes.horizon_bars,
+        outcomes.closed_at,
+        outcomes.settled_at,
+        outcomes.settled_date,
+        outcomes.version_id,
+        outcomes.is_hit
 
-    from ranked
+    from outcomes
 
-    where preference = 1
+    inner join ledger
+        on
+            outcomes.forecast_id = ledger.forecast_id
+            and outcomes.symbol_id = ledger.symbol_id
+            and outcomes.timeframe = ledger.timeframe
 
 )
 

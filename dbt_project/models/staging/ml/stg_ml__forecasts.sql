@@ -39,6 +39,7 @@ renamed as (
         climatology_bearish,
         climatology_neutral,
         climatology_bullish,
+        member_probabilities,
 
         ---------- prices
         reference_close,

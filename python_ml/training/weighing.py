@@ -1,11 +1,11 @@
 """From fitted members to what is deployed: weights, scores and the decision.
 
 Works on one timeframe and horizon, over all series trained together, because
-weights of a series are pulled towards those of the timeframe.
+weights of a series are pulled towards those of the timeframe. Arrays alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from python_ml.scoring.metrics import (
     skill,
     skill_standard_error,
 )
+from python_ml.scoring.recipe import climatology_alone
 from python_ml.scoring.requirements import (
     EXPECTED_BAND,
     OVERFIT_MARGIN,
@@ -46,7 +47,7 @@ ALL_SERIES = "weighed_ensembles_of_all_series"
 
 
 @dataclass(frozen=True)
-class AssembledHorizon:
+class WeighedHorizon:
     """One horizon of one series, ready to be saved and recorded.
 
     Parameters
@@ -64,23 +65,23 @@ class AssembledHorizon:
     record: Mapping[str, Any]
 
 
-def assemble(
+def weigh_horizon(
     series: Sequence[FittedHorizon | MemberPredictions], weighing: Weighing
-) -> list[AssembledHorizon | None]:
+) -> list[WeighedHorizon | None]:
     """Weigh, score and decide one horizon of every series of a timeframe.
 
     Parameters
     ----------
     series : sequence of FittedHorizon or MemberPredictions
         Every series trained together, always in the same order, since sums
-        depend on it in the last digit. Of those that are up to date only what
-        was said in validation is needed.
+        depend on it in the last digit. Of those that are up to date only the
+        predictions of validation are needed.
     weighing : Weighing
         How weights are fitted.
 
     Returns
     -------
-    list of AssembledHorizon or None
+    list of WeighedHorizon or None
         Of the fitted ones, in order; None where a series has no validation row
         after the first part, and so nothing to be scored on.
 
@@ -90,9 +91,10 @@ def assemble(
         If validation has fewer times than parts.
     """
     validation = [
-        one.validation if isinstance(one, FittedHorizon) else one
-        for one in series
+        each.validation if isinstance(each, FittedHorizon) else each
+        for each in series
     ]
+    fitted = [each for each in series if isinstance(each, FittedHorizon)]
     scores = score_in_time_order(validation, weighing, n_parts=VALIDATION_PARTS)
     _, weights = weighing.fit(
         validation, [np.ones(len(p.y), dtype=bool) for p in validation]
@@ -101,24 +103,43 @@ def assemble(
         validation,
         scores,
         weighing.horizon_bars,
-        max(
-            (
-                one.examples.session_bars
-                for one in series
-                if isinstance(one, FittedHorizon)
-            ),
-            default=1,
-        ),
+        max((each.examples.session_bars for each in fitted), default=1),
     )
     return [
-        _assemble_one(one, score, fitted_weights, all_series)
+        _decide(each, score, fitted_weights, all_series)
         if len(score.rows)
         else None
-        for one, score, fitted_weights in zip(
+        for each, score, fitted_weights in zip(
             series, scores, weights, strict=True
         )
-        if isinstance(one, FittedHorizon)
+        if isinstance(each, FittedHorizon)
     ]
+
+
+def losses_of_all(
+    predictions: Sequence[MemberPredictions],
+    scores: Sequence[TimeOrderedScore],
+    climatologies: Sequence[FloatArray],
+) -> tuple[FloatArray, FloatArray]:
+    """Log losses of the scored rows of all series, and climatology's.
+
+    Parameters
+    ----------
+    predictions : sequence of MemberPredictions
+        One per series.
+    scores : sequence of TimeOrderedScore
+        Of each.
+    climatologies : sequence of ndarray of shape (n_samples, 3)
+        What was known at each of its rows.
+    """
+    losses, climatology_losses = [], []
+    for each, score, P_climatology in zip(
+        predictions, scores, climatologies, strict=True
+    ):
+        y = each.y[score.rows]
+        losses.append(log_losses(score.probabilities, y))
+        climatology_losses.append(log_losses(P_climatology[score.rows], y))
+    return np.concatenate(losses), np.concatenate(climatology_losses)
 
 
 def _score_all(
@@ -128,18 +149,10 @@ def _score_all(
     session_bars: int,
 ) -> dict[str, Any]:
     """Skill of the weighed members over the scored rows of all series."""
-    y = [p.y[score.rows] for p, score in zip(validation, scores, strict=True)]
-    losses = np.concatenate(
-        [
-            log_losses(score.probabilities, labels)
-            for score, labels in zip(scores, y, strict=True)
-        ]
-    )
-    climatology_losses = np.concatenate(
-        [
-            log_losses(np.tile(p.climatology, (len(labels), 1)), labels)
-            for p, labels in zip(validation, y, strict=True)
-        ]
+    losses, climatology_losses = losses_of_all(
+        validation,
+        scores,
+        [np.tile(p.climatology, (len(p.y), 1)) for p in validation],
     )
     _, time_numbers = np.unique(
         np.concatenate(
@@ -164,12 +177,12 @@ def _score_all(
     }
 
 
-def _assemble_one(
+def _decide(
     fitted: FittedHorizon,
     score: TimeOrderedScore,
     weights: MemberWeights,
     all_series: Mapping[str, Any],
-) -> AssembledHorizon:
+) -> WeighedHorizon:
     validation = fitted.validation
     rows = score.rows
     y = validation.y[rows]
@@ -187,7 +200,14 @@ def _assemble_one(
     if all_series["skill"] > 0:
         P_deployed = score.probabilities
     else:
-        weights = _only_climatology(weights, validation, all_series)
+        error = all_series["skill_se"]
+        within = "" if error is None else f" +- {error:.1%}"
+        weights = climatology_alone(
+            weights,
+            validation.member_names,
+            f"{all_series['n_series']} series scored skill "
+            f"{all_series['skill']:+.1%}{within}",
+        )
         P_deployed = P_climatology
     deployed = measure(P_deployed, y, climatology_losses, blocks)
     train_accuracy = accuracy(
@@ -206,7 +226,7 @@ def _assemble_one(
         fitted, rows, y, climatology_losses, blocks
     ) | {WEIGHED: weighed, ALL_SERIES: dict(all_series)}
     n_validation = fitted.examples.count(VALIDATION)
-    return AssembledHorizon(
+    return WeighedHorizon(
         ensemble=HorizonEnsemble(
             horizon=fitted.examples.horizon,
             horizon_bars=fitted.examples.horizon_bars,
@@ -328,37 +348,11 @@ def _without_failed(
         position = validation.member_names.index(name)
         values[to] += values[position]
         values[position] = 0.0
-    return MemberWeights(
-        values,
-        weights.method,
-        weights.alpha,
-        f"{weights.reason}; left out, its weight to climatology: "
+    return replace(
+        weights,
+        values=values,
+        reason=f"{weights.reason}; left out, its weight to climatology: "
         f"{', '.join(failures)}",
-    )
-
-
-def _only_climatology(
-    weights: MemberWeights,
-    validation: MemberPredictions,
-    all_series: Mapping[str, Any],
-) -> MemberWeights:
-    """Climatology alone, for the whole timeframe.
-
-    One series has too few labels to tell skill from luck: judged alone, every
-    third would be given up by chance.
-    """
-    values = np.array(
-        [float(name == CLIMATOLOGY) for name in validation.member_names]
-    )
-    error = all_series["skill_se"]
-    within = "" if error is None else f" +- {error:.1%}"
-    return MemberWeights(
-        values,
-        weights.method,
-        weights.alpha,
-        f"climatology alone: weighed ({weights.reason}) the members of "
-        f"{all_series['n_series']} series scored skill "
-        f"{all_series['skill']:+.1%}{within} in time order, not above 0",
     )
 
 

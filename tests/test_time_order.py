@@ -23,6 +23,7 @@ from python_ml.scoring.time_order import (
     part_starts,
     score_in_time_order,
 )
+from python_ml.scoring.weights import WeightSettings
 from tests.training_arrays import closes, make_predictions
 
 P_WORKED = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])
@@ -148,7 +149,11 @@ def test_weights_of_a_part_never_saw_a_label_from_inside_it(horizon_bars):
     predictions = split_memory(horizon_bars)
     [score] = score_in_time_order(
         [predictions],
-        Weighing(horizon_bars, learned=(False, False), method="least_squares"),
+        Weighing(
+            horizon_bars,
+            learned=(False, False),
+            settings=WeightSettings("least_squares"),
+        ),
     )
     np.testing.assert_allclose(score.weights[0].values, [1.0, 0.0], atol=1e-6)
 

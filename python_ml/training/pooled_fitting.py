@@ -30,7 +30,7 @@ class PooledFit:
         In the roster.
     horizon : str
         For example `5d`.
-    judged, deployed : Member
+    validated, deployed : Member
         Fitted on `fit` alone, and on everything that had settled.
     n_rows, n_series : int
         Of the whole window.
@@ -42,7 +42,7 @@ class PooledFit:
 
     name: str
     horizon: str
-    judged: Member
+    validated: Member
     deployed: Member
     n_rows: int
     n_series: int
@@ -77,7 +77,7 @@ def fit_pooled(
     started = time.monotonic()
     try:
         with threadpool_limits(limits=1):
-            judged = _fit(name, examples, examples.split_parts == FIT)
+            validated = _fit(name, examples, examples.split_parts == FIT)
             deployed = _fit(name, examples, np.ones(len(examples.y), bool))
     except Exception as error:
         # Series still have their own members.
@@ -87,7 +87,7 @@ def fit_pooled(
     return PooledFit(
         name=name,
         horizon=examples.horizon,
-        judged=judged,
+        validated=validated,
         deployed=deployed,
         n_rows=len(examples.y),
         n_series=len(np.unique(examples.symbol_ids)),

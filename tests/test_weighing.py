@@ -20,12 +20,13 @@ from python_ml.scoring.time_order import (
     Weighing,
     score_in_time_order,
 )
-from python_ml.training.assembly import (
+from python_ml.scoring.weights import WeightSettings
+from python_ml.training.fitting import fit_horizon
+from python_ml.training.weighing import (
     ALL_SERIES,
     WEIGHED,
-    assemble,
+    weigh_horizon,
 )
-from python_ml.training.fitting import fit_horizon
 from tests.training_arrays import FEATURES, make_rows
 
 
@@ -48,7 +49,7 @@ def ignorant():
 
 
 def test_members_that_know_something_are_deployed(informed):
-    [made] = assemble([informed], weighing(1))
+    [made] = weigh_horizon([informed], weighing(1))
     assert made.record["skill"] > 0.03
     assert made.ensemble.weights["climatology"] < 0.3
     assert sum(made.ensemble.weights.values()) == pytest.approx(1)
@@ -56,7 +57,7 @@ def test_members_that_know_something_are_deployed(informed):
 
 
 def test_members_that_know_nothing_leave_climatology_alone(ignorant):
-    [made] = assemble([ignorant], weighing(1))
+    [made] = weigh_horizon([ignorant], weighing(1))
     assert made.record["skill"] <= 0
     assert made.ensemble.weights == {
         "climatology": 1.0,
@@ -77,7 +78,7 @@ def test_members_that_know_nothing_leave_climatology_alone(ignorant):
 
 
 def test_figures_are_those_of_the_score_in_time_order(informed):
-    [made] = assemble([informed], weighing(1))
+    [made] = weigh_horizon([informed], weighing(1))
     [score] = score_in_time_order([informed.validation], weighing(1))
     y = informed.validation.y[score.rows]
     climatology = np.tile(informed.validation.climatology, (len(y), 1))
@@ -95,7 +96,7 @@ def test_figures_are_those_of_the_score_in_time_order(informed):
 
 
 def test_counts_and_margins_are_told(informed):
-    record = assemble([informed], weighing(1))[0].record
+    record = weigh_horizon([informed], weighing(1))[0].record
     parts = informed.examples.split_parts
     assert record["n_fit"] == (parts == FIT).sum()
     assert record["n_purged"] == len(parts) - record["n_fit"] - 180
@@ -111,13 +112,13 @@ def test_counts_and_margins_are_told(informed):
 
 def test_long_horizons_have_fewer_effective_labels():
     fitted = fit(horizon_bars=20, horizon="20d")
-    record = assemble([fitted], weighing(20))[0].record
+    record = weigh_horizon([fitted], weighing(20))[0].record
     assert record["n_validation_effective"] == 9
     assert fitted.examples.count(VALIDATION) == 180
 
 
 def test_every_member_is_measured_alone(informed):
-    performances = assemble([informed], weighing(1))[0].record[
+    performances = weigh_horizon([informed], weighing(1))[0].record[
         "model_performances"
     ]
     assert set(performances) == {
@@ -147,7 +148,7 @@ def test_a_member_that_knows_its_rows_by_heart_shows_as_overfit(monkeypatch):
         ROSTER, "random_forest", RosterEntry(Rote, is_learned=True)
     )
     fitted = fit(horizon_bars=1)
-    [made] = assemble([fitted], weighing(1))
+    [made] = weigh_horizon([fitted], weighing(1))
     rote = made.record["model_performances"]["random_forest"]
     assert rote["train_accuracy"] == 1
     assert rote["skill"] < -0.5
@@ -164,7 +165,7 @@ def test_a_failed_member_has_no_weight_and_no_place(monkeypatch):
         ROSTER, "random_forest", RosterEntry(Raising, is_learned=True)
     )
     fitted = fit(seed=1, horizon_bars=1, strength=0.4)
-    [made] = assemble([fitted], weighing(1))
+    [made] = weigh_horizon([fitted], weighing(1))
     assert set(made.ensemble.weights) == {"climatology", "gradient_boosting"}
     assert made.ensemble.weights["gradient_boosting"] > 0
     assert sum(made.ensemble.weights.values()) == pytest.approx(1)
@@ -179,9 +180,9 @@ def test_a_failed_member_has_no_weight_and_no_place(monkeypatch):
 
 def test_series_done_before_count_in_the_weights_of_the_timeframe(informed):
     ignorant = [fit(seed=seed, horizon_bars=1, strength=0.0) for seed in (5, 6)]
-    alone = assemble(ignorant[:1], weighing(1))[0]
-    together = assemble([ignorant[0], informed], weighing(1))[0]
-    [resumed] = assemble([ignorant[0], informed.validation], weighing(1))
+    alone = weigh_horizon(ignorant[:1], weighing(1))[0]
+    together = weigh_horizon([ignorant[0], informed], weighing(1))[0]
+    [resumed] = weigh_horizon([ignorant[0], informed.validation], weighing(1))
     assert resumed.record["skill"] == together.record["skill"]
     assert resumed.record["skill"] != pytest.approx(alone.record["skill"])
 
@@ -189,7 +190,7 @@ def test_series_done_before_count_in_the_weights_of_the_timeframe(informed):
 def test_a_series_that_stopped_in_the_first_part_is_not_scored(informed):
     # 42 rows of validation, of 45 that its first part has.
     stopped = fit(n_bars=462, fit_share=420 / 462, horizon_bars=1)
-    scored, unscored = assemble([informed, stopped], weighing(1))
+    scored, unscored = weigh_horizon([informed, stopped], weighing(1))
     assert unscored is None
     assert scored.record["n_validation"] == 180
 
@@ -198,7 +199,7 @@ def test_errors_of_all_series_know_how_long_a_session_is(informed):
     by_session = replace(
         informed, examples=replace(informed.examples, session_bars=7)
     )
-    [made] = assemble([by_session], weighing(1))
+    [made] = weigh_horizon([by_session], weighing(1))
     [score] = score_in_time_order([informed.validation], weighing(1))
     y = informed.validation.y[score.rows]
     climatology = np.tile(informed.validation.climatology, (len(y), 1))
@@ -212,8 +213,8 @@ def test_errors_of_all_series_know_how_long_a_session_is(informed):
 
 
 def test_the_order_of_series_does_not_matter(informed, ignorant):
-    one, other = assemble([informed, ignorant], weighing(1))
-    other_first, one_last = assemble([ignorant, informed], weighing(1))
+    one, other = weigh_horizon([informed, ignorant], weighing(1))
+    other_first, one_last = weigh_horizon([ignorant, informed], weighing(1))
     assert one.record["skill"] == pytest.approx(one_last.record["skill"])
     assert other.record["skill"] == pytest.approx(other_first.record["skill"])
     np.testing.assert_allclose(one.weights.values, one_last.weights.values)
@@ -234,7 +235,9 @@ def test_a_member_that_sees_the_future_label_is_caught_by_the_purge():
     wrong = (validation.y + 1) % 3
     P[~leaks, 1] = 0.9 * np.eye(3)[wrong[~leaks]] + 0.1 / 3
     leaking = replace(validation, probabilities=P)
-    scheme = Weighing(20, (False, False, False), "least_squares")
+    scheme = Weighing(
+        20, (False, False, False), WeightSettings("least_squares")
+    )
     [score] = score_in_time_order([leaking], scheme)
     for weights in score.weights[:1]:
         assert weights.values[1] == 0
