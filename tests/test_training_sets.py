@@ -54,7 +54,7 @@ def record_version(
     examples = read_examples(
         warehouse,
         cut_id,
-        [Series(symbol_id, "PAIR", "XNYS", "d1", cut.as_of)],
+        [Series(symbol_id, "PAIR", "XNYS", "d1")],
         names,
     )
     with warehouse.begin() as connection:

@@ -85,26 +85,8 @@ def run(as_json: bool) -> None:
     The daily command. Run it again after a failure: it goes on where it
     stopped and does nothing twice.
     """
-    from python_ml.console.text_tables import to_records
-    from python_ml.forecasting import issue as forecasting
-    from python_ml.monitoring.drift import drift_table
     from python_ml.operations import daily as pipeline
 
     with open_warehouse() as warehouse:
         summary = pipeline.run(warehouse)
-        latest = forecasting.latest_forecasts(warehouse)
-    if as_json:
-        result = {
-            "build": summary.build.counts,
-            "training": summary.training and summary.training.to_dict(),
-            "forecasts": summary.forecasts.to_dict(),
-            "latest_forecasts": to_records(latest),
-            "drift": to_records(summary.drift),
-        }
-        click.echo(json.dumps(result))
-        return
-    if summary.training is not None:
-        click.echo(summary.training.to_text() + "\n")
-    click.echo(summary.forecasts.to_text() + "\n")
-    click.echo(forecasting.forecast_table(latest) + "\n")
-    click.echo(drift_table(summary.drift))
+    print_summary(summary, as_json)

@@ -33,24 +33,24 @@ def forecast(
     is in ml.forecasts already stays as it is.
     """
     from python_ml.console.text_tables import to_records
-    from python_ml.forecasting import issue as forecasting
+    from python_ml.forecasting import issue
+    from python_ml.forecasting.latest import forecast_table, latest_forecasts
 
     with open_warehouse() as warehouse:
-        summary = forecasting.forecast(
+        summary = issue.forecast(
             warehouse,
             symbols=symbols,
             timeframes=timeframes,
             replay_from=replay_from.date() if replay_from else None,
         )
-        latest = forecasting.latest_forecasts(
+        latest = latest_forecasts(
             warehouse, symbols=symbols, timeframes=timeframes
         )
     if as_json:
         result = summary.to_dict() | {"latest_forecasts": to_records(latest)}
         click.echo(json.dumps(result))
     else:
-        click.echo(summary.to_text())
-        click.echo("\n" + forecasting.forecast_table(latest))
+        click.echo(f"{summary.to_text()}\n\n{forecast_table(latest)}")
 
 
 @click.command("check-drift", epilog="Example: swiftbolt check-drift --json")

@@ -34,7 +34,4 @@ def print_frame(
     if as_json:
         click.echo(to_json(to_records(frame)))
         return
-    for name in frame.columns:
-        if frame[name].map(lambda value: isinstance(value, list)).any():
-            frame = frame.assign(**{name: frame[name].map(", ".join)})
     click.echo(to_text(frame, columns=columns, at_most=len(frame)))
