@@ -395,6 +395,7 @@ def _promote(
             for series in group.series
             if (version := versions.get(series.symbol_id)) is not None
         ),
+        run.weighting[group.cut.timeframe],
     )
     decisions = promote(
         run.warehouse,
