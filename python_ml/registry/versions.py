@@ -36,6 +36,7 @@ VERSIONS_QUERY = """
         ensembles.timeframe,
         ensembles.as_of,
         ensembles.cut_id,
+        ensembles.data_fingerprint,
         ensembles.created_at,
         ensembles.horizons,
         ensembles.feature_names,
@@ -88,6 +89,8 @@ class Version:
     as_of : datetime
         UTC; nothing that closed later was used.
     cut_id : int
+    data_fingerprint : str
+        SHA-256 of the rows that its members were fitted on.
     created_at : datetime
     horizons, feature_names, classes : tuple of str
         In the artifact's order.
@@ -112,6 +115,7 @@ class Version:
     timeframe: str
     as_of: datetime
     cut_id: int
+    data_fingerprint: str
     created_at: datetime
     horizons: tuple[str, ...]
     feature_names: tuple[str, ...]

@@ -548,7 +548,13 @@ def _rows_of(
             alpha=run["weight_alpha"],
             reason=run["weight_reason"],
         )
-    row = recorder.version_row(artifact, members_version_id=update.root)
+    row = recorder.version_row(
+        artifact,
+        cut_id=version.cut_id,
+        data_fingerprint=version.data_fingerprint,
+        settings_fingerprint=update.fingerprint,
+        members_version_id=update.root,
+    )
     return VersionRecord(row, runs, weights)
 
 
