@@ -51,13 +51,13 @@ def score(ensemble: Ensemble, examples: pd.DataFrame) -> pd.DataFrame:
     ensemble.check_features(
         [name for name in ensemble.feature_names if name in examples]
     )
-    return pd.concat(
-        [
+    # For so few rows threads only wait for each other.
+    with threadpool_limits(limits=1):
+        scored = [
             _score_horizon(ensemble, ensemble.horizons[str(horizon)], rows)
             for horizon, rows in examples.groupby("horizon", sort=False)
-        ],
-        ignore_index=True,
-    )
+        ]
+    return pd.concat(scored, ignore_index=True)
 
 
 def _score_horizon(
@@ -65,14 +65,13 @@ def _score_horizon(
 ) -> pd.DataFrame:
     X = examples[list(ensemble.feature_names)].to_numpy(dtype=np.float64)
     _check_examples(ensemble, horizon, examples, X)
-    # For so few rows threads only wait for each other.
-    with threadpool_limits(limits=1):
-        by_member = horizon.member_probabilities(X)
+    by_member = horizon.member_probabilities(X)
     probabilities = horizon.combine(by_member)
     largest = probabilities.argmax(axis=1)
     close, sigma = examples["reference_close"], examples["expected_volatility"]
 
-    rows = examples[COPIED_COLUMNS].copy()
+    # A column added to a frame costs more than a forecast.
+    rows: dict[str, Any] = {name: examples[name] for name in COPIED_COLUMNS}
     for position, name in enumerate(CLASSES):
         column = name.lower()
         rows[f"probability_{column}"] = probabilities[:, position]
@@ -83,7 +82,7 @@ def _score_horizon(
     )
     members: list[Any] = [
         {name: by_member[name][row].tolist() for name in by_member}
-        for row in range(len(rows))
+        for row in range(len(examples))
     ]
     rows["member_probabilities"] = members
     rows["price_target"] = price_target(
@@ -97,7 +96,7 @@ def _score_horizon(
     ).items():
         rows[f"lower_{level:.0%}".rstrip("%")] = band.lower
         rows[f"upper_{level:.0%}".rstrip("%")] = band.upper
-    return rows
+    return pd.DataFrame(rows)
 
 
 def _check_examples(

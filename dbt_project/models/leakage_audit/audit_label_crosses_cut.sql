@@ -64,6 +64,7 @@ crossing as (
             where
                 examples.cut_id = boundaries.cut_id
                 and {{ crosses_its_cut('examples', 'boundaries') }}
+                and {{ read_first('examples.bar_number') }}
 
             {{ computed_once() }}
         ) as found

@@ -75,6 +75,7 @@ crossing as (
             where
                 examples.cut_id = latest.cut_id
                 and {{ crosses_its_cut('examples', 'latest') }}
+                and {{ read_first('examples.bar_number') }}
 
             {{ computed_once() }}
         ) as found
