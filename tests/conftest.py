@@ -31,7 +31,7 @@ import psycopg2
 import pytest
 
 from python_ml.ingestion.load import ingest
-from python_ml.ingestion.sample import SampleSource
+from python_ml.ingestion.readers.sample import SampleSource
 from python_ml.settings import PROJECT_ROOT, Settings
 from python_ml.warehouse import dbt_manifest
 from python_ml.warehouse.connection import Warehouse, connect, migrate_to_head

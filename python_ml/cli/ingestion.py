@@ -23,7 +23,7 @@ def ingest_sample(as_json: bool) -> None:
     2013-03-01. FB, of the same package, is left out: it has too few bars.
     """
     from python_ml.ingestion.load import ingest
-    from python_ml.ingestion.sample import SampleSource
+    from python_ml.ingestion.readers.sample import SampleSource
 
     with open_warehouse() as warehouse:
         summary = ingest(warehouse, SampleSource())
@@ -83,8 +83,8 @@ def ingest_bars(
     series stand in the order of their times. Prices are stored as given; a
     value that changed since the last load is a further record.
     """
-    from python_ml.ingestion.bar_file import BarFile, source_name
     from python_ml.ingestion.load import ingest
+    from python_ml.ingestion.readers.bar_file import BarFile, source_name
 
     with open_warehouse() as warehouse:
         summary = ingest(

@@ -62,7 +62,7 @@ def models_list(
 def models_show(version_id: str, as_json: bool) -> None:
     """Show all that is on record about a version."""
     from python_ml.registry import inspection as models
-    from python_ml.warehouse.connection import to_json
+    from python_ml.warehouse.json_values import to_json
 
     with open_warehouse() as warehouse:
         found = models.show_version(warehouse, version_id)

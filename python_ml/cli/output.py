@@ -29,7 +29,7 @@ def print_frame(
 ) -> None:
     """Print every row: for people `columns` with their headings, else all."""
     from python_ml.console.text_tables import to_records, to_text
-    from python_ml.warehouse.connection import to_json
+    from python_ml.warehouse.json_values import to_json
 
     if as_json:
         click.echo(to_json(to_records(frame)))

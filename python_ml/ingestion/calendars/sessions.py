@@ -10,10 +10,7 @@ import sqlalchemy as sa
 from exchange_calendars.errors import InvalidCalendarName
 
 from python_ml import schema
-from python_ml.console.logs import (
-    get_logger,
-    log_event,
-)
+from python_ml.console.logs import get_logger, log_event
 from python_ml.exceptions import IngestionError
 from python_ml.warehouse.bulk import insert_frame
 

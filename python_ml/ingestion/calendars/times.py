@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion.grid import (
+from python_ml.ingestion.calendars.grid import (
     DAY,
     NO_TIME,
     Microseconds,
@@ -71,7 +71,7 @@ def read_times(
     ...     time_zone="America/New_York",
     ...     may_be_date=np.array([True, True, True]),
     ... )
-    >>> from python_ml.ingestion.grid import to_utc
+    >>> from python_ml.ingestion.calendars.grid import to_utc
     >>> print(*to_utc(times.moments[:2]))
     2012-07-03 00:00:00+00:00 2012-07-03 13:30:00+00:00
     >>> times.reason[2]

@@ -15,14 +15,11 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion.base import (
-    ADJUSTMENT_COLUMNS,
-    BAR_VALUES,
-    Load,
-)
-from python_ml.ingestion.grid import DAILY, WEEKLY
-from python_ml.ingestion.screening import clean_text, is_malformed
-from python_ml.ingestion.times import checked_time_zone, has_zone
+from python_ml.ingestion.base import ADJUSTMENT_COLUMNS, BAR_VALUES, Load
+from python_ml.ingestion.calendars.grid import DAILY, WEEKLY
+from python_ml.ingestion.calendars.times import checked_time_zone, has_zone
+from python_ml.ingestion.screening.bars import is_malformed
+from python_ml.ingestion.screening.values import clean_text
 
 # What the columns of a file are called here.
 SOURCE_NAMES = {"ticker": "symbol", "timeframe": "timeframe", "opened_at": "ts"}
@@ -71,14 +68,15 @@ class BarFile:
         ------
         IngestionError
             If a file cannot be read, lacks a column, or holds intraday times
-            that nothing gives a zone; if no row is asked for.
+            that nothing gives a zone; if `symbols` and `timeframes` leave no
+            row.
         """
         if self.time_zone is not None:
             checked_time_zone(self.time_zone)
         files = [self._read_file(path) for path in dict.fromkeys(self.paths)]
         bars = _stacked(files)
         if bars.empty:
-            raise IngestionError(self._nothing_asked_for())
+            raise IngestionError(self._no_rows_message())
         return Load(
             bars=bars,
             adjustments=self._read_adjustments(),
@@ -130,9 +128,9 @@ class BarFile:
             adjustments = adjustments.loc[is_wanted]
         return adjustments
 
-    def _nothing_asked_for(self) -> str:
+    def _no_rows_message(self) -> str:
         files = ", ".join(str(path) for path in self.paths)
-        asked = " ".join(
+        selection = " ".join(
             f"--{option} {','.join(wanted)}"
             for option, wanted in (
                 ("symbols", self.symbols),
@@ -140,9 +138,9 @@ class BarFile:
             )
             if wanted is not None
         )
-        if not asked:
+        if not selection:
             return f"{files}: there are no bars in it."
-        return f"{files}: there are no bars of {asked}."
+        return f"{files}: there are no bars of {selection}."
 
 
 def source_name(text: str) -> str:

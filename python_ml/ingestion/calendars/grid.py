@@ -196,6 +196,36 @@ class SessionGrid:
         return np.where(is_open, session, -1)
 
 
+def place_bars(
+    timeframe: "pd.Series[Any]", moments: Microseconds, grid: SessionGrid
+) -> Places:
+    """Places of bars of several timeframes.
+
+    Parameters
+    ----------
+    timeframe : Series of shape (n_bars,)
+        Categories; bars of a timeframe that the grid lacks have no place.
+    moments : array of shape (n_bars,)
+        Times that name the bars.
+    grid : SessionGrid
+    """
+    n_rows = len(moments)
+    places = Places(
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, None, dtype=object),
+    )
+    for name in grid.timeframes & {*timeframe.cat.categories}:
+        rows = np.flatnonzero(timeframe == name)
+        own = grid.place(name, moments[rows])
+        places.session_date[rows] = own.session_date
+        places.opened_at[rows] = own.opened_at
+        places.closed_at[rows] = own.closed_at
+        places.reason[rows] = own.reason
+    return places
+
+
 def microseconds(times: "pd.Series[Any]") -> Microseconds:
     """Times as microseconds since 1970 UTC, `NO_TIME` where missing.
 

@@ -5,7 +5,7 @@ from bisect import bisect_left
 import numpy as np
 from numpy.typing import NDArray
 
-from python_ml.ingestion.grid import Microseconds
+from python_ml.ingestion.calendars.grid import Microseconds
 
 
 def out_of_order(

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from python_ml.ingestion.adjusted_close import derive_adjustments
 from python_ml.ingestion.base import Load
+from python_ml.ingestion.readers.adjusted_close import derive_adjustments
 
 # FB of the same package has 196 bars, fewer than one training window.
 TICKERS = ("AAPL", "GOOG", "IBM", "MSFT")
