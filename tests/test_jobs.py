@@ -103,7 +103,7 @@ def run_and_die(warehouse, job: str) -> "subprocess.Popen[str]":
     """Run a job in another process, which is killed within it."""
     script = f"""
     import os, signal
-    from python_ml.jobs import job_run
+    from python_ml.warehouse.jobs import job_run
     from python_ml.settings import load_settings
     from python_ml.warehouse.connection import open_warehouse
 
