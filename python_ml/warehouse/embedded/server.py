@@ -89,10 +89,12 @@ class EmbeddedServer:
 
     Attributes
     ----------
+    settings : Settings
     files : ServerFiles
     """
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.files = ServerFiles(settings)
 
     def start(self) -> ConnectionParameters:
