@@ -7,22 +7,21 @@ without it.
 """
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from great_expectations.core import RunIdentifier
+from great_expectations.data_context.types.resource_identifiers import (
+    ExpectationSuiteIdentifier,
+    ValidationResultIdentifier,
+)
+
+from expectations.gate import Validation
 from expectations.summary import (
     ExpectationOutcome,
     SuiteSummary,
     ValidationSummary,
 )
-
-if TYPE_CHECKING:
-    from great_expectations.core import ExpectationSuiteValidationResult
-    from great_expectations.data_context.data_context.file_data_context import (
-        FileDataContext,
-    )
-
 
 SUMMARY_PAGE = "summary.html"
 STYLE = """
@@ -73,7 +72,9 @@ def _section(suite: SuiteSummary) -> Iterator[str]:
     )
     yield f"<p><code>{html.escape(suite.dataset)}</code>, {rows}</p>"
     # What failed stands first.
-    for outcome in sorted(suite.outcomes, key=lambda one: one.is_success):
+    for outcome in sorted(
+        suite.outcomes, key=lambda outcome: outcome.is_success
+    ):
         yield from _block(outcome)
 
 
@@ -120,21 +121,13 @@ def _table(outcome: ExpectationOutcome) -> Iterator[str]:
         )
 
 
-def write_pages(
-    summary: ValidationSummary,
-    context: "FileDataContext",
-    results: "Mapping[str, ExpectationSuiteValidationResult]",
-    folder: Path,
-) -> Path:
+def write_pages(validation: Validation, folder: Path) -> Path:
     """Write the pages of a validation over those of the one before.
 
     Parameters
     ----------
-    summary : ValidationSummary
-    context : FileDataContext
-        Its site `data_docs` lies in `folder`.
-    results : mapping of str to ExpectationSuiteValidationResult
-        By suite, of those that could be judged.
+    validation : Validation
+        Its context was opened with `folder` as the folder of the pages.
     folder : Path
         Made if need be.
 
@@ -143,17 +136,12 @@ def write_pages(
     Path
         The summary.
     """
-    from great_expectations.core import RunIdentifier
-    from great_expectations.data_context.types.resource_identifiers import (
-        ExpectationSuiteIdentifier,
-        ValidationResultIdentifier,
-    )
-
+    summary, context = validation.summary, validation.context
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / SUMMARY_PAGE
     page.write_text(summary_page(summary), encoding="utf-8")
     run = RunIdentifier(run_name="validate", run_time=summary.validated_at)
-    for suite, result in results.items():
+    for suite, result in validation.results.items():
         context.validation_results_store.set(
             ValidationResultIdentifier(
                 expectation_suite_identifier=ExpectationSuiteIdentifier(suite),

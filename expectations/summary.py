@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from python_ml.exceptions import ValidationFailedError
-
-N_FAILURES_NAMED = 3
+# As many keys of violations are kept.
+N_SAMPLES = 20
 
 Status = Literal["passed", "failed", "not_applicable"]
 
@@ -212,30 +211,3 @@ class ValidationSummary:
                 for suite in self.suites
             ],
         }
-
-    def raise_on_failure(self) -> None:
-        """Close the gate.
-
-        Raises
-        ------
-        ValidationFailedError
-            Naming what failed, unless nothing did.
-        """
-        failures = [
-            f"{suite.suite} {outcome.describe()}"
-            for suite in self.suites
-            for outcome in suite.outcomes
-            if outcome.closes_gate
-        ]
-        if not failures:
-            return
-        named = "; ".join(failures[:N_FAILURES_NAMED])
-        if len(failures) > N_FAILURES_NAMED:
-            named += f"; and {len(failures) - N_FAILURES_NAMED} more"
-        page = "" if self.page is None else f" and in {self.page}"
-        raise ValidationFailedError(
-            f"{len(failures)} of {self.n_expectations} expectations failed: "
-            f"{named}. All are in ml.validation_results where validated_at = "
-            f"'{self.validated_at.isoformat()}'{page}; mend the cause, then "
-            "run: swiftbolt validate"
-        )

@@ -54,8 +54,8 @@ from threadpoolctl import threadpool_limits
 from python_ml.ensemble import BULLISH, CLASSES, NEUTRAL
 from python_ml.examples.catalog import read_feature_names
 from python_ml.exceptions import SwiftBoltError
-from python_ml.ingestion.bar_file import BarFile, source_name
 from python_ml.ingestion.load import ingest
+from python_ml.ingestion.readers.bar_file import BarFile, source_name
 from python_ml.members.base import shrunken_shares
 from python_ml.registry.versions import load_ensemble
 from python_ml.scoring.metrics import (

@@ -22,7 +22,7 @@ from datetime import date
 from benchmarking import go_when_told, throwaway_settings
 
 from python_ml.ingestion.load import ingest
-from python_ml.ingestion.sample import SampleSource
+from python_ml.ingestion.readers.sample import SampleSource
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, open_warehouse

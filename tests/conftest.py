@@ -31,8 +31,9 @@ import psycopg2
 import pytest
 
 from python_ml.ingestion.load import ingest
-from python_ml.ingestion.sample import SampleSource
+from python_ml.ingestion.readers.sample import SampleSource
 from python_ml.settings import PROJECT_ROOT, Settings
+from python_ml.warehouse import dbt_manifest
 from python_ml.warehouse.connection import Warehouse, connect, migrate_to_head
 from python_ml.warehouse.dbt import dbt_environment, run_dbt
 from python_ml.warehouse.embedded import EmbeddedServer
@@ -81,6 +82,15 @@ def _no_database_of_the_caller() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in set(os.environ) - set(clean_environment()):
             patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _parsed_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what dbt has parsed in one place for all warehouses of the run."""
+    folder = tmp_path_factory.mktemp("parsed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dbt_manifest, "kept_dir", lambda settings: folder)
         yield
 
 

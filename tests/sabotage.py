@@ -19,7 +19,6 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from expectations import gate
 from python_ml.examples.cuts import (
     end_of_day,
     ensure_cuts,
@@ -28,6 +27,7 @@ from python_ml.exceptions import BuildError
 from python_ml.ingestion.base import Load
 from python_ml.ingestion.load import ingest
 from python_ml.settings import PROJECT_ROOT
+from python_ml.warehouse import validation
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, connect
 from python_ml.warehouse.dbt import run_dbt
@@ -53,11 +53,10 @@ SELECTION = [
     "feature_catalog",
     "+path:models/leakage_audit",
 ]
-# A test is not run because its dbt model is, and no artifact is written.
+# A test is not run because its dbt model is.
 ALONE = [
     "--indirect-selection",
     "empty",
-    "--no-write-json",
     "--no-use-colors",
 ]
 # How they stand in the message of a failed build.
@@ -263,7 +262,7 @@ class Bench:
     def expectations(self, fault: Fault) -> Iterator[str]:
         if not fault.catchers("expectation"):
             return
-        for suite in gate.judge(self.warehouse).suites:
+        for suite in validation.judge(self.warehouse).suites:
             for outcome in suite.outcomes:
                 if outcome.closes_gate:
                     yield f"expectation {suite.suite}.{outcome.expectation}"

@@ -19,10 +19,11 @@ from python_ml.warehouse.connection import (
     database_status,
     migrate_to_head,
     open_warehouse,
-    to_json,
 )
 from python_ml.warehouse.embedded import EmbeddedServer
+from python_ml.warehouse.embedded.processes import find_processes
 from python_ml.warehouse.errors import translate_database_error
+from python_ml.warehouse.json_values import to_json
 from python_ml.warehouse.parameters import ConnectionParameters
 from tests.conftest import embedded_settings, warehouse_environment
 
@@ -169,7 +170,7 @@ def kill(server: EmbeddedServer) -> None:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     # Its backends answer for a moment longer.
-    while server._processes():
+    while find_processes(server.files):
         time.sleep(0.01)
 
 

@@ -154,7 +154,7 @@ def test_files_are_written_below_home_only(small):
         return set(small.settings.project_root.rglob("*"))
 
     before = files()
-    run_dbt(small, ["build"])
+    run_dbt(small, ["build", "--write-json"])
     assert files() == before
     assert (small.settings.home / "dbt_target" / "manifest.json").exists()
     assert (small.settings.logs_dir / "dbt.log").exists()

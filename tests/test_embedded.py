@@ -13,7 +13,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -22,8 +22,16 @@ import pytest
 
 from python_ml.exceptions import ServerError, SettingsError
 from python_ml.settings import PROJECT_ROOT
-from python_ml.warehouse import embedded
-from python_ml.warehouse.embedded import EmbeddedServer
+from python_ml.warehouse.embedded import (
+    EmbeddedServer,
+    files,
+    sockets,
+    wheel_package,
+)
+from python_ml.warehouse.embedded.cluster import DATABASE, SUPERUSER
+from python_ml.warehouse.embedded.processes import find_processes
+from python_ml.warehouse.embedded.sockets import SHORT_SOCKET_ROOT
+from python_ml.warehouse.embedded.user import ROOT_SERVER_USERS
 from python_ml.warehouse.parameters import ConnectionParameters
 from tests.conftest import clean_environment, embedded_settings
 
@@ -80,7 +88,7 @@ def postmaster_pid(server: EmbeddedServer) -> int:
 
 
 def pid_path(server: EmbeddedServer) -> Path:
-    return server.data_directory / "postmaster.pid"
+    return server.files.data_directory / "postmaster.pid"
 
 
 def kill_and_wait(pid: int) -> None:
@@ -88,6 +96,13 @@ def kill_and_wait(pid: int) -> None:
     process.kill()
     with contextlib.suppress(psutil.TimeoutExpired):
         process.wait(10)
+
+
+def wait_until(is_so: Callable[[], bool], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.1)
 
 
 def start_in_python(
@@ -102,7 +117,9 @@ from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import Settings
 from python_ml.warehouse.embedded import EmbeddedServer
 settings = Settings(
-    Path({str(PROJECT_ROOT)!r}), Path({str(server.settings.home)!r}), "embedded"
+    Path({str(PROJECT_ROOT)!r}),
+    Path({str(server.files.settings.home)!r}),
+    "embedded",
 )
 server = EmbeddedServer(settings)
 {textwrap.dedent(before)}
@@ -130,9 +147,9 @@ def test_a_running_server_is_found_and_not_started_again(server):
 
 
 def test_stop_ends_every_process_and_start_keeps_the_data(server):
-    assert len(server._processes()) > 3
+    assert len(find_processes(server.files)) > 3
     assert server.stop()
-    assert not server._processes()
+    assert not find_processes(server.files)
     assert not server.status().is_running
     assert not server.stop()
     assert_answers(server.start())
@@ -143,7 +160,7 @@ def test_status_of_a_server_that_never_was_makes_nothing(new_server):
     assert not status.is_running
     assert status.version is None
     assert not new_server.stop()
-    assert not new_server.settings.home.exists()
+    assert not new_server.files.settings.home.exists()
 
 
 def test_the_server_is_out_of_reach_of_the_terminal(server):
@@ -152,18 +169,18 @@ def test_the_server_is_out_of_reach_of_the_terminal(server):
 
 def test_nobody_else_can_reach_data_socket_or_password(server):
     for path, mode in (
-        (server.data_directory, 0o700),
-        (server.directory / "socket", 0o700),
-        (server.directory / "password", 0o600),
+        (server.files.data_directory, 0o700),
+        (server.files.directory / "socket", 0o700),
+        (server.files.directory / "password", 0o600),
     ):
         assert stat.S_IMODE(path.stat().st_mode) == mode, path
     assert query(server.start(), "show listen_addresses") == [("",)]
     without_password = psycopg2.OperationalError
     with pytest.raises(without_password, match="password"):
         psycopg2.connect(
-            host=str(server.directory / "socket"),
-            user=embedded.SUPERUSER,
-            dbname=embedded.DATABASE,
+            host=str(server.files.directory / "socket"),
+            user=SUPERUSER,
+            dbname=DATABASE,
         )
 
 
@@ -190,7 +207,7 @@ def test_a_server_under_older_settings_runs_on_and_gets_new_ones_at_restart(
     server,
 ):
     parameters = server.start()
-    (server.directory / "swiftbolt.conf").write_text("work_mem = '1MB'\n")
+    (server.files.directory / "swiftbolt.conf").write_text("work_mem = '1MB'\n")
     assert server.start() == parameters
     server.stop()
     (shown,) = query(server.start(), "show work_mem")
@@ -209,6 +226,45 @@ def test_the_server_outlives_a_python_killed_with_minus_9(server):
     assert killed.returncode == -signal.SIGKILL
     assert_answers(server.start())
     assert postmaster_pid(server) == int(output)
+
+
+def test_a_query_ends_soon_after_the_python_that_asked_it_was_killed(server):
+    mark = f"asked-{secrets.token_hex(4)}"
+    # Ten billion rows are counted for minutes, and nothing is sent meanwhile.
+    asking = start_in_python(
+        server,
+        after=f"""
+        connection = psycopg2.connect(
+            parameters.url(), application_name={mark!r}
+        )
+        connection.cursor().execute(
+            "select count(*) from generate_series(1, 100000) as one "
+            "cross join generate_series(1, 100000) as other"
+        )
+        """,
+    )
+    with login(server.start()) as cursor:
+
+        def n_running() -> int:
+            cursor.execute(
+                "select count(*) from pg_stat_activity "
+                "where application_name = %s and state = 'active'",
+                (mark,),
+            )
+            return cursor.fetchone()[0]
+
+        try:
+            wait_until(lambda: n_running() == 1, seconds=60)
+            kill_and_wait(asking.pid)
+            wait_until(lambda: n_running() == 0, seconds=20)
+        finally:
+            asking.kill()
+            asking.communicate()
+            cursor.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name = %s",
+                (mark,),
+            )
 
 
 def test_a_postmaster_killed_with_minus_9_is_replaced_at_once(server):
@@ -237,10 +293,10 @@ def test_a_backend_that_outlives_its_postmaster_is_ended(server):
         time.sleep(0.01)
     time.sleep(0.3)
     kill_and_wait(postmaster_pid(server))
-    orphans = {process.pid for process in server._processes()}
+    orphans = {process.pid for process in find_processes(server.files)}
     assert orphans >= set(backend_pids)
     assert_answers(server.start())
-    found = {process.pid for process in server._processes()}
+    found = {process.pid for process in find_processes(server.files)}
     assert not found & set(backend_pids)
     thread.join(10)
 
@@ -250,7 +306,7 @@ def test_an_interrupted_first_start_is_made_good(new_server, seconds):
     """Killed while initdb runs, the files lie about half-made."""
     killed = start_in_python(new_server)
     while killed.poll() is None and not list(
-        new_server.directory.glob("new-*")
+        new_server.files.directory.glob("new-*")
     ):
         time.sleep(0.005)
     time.sleep(seconds)
@@ -259,7 +315,7 @@ def test_an_interrupted_first_start_is_made_good(new_server, seconds):
     assert query(new_server.start(), "select 1") == [(1,)]
     new_server.stop()
     assert query(new_server.start(), "select 1") == [(1,)]
-    assert not list(new_server.directory.glob("new-*"))
+    assert not list(new_server.files.directory.glob("new-*"))
 
 
 # The pid file
@@ -281,7 +337,9 @@ def test_a_pid_file_cut_short_under_a_running_server_is_no_second_server(
     first = postmaster_pid(server)
     pid_path(server).write_text("")
     assert_answers(server.start())
-    assert first not in {process.pid for process in server._processes()}
+    assert first not in {
+        process.pid for process in find_processes(server.files)
+    }
     assert postmaster_pid(server) != first
 
 
@@ -337,7 +395,7 @@ def test_a_zombie_named_by_the_pid_file_is_no_server(server):
 
 
 def owner(server: EmbeddedServer) -> tuple[int, int]:
-    found = server.data_directory.stat()
+    found = server.files.data_directory.stat()
     return found.st_uid, found.st_gid
 
 
@@ -353,7 +411,7 @@ def as_server_user(
 def write_pid_file(server: EmbeddedServer, stale: str, pid: int) -> None:
     """Have the server's pid file and its socket's lock name `pid`."""
     content = "\n".join([str(pid), *stale.splitlines()[1:]]) + "\n"
-    lock = server.directory / "socket" / ".s.PGSQL.5432.lock"
+    lock = server.files.directory / "socket" / ".s.PGSQL.5432.lock"
     for path in (pid_path(server), lock):
         path.write_text(content)
         os.chown(path, *owner(server))
@@ -363,15 +421,15 @@ def write_pid_file(server: EmbeddedServer, stale: str, pid: int) -> None:
 
 
 def test_a_lost_password_is_replaced(server):
-    (server.directory / "password").unlink()
+    (server.files.directory / "password").unlink()
     assert_answers(server.start())
     server.stop()
-    (server.directory / "password").write_text("")
+    (server.files.directory / "password").write_text("")
     assert_answers(server.start())
 
 
 def test_a_socket_swept_away_is_made_again(server):
-    for path in (server.directory / "socket").iterdir():
+    for path in (server.files.directory / "socket").iterdir():
         path.unlink()
     assert not server.status().is_running
     assert_answers(server.start())
@@ -381,9 +439,9 @@ def test_a_socket_that_takes_connections_but_never_answers_is_no_server(
     server, monkeypatch
 ):
     """So it is for a moment after kill -9."""
-    monkeypatch.setattr(embedded, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(sockets, "ANSWER_SECONDS", 0.2)
     first = postmaster_pid(server)
-    path = server.directory / "socket" / ".s.PGSQL.5432"
+    path = server.files.directory / "socket" / ".s.PGSQL.5432"
     path.unlink()
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))
@@ -399,20 +457,22 @@ def test_damaged_data_are_reported_with_the_servers_own_words(
     server, new_server
 ):
     server.stop()
-    new_server.settings.home.mkdir()
-    shutil.copytree(server.directory, new_server.directory, symlinks=True)
+    new_server.files.settings.home.mkdir()
+    shutil.copytree(
+        server.files.directory, new_server.files.directory, symlinks=True
+    )
     for path in (
-        new_server.data_directory,
-        *new_server.data_directory.rglob("*"),
+        new_server.files.data_directory,
+        *new_server.files.data_directory.rglob("*"),
     ):
         os.chown(path, *owner(server))
-    (new_server.data_directory / "global" / "pg_control").unlink()
+    (new_server.files.data_directory / "global" / "pg_control").unlink()
     with pytest.raises(ServerError, match=r"did not start.*pg_control"):
         new_server.start()
-    (new_server.data_directory / "PG_VERSION").write_text("9\n")
+    (new_server.files.data_directory / "PG_VERSION").write_text("9\n")
     with pytest.raises(ServerError, match=r"made by PostgreSQL 9, .* pip"):
         new_server.start()
-    (new_server.data_directory / "PG_VERSION").unlink()
+    (new_server.files.data_directory / "PG_VERSION").unlink()
     with pytest.raises(ServerError, match="lacks PG_VERSION"):
         new_server.start()
 
@@ -424,7 +484,7 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(throwaway_home):
     server = EmbeddedServer(embedded_settings(throwaway_home("long" * 30)))
     parameters = server.start()
     short = Path(parameters.host)
-    assert short.parent == embedded.SHORT_SOCKET_ROOT
+    assert short.parent == SHORT_SOCKET_ROOT
     assert stat.S_IMODE(short.stat().st_mode) == 0o700
     assert query(parameters, "select 1") == [(1,)]
     server.stop()
@@ -445,7 +505,7 @@ def test_an_odd_path_works_too(throwaway_home, name):
     parameters = server.start()
     assert query(parameters, "select 1") == [(1,)]
     server.stop()
-    if Path(parameters.host).parent == embedded.SHORT_SOCKET_ROOT:
+    if Path(parameters.host).parent == SHORT_SOCKET_ROOT:
         Path(parameters.host).rmdir()
 
 
@@ -454,12 +514,12 @@ def test_a_path_that_a_shell_would_read_is_refused(throwaway_home, name):
     server = EmbeddedServer(embedded_settings(throwaway_home(name)))
     with pytest.raises(SettingsError, match="Choose one without"):
         server.start()
-    assert not server.settings.home.exists()
+    assert not server.files.settings.home.exists()
 
 
 def test_a_home_behind_a_link_is_the_same_server(server, throwaway_home):
     link = throwaway_home("link")
-    link.symlink_to(server.settings.home)
+    link.symlink_to(server.files.settings.home)
     again = EmbeddedServer(embedded_settings(link))
     assert again.start() == server.start()
     link.unlink()
@@ -493,8 +553,8 @@ def test_two_processes_at_once_recover_a_killed_server(server):
 
 
 def test_a_lock_held_too_long_is_an_error_that_names_it(server, monkeypatch):
-    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.1)
-    other = EmbeddedServer(server.settings)
+    monkeypatch.setattr(files, "LOCK_SECONDS", 0.1)
+    other = EmbeddedServer(server.files.settings)
     with (
         other._locked(),
         pytest.raises(ServerError, match=r"holds .*lock"),
@@ -508,8 +568,8 @@ def test_a_lock_held_too_long_is_an_error_that_names_it(server, monkeypatch):
 @only_root
 def test_roots_server_runs_as_an_unprivileged_user(server):
     process = psutil.Process(postmaster_pid(server))
-    assert process.username() in embedded.ROOT_SERVER_USERS
-    assert (server.directory / "password").stat().st_uid == 0
+    assert process.username() in ROOT_SERVER_USERS
+    assert (server.files.directory / "password").stat().st_uid == 0
 
 
 @only_root
@@ -518,7 +578,10 @@ def test_the_owner_of_existing_data_runs_the_server(throwaway_home):
     server.start()
     server.stop()
     nobody = pwd.getpwnam("nobody")
-    for path in (server.data_directory, *server.data_directory.rglob("*")):
+    for path in (
+        server.files.data_directory,
+        *server.files.data_directory.rglob("*"),
+    ):
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
     assert query(server.start(), "select 1") == [(1,)]
     assert psutil.Process(postmaster_pid(server)).username() == "nobody"
@@ -572,8 +635,8 @@ def test_an_ordinary_user_runs_the_server_as_himself(throwaway_home):
     )
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert server.data_directory.owner() == "nobody"
-    assert not list(server.directory.glob("binaries-*"))
+    assert server.files.data_directory.owner() == "nobody"
+    assert not list(server.files.directory.glob("binaries-*"))
 
 
 @only_root
@@ -586,7 +649,7 @@ def test_the_server_of_another_user_is_refused(server):
 
 
 def can_nobody_run_the_wheel() -> bool:
-    program = embedded.wheel_package() / "pginstall" / "bin" / "postgres"
+    program = wheel_package() / "pginstall" / "bin" / "postgres"
     with contextlib.suppress(PermissionError):
         return not subprocess.run(
             [program, "--version"],
@@ -603,5 +666,5 @@ def test_passwords_are_not_shown_by_accident(server):
     assert len(parameters.password) >= 24
     assert secrets.compare_digest(
         parameters.password,
-        (server.directory / "password").read_text().strip(),
+        (server.files.directory / "password").read_text().strip(),
     )

@@ -29,6 +29,7 @@ from python_ml.scoring.requirements import (
     MIN_VALIDATION_ROWS,
 )
 from python_ml.settings import PROJECT_ROOT
+from python_ml.warehouse import validation
 from python_ml.warehouse.connection import (
     Warehouse,
     connect,
@@ -78,7 +79,7 @@ def checkout(market: Warehouse, tmp_path: Path) -> Warehouse:
 
 def failures(warehouse: Warehouse) -> set[str]:
     """What closes the gate, as suite.expectation."""
-    return named_failures(gate.judge(warehouse))
+    return named_failures(validation.judge(warehouse))
 
 
 def named_failures(summary: ValidationSummary) -> set[str]:
@@ -104,7 +105,7 @@ def edit_suite(
 
 
 def test_a_healthy_market_passes_every_suite(market: Warehouse) -> None:
-    summary = gate.validate(market)
+    summary = validation.validate(market)
 
     assert [suite.status for suite in summary.suites] == ["passed"] * 4
     assert [suite.n_rows for suite in summary.suites] == [288, 268, 528, 382]
@@ -127,7 +128,7 @@ def test_a_feature_that_is_not_finite_in_a_usable_row_is_found(
         "where ticker = 'IBM' and timeframe = 'd1' and bar_number = 40",
     )
 
-    summary = gate.judge(market)
+    summary = validation.judge(market)
 
     assert named_failures(summary) == {
         "feature_rows.expect_features_to_be_finite",
@@ -167,7 +168,7 @@ def test_a_feature_of_the_catalog_without_a_column_is_found(
     )
 
     with pytest.raises(ValidationFailedError, match="feature=trend_slope_20"):
-        gate.validate(market)
+        validation.validate(market)
 
 
 def test_an_empty_feature_catalog_is_found(market: Warehouse) -> None:
@@ -235,7 +236,7 @@ def test_less_or_equal_at_the_split_is_found_behind_a_longer_embargo(
         "labels.label_end_at <= cuts.fit_labels_end_before",
     )
 
-    assert named_failures(gate.judge(market, cut_ids=[cut_id])) == {
+    assert named_failures(validation.judge(market, cut_ids=[cut_id])) == {
         "training_examples.expect_fit_labels_to_end_before_the_split",
         "training_examples.expect_embargo_to_be_kept",
         "training_examples.expect_parts_to_hold_every_row",
@@ -259,7 +260,7 @@ def test_the_fit_rows_at_fault_are_named_with_their_cut_and_series(
         "as cut_id=1 symbol_id=2 ticker=IBM timeframe=d1 horizon=5d "
         "bar_number=71",
     ):
-        gate.validate(market)
+        validation.validate(market)
 
 
 def test_a_label_end_moved_back_a_bar_is_found(market: Warehouse) -> None:
@@ -324,7 +325,7 @@ def test_every_embargo_that_is_kept_passes(
         market, embargo_bars=embargo_bars, as_of_bar=112
     )
 
-    assert gate.validate(market, cut_ids=[cut_id]).is_success
+    assert validation.validate(market, cut_ids=[cut_id]).is_success
 
 
 def test_a_cut_that_fits_past_its_split_is_found(market: Warehouse) -> None:
@@ -437,7 +438,7 @@ def test_one_series_without_a_class_warns_and_stops_nothing(
         "where label = 'BEARISH' and ticker = 'IBM' and horizon = '5d'",
     )
 
-    summary = gate.validate(market)
+    summary = validation.validate(market)
 
     (warning,) = (
         outcome
@@ -464,7 +465,7 @@ def test_before_the_first_training_the_split_is_not_applicable(
 ) -> None:
     small_market.execute(market, "delete from {ml}.training_cuts")
 
-    summary = gate.validate(market)
+    summary = validation.validate(market)
 
     assert summary.suites[-1].status == "not_applicable"
     assert "training_examples: not applicable, no cut yet" in summary.to_text()
@@ -474,7 +475,7 @@ def test_before_the_first_training_the_split_is_not_applicable(
 def test_training_can_have_just_its_own_cuts_judged(market: Warehouse) -> None:
     early = small_market.add_cut(market, as_of_bar=100, split_bar=70)
 
-    summary = gate.validate(market, cut_ids=[early])
+    summary = validation.validate(market, cut_ids=[early])
 
     (suite,) = summary.suites
     assert suite.dataset == (
@@ -489,7 +490,7 @@ def test_by_default_the_newest_cut_of_each_timeframe_is_judged(
     small_market.add_cut(market, as_of_bar=100, split_bar=70)
 
     assert (
-        gate.validate(market)
+        validation.validate(market)
         .suites[-1]
         .dataset.endswith(f"where cut_id in (2, {newest})")
     )
@@ -514,7 +515,7 @@ def test_a_cut_that_is_not_there_cannot_be_judged(
     market: Warehouse, cut_ids: list[int]
 ) -> None:
     with pytest.raises(ValidationFailedError, match=r"\[99\]|No cut"):
-        gate.validate(market, cut_ids=cut_ids)
+        validation.validate(market, cut_ids=cut_ids)
 
 
 # --- series, rows, labels, bars ----------------------------------------------
@@ -692,7 +693,7 @@ def test_a_class_that_is_not_imported_fails_its_suite(
         match=r"feature_rows suite_loaded_whole: .* holds 6 expectations, of "
         r"which 5 loaded, without expect_features_to_be_wonderful",
     ):
-        gate.validate(checkout)
+        validation.validate(checkout)
 
 
 def test_an_expectation_with_wrong_arguments_fails_its_suite(
@@ -752,7 +753,7 @@ def test_a_missing_context_fails_and_none_is_made(checkout: Warehouse) -> None:
     shutil.rmtree(folder)
 
     with pytest.raises(ValidationFailedError, match="git checkout"):
-        gate.validate(checkout)
+        validation.validate(checkout)
     assert not folder.exists()
 
 
@@ -761,7 +762,7 @@ def test_a_truncated_context_fails(checkout: Warehouse) -> None:
     path.write_text("config_version: [")
 
     with pytest.raises(ValidationFailedError, match="does not open"):
-        gate.validate(checkout)
+        validation.validate(checkout)
 
 
 def test_a_missing_table_fails_with_the_command_that_builds_it(
@@ -769,7 +770,7 @@ def test_a_missing_table_fails_with_the_command_that_builds_it(
 ) -> None:
     small_market.execute(market, "drop table {features}.labels cascade")
 
-    summary = gate.judge(market)
+    summary = validation.judge(market)
 
     assert {
         "labels.dataset_can_be_read",
@@ -801,7 +802,7 @@ def test_an_expectation_that_cannot_be_judged_fails_even_as_a_warning(
         checkout, "alter table {features}.bars drop column high"
     )
 
-    summary = gate.judge(checkout)
+    summary = validation.judge(checkout)
 
     assert named_failures(summary) == {"bars.expect_prices_to_be_ordered"}
     assert "could not be judged: " in summary.to_text()
@@ -816,20 +817,18 @@ def test_a_dead_server_fails(
         migrate_to_head(warehouse)
         small_market.build(warehouse)
         small_market.add_cut(warehouse)
-        open_context = gate._open_context
+        open_context = gate.open_context
 
-        def open_context_and_stop(
-            warehouse: Warehouse, pages_dir: Path | None
-        ) -> object:
-            context = open_context(warehouse, pages_dir)
+        def open_context_and_stop(url: str, **folders: Path) -> object:
+            context = open_context(url, **folders)
             server.stop()
             return context
 
-        monkeypatch.setattr(gate, "_open_context", open_context_and_stop)
+        monkeypatch.setattr(gate, "open_context", open_context_and_stop)
         with pytest.raises(ValidationFailedError, match="could not be validat"):
-            gate.validate(warehouse)
+            validation.validate(warehouse)
         with pytest.raises(ValidationFailedError, match="could not be validat"):
-            gate.validate(warehouse)
+            validation.validate(warehouse)
 
 
 # --- the record, the context and the command ----------------------------------
@@ -858,7 +857,7 @@ def test_every_expectation_leaves_a_row_before_the_gate_closes(
     )
 
     with pytest.raises(ValidationFailedError, match="2 of 38 expectations"):
-        gate.validate(market)
+        validation.validate(market)
 
     for suite in gate.SUITES:
         content = json.loads((SUITES / f"{suite}.json").read_text())
@@ -892,7 +891,7 @@ def test_a_schema_prefix_is_honoured(
         small_market.build(warehouse)
         small_market.add_cut(warehouse)
 
-        assert gate.validate(warehouse).is_success
+        assert validation.validate(warehouse).is_success
         small_market.execute(
             warehouse, "update {features}.bars set low = 0 where bar_number = 9"
         )
@@ -912,7 +911,7 @@ def test_validation_leaves_the_checkout_and_the_console_as_they_were(
         }
 
     before = files()
-    gate.validate(checkout)
+    validation.validate(checkout)
 
     assert files() == before
     assert capfd.readouterr() == ("", "")
@@ -931,11 +930,11 @@ def test_validation_looks_nothing_up_on_the_network(
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
-    assert gate.validate(market).is_success
+    assert validation.validate(market).is_success
 
 
 def test_validation_leaves_no_connection_open(market: Warehouse) -> None:
-    gate.validate(market)
+    validation.validate(market)
     market.close()
 
     with market.begin() as connection:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from expectations import gate
 from expectations.pages import summary_page
-from expectations.summary import ValidationSummary
+from expectations.summary import N_SAMPLES, ValidationSummary
 from python_ml.exceptions import ValidationFailedError
+from python_ml.warehouse import validation
 from python_ml.warehouse.connection import Warehouse
 from tests import small_market
 from tests.conftest import run_swiftbolt
@@ -76,7 +76,7 @@ class Resources(HTMLParser):
 def test_the_summary_is_one_page_that_loads_nothing(market: Warehouse) -> None:
     break_bars(market)
 
-    page = summary_page(gate.judge(market))
+    page = summary_page(validation.judge(market))
 
     resources = Resources()
     resources.feed(page)
@@ -90,7 +90,7 @@ def test_the_summary_names_violations_by_key_and_escapes_them(
 ) -> None:
     break_bars(market)
 
-    page = summary_page(gate.judge(market))
+    page = summary_page(validation.judge(market))
 
     assert "Validation failed" in page
     assert "1 of 38 expectations failed" in page
@@ -108,10 +108,10 @@ def test_a_validation_of_everything_leaves_pages_also_when_it_fails(
     market: Warehouse,
 ) -> None:
     break_bars(market)
-    folder = gate.default_pages_dir(market.settings)
+    folder = validation.default_pages_dir(market.settings)
 
     with pytest.raises(ValidationFailedError, match=r"summary\.html"):
-        gate.validate(market)
+        validation.validate(market)
 
     assert "Validation failed" in (folder / "summary.html").read_text()
     assert (folder / "data_docs" / "index.html").is_file()
@@ -125,12 +125,12 @@ def test_a_validation_of_everything_leaves_pages_also_when_it_fails(
 def test_pages_show_the_latest_validation_only(market: Warehouse) -> None:
     break_bars(market)
     with pytest.raises(ValidationFailedError):
-        gate.validate(market)
+        validation.validate(market)
     small_market.execute(market, "update {features}.bars set low = 90")
 
-    gate.validate(market)
+    validation.validate(market)
 
-    folder = gate.default_pages_dir(market.settings)
+    folder = validation.default_pages_dir(market.settings)
     assert "Validation passed" in re.sub(
         r"<[^>]+>", "", (folder / "summary.html").read_text()
     )
@@ -152,7 +152,7 @@ def test_the_data_docs_are_rendered_without_an_error(
     )
 
     with pytest.raises(ValidationFailedError):
-        gate.validate(market)
+        validation.validate(market)
 
     assert capfd.readouterr() == ("", "")
 
@@ -163,7 +163,7 @@ def test_pages_that_cannot_be_written_change_no_verdict(
     folder = tmp_path / "validation"
     folder.write_text("a file")
 
-    summary = gate.judge(market, pages_dir=folder)
+    summary = validation.judge(market, pages_dir=folder)
 
     assert summary.is_success
     assert summary.page is None
@@ -171,15 +171,15 @@ def test_pages_that_cannot_be_written_change_no_verdict(
 
 
 def test_training_leaves_the_pages_as_they_are(market: Warehouse) -> None:
-    gate.validate(market, cut_ids=[1])
+    validation.validate(market, cut_ids=[1])
 
-    assert not gate.default_pages_dir(market.settings).exists()
+    assert not validation.default_pages_dir(market.settings).exists()
 
 
 def test_the_command_says_where_to_read_on(market: Warehouse) -> None:
     shown = run_swiftbolt(market, "validate")
 
-    page = gate.default_pages_dir(market.settings) / "summary.html"
+    page = validation.default_pages_dir(market.settings) / "summary.html"
     assert shown.stdout.endswith(f"read it in {page}\n")
     assert "validation passed: 0 of 38 expectations failed" in shown.stdout
     assert page.is_file()
@@ -220,7 +220,7 @@ def judge_and_note(
     warehouse: Warehouse,
 ) -> tuple[ValidationSummary, Statements]:
     with Statements() as statements:
-        summary = gate.judge(warehouse)
+        summary = validation.judge(warehouse)
     return summary, statements
 
 
@@ -235,7 +235,7 @@ def test_no_more_rows_reach_python_than_are_shown(market: Warehouse) -> None:
     summary, statements = judge_and_note(market)
 
     assert not summary.is_success
-    assert max(statements.n_rows) == gate.N_SAMPLES
+    assert max(statements.n_rows) == N_SAMPLES
 
 
 def test_a_healthy_table_is_scanned_few_times(market: Warehouse) -> None:
@@ -304,7 +304,7 @@ def test_an_index_that_lets_repeated_keys_in_is_not_relied_on(
 
     assert "labels.expect_grain_to_be_unique" in {
         f"{suite.suite}.{outcome.expectation}"
-        for suite in gate.judge(market).suites
+        for suite in validation.judge(market).suites
         for outcome in suite.outcomes
         if outcome.closes_gate
     }
@@ -323,7 +323,7 @@ def test_one_condition_that_cannot_be_judged_leaves_the_others_their_verdict(
         "where bar_number = 40",
     )
 
-    bars = gate.judge(market).suites[0]
+    bars = validation.judge(market).suites[0]
 
     found = {
         outcome.expectation: outcome
@@ -347,7 +347,7 @@ def test_features_whose_sum_overflows_are_finite_all_the_same(
         "realized_volatility_20 = 1.7e308 where bar_number = 40",
     )
 
-    assert gate.judge(market).suites[1].status == "passed"
+    assert validation.judge(market).suites[1].status == "passed"
 
 
 def test_a_page_names_the_suite_that_could_not_be_read(
@@ -358,9 +358,9 @@ def test_a_page_names_the_suite_that_could_not_be_read(
     )
 
     with pytest.raises(ValidationFailedError, match="git checkout"):
-        gate.validate(broken)
+        validation.validate(broken)
     small_market.execute(market, "drop table {features}.labels cascade")
-    page = summary_page(gate.judge(market))
+    page = summary_page(validation.judge(market))
 
     assert "dataset_can_be_read" in page
     assert "rows unknown" in page

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from expectations import gate
 from expectations.summary import ExpectationOutcome
+from python_ml.warehouse import validation
 from python_ml.warehouse.connection import Warehouse
 from tests import small_market
 
@@ -52,7 +52,7 @@ def failed(warehouse: Warehouse) -> dict[str, ExpectationOutcome]:
     """What closes the gate, by suite.expectation."""
     return {
         f"{suite.suite}.{outcome.expectation}": outcome
-        for suite in gate.judge(warehouse).suites
+        for suite in validation.judge(warehouse).suites
         for outcome in suite.outcomes
         if outcome.closes_gate
     }
@@ -67,7 +67,7 @@ def break_bar(warehouse: Warehouse, table: str, change: str, key: str) -> None:
 
 
 def test_all_timeframes_pass_in_one_pass(market: Warehouse) -> None:
-    summary = gate.validate(market)
+    summary = validation.validate(market)
 
     assert [suite.status for suite in summary.suites] == ["passed"] * 4
     with market.begin() as connection:

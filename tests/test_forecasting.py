@@ -16,10 +16,8 @@ from python_ml.exceptions import (
     UnknownSeriesError,
 )
 from python_ml.forecasting import issue as forecasting
-from python_ml.forecasting.issue import (
-    forecast,
-    latest_forecasts,
-)
+from python_ml.forecasting.issue import forecast
+from python_ml.forecasting.latest import latest_forecasts
 from python_ml.registry.deployments import live_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
@@ -418,7 +416,7 @@ def test_series_without_an_ensemble_are_listed_and_the_others_forecast(built):
     deploy(built, make_ensemble(built, ticker="AAA", as_of=close_of(-9)))
     summary = forecast(built)
     assert summary.n_forecasts == 3
-    assert summary.series_without_ensemble == (
+    assert summary.to_dict()["series_without_ensemble"] == (
         ("AAA", "w1"),
         ("BBB", "d1"),
         ("BBB", "w1"),
@@ -434,14 +432,17 @@ def test_a_series_whose_version_takes_effect_after_its_last_bar_is_listed(
     )
     summary = forecast(built, timeframes=["w1"])
     assert summary.n_forecasts == 0
-    assert summary.series_awaiting_deployment == (("AAA", "w1"),)
+    assert summary.to_dict()["series_awaiting_deployment"] == (("AAA", "w1"),)
 
 
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({"symbols": ["AAA", "ZZZ"]}, r"symbol ZZZ; it has AAA, BBB"),
-        ({"timeframes": ["m1"]}, r"timeframe m1; it has d1, w1"),
+        (
+            {"symbols": ["AAA", "ZZZ"]},
+            r"symbol ZZZ; the warehouse has AAA, BBB",
+        ),
+        ({"timeframes": ["m1"]}, r"timeframe m1; the warehouse has d1, w1"),
     ],
 )
 def test_an_unknown_series_is_named_beside_the_known(built, request_, message):

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.exceptions import IngestionError, JobRunningError
-from python_ml.ingestion import load as load_module
+from python_ml.ingestion import batch, symbols
 from python_ml.ingestion.base import ADJUSTMENT_COLUMNS, Load
 from python_ml.ingestion.load import ingest
-from python_ml.ingestion.sample import SampleSource
+from python_ml.ingestion.readers.sample import SampleSource
 from tests.conftest import run_swiftbolt
 
 FIRST_LOAD = datetime(2013, 3, 4, 22, tzinfo=UTC)
@@ -378,7 +378,7 @@ def test_a_failure_midway_leaves_nothing(
         bars=(*THREE_BARS, bar("2012-07-04")),
         adjustments=(adjustment(DAYS[1]),),
     )
-    really_insert = load_module.insert_frame
+    really_insert = batch.insert_frame
 
     def insert_until_then(connection, table, frame, **options):
         n_rows = really_insert(connection, table, frame, **options)
@@ -386,7 +386,8 @@ def test_a_failure_midway_leaves_nothing(
             raise OSError("the disk is full")
         return n_rows
 
-    monkeypatch.setattr(load_module, "insert_frame", insert_until_then)
+    for module in (batch, symbols):
+        monkeypatch.setattr(module, "insert_frame", insert_until_then)
     with pytest.raises(OSError, match="disk is full"):
         ingest(warehouse, source, now=FIRST_LOAD)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from python_ml.ingestion.adjusted_close import (
+from python_ml.ingestion.readers.adjusted_close import (
     derive_adjustments,
     rounding_error,
     split_and_dividend,

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from python_ml import schema
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion import load as load_module
-from python_ml.ingestion.bar_file import BarFile, source_name
 from python_ml.ingestion.load import ingest
+from python_ml.ingestion.readers.bar_file import BarFile, source_name
 from python_ml.warehouse.bulk import read_frame
 from tests.conftest import run_swiftbolt
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from python_ml.ingestion.grid import (
+from python_ml.ingestion.calendars.grid import (
     DAY,
     MINUTE,
     NO_TIME,
@@ -14,7 +14,7 @@ from python_ml.ingestion.grid import (
     microseconds,
     to_utc,
 )
-from python_ml.ingestion.sessions import calendar_sessions
+from python_ml.ingestion.calendars.sessions import calendar_sessions
 
 MINUTES = {"m15": 15, "h1": 60, "h4": 240}
 

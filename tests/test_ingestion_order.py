@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from python_ml.ingestion.order import longest_rise, out_of_order
+from python_ml.ingestion.screening.order import longest_rise, out_of_order
 
 small_times = st.lists(st.integers(0, 6), max_size=8)
 

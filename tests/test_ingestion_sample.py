@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from python_ml.ingestion.sample import SampleSource
-from python_ml.ingestion.sessions import calendar_sessions
+from python_ml.ingestion.calendars.sessions import calendar_sessions
+from python_ml.ingestion.readers.sample import SampleSource
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from python_ml.ingestion.grid import SessionGrid
-from python_ml.ingestion.screening import (
-    rejected_rows,
-    screen_adjustments,
-    screen_bars,
-)
+from python_ml.ingestion.calendars.grid import SessionGrid
+from python_ml.ingestion.screening.adjustments import screen_adjustments
+from python_ml.ingestion.screening.bars import screen_bars
+from python_ml.ingestion.screening.rejected import rejected_rows
 
 SESSIONS = pd.DataFrame(
     {

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion.grid import NO_TIME, to_utc
-from python_ml.ingestion.times import (
+from python_ml.ingestion.calendars.grid import NO_TIME, to_utc
+from python_ml.ingestion.calendars.times import (
     checked_time_zone,
     from_local,
     has_zone,

@@ -14,12 +14,9 @@ from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse import jobs
 from python_ml.warehouse.connection import open_warehouse
 from python_ml.warehouse.embedded import EmbeddedServer
+from python_ml.warehouse.embedded.processes import find_processes
 from python_ml.warehouse.errors import translate_database_error
-from python_ml.warehouse.jobs import (
-    code_version,
-    job_run,
-    peak_memory_mb,
-)
+from python_ml.warehouse.jobs import code_version, job_run, peak_memory_mb
 from tests.conftest import embedded_settings, warehouse_environment
 
 
@@ -106,7 +103,7 @@ def run_and_die(warehouse, job: str) -> "subprocess.Popen[str]":
     """Run a job in another process, which is killed within it."""
     script = f"""
     import os, signal
-    from python_ml.jobs import job_run
+    from python_ml.warehouse.jobs import job_run
     from python_ml.settings import load_settings
     from python_ml.warehouse.connection import open_warehouse
 
@@ -158,7 +155,7 @@ def test_a_server_killed_within_a_job_is_the_error_that_is_told(
             pid = server.status().pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            while server._processes():
+            while find_processes(server.files):
                 pass
             connection.exec_driver_sql("select 1")
         translated = translate_database_error(caught.value)

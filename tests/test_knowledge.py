@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from python_ml.cli import build
+from python_ml.cli.daily import build
 from python_ml.examples.cuts import (
     end_of_day,
     ensure_cuts,

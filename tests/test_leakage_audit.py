@@ -302,7 +302,10 @@ def test_every_planted_violation_is_reported_by_the_audit_meant_for_it(
     violated: Warehouse,
 ) -> None:
     with pytest.raises(BuildError):
-        run_dbt(violated, ["test", "--select", "test_name:is_empty"])
+        run_dbt(
+            violated,
+            ["test", "--select", "test_name:is_empty", "--write-json"],
+        )
     target = Path(violated.settings.home) / "dbt_target" / "run_results.json"
     failed = {
         result["unique_id"].split(".")[2]

@@ -135,6 +135,16 @@ def log_odds(p):
     return np.log(p / (1 - p))
 
 
+def test_a_forest_asked_tree_by_tree_answers_to_the_bit_as_a_whole():
+    rows = make_rows()
+    member = fitted("random_forest", rows)
+    for X in (rows.X, rows.X[:1], rows.X[::-2]):
+        np.testing.assert_array_equal(
+            member._move_probability(member.estimator_, X),
+            member.estimator_.predict_proba(X)[:, 1],
+        )
+
+
 @pytest.mark.parametrize("name", LEARNED)
 @pytest.mark.parametrize(("horizon_bars", "n_effective"), [(1, 419), (20, 20)])
 def test_few_independent_labels_shrink_a_learned_member(

@@ -191,6 +191,8 @@ def test_history_says_which_version_was_live(market):
         models.history(market, at=at(-20))
     with pytest.raises(UnknownSeriesError, match="Unknown symbol CCC"):
         models.history(market, symbols=["CCC"])
+    with pytest.raises(UnknownSeriesError, match="Unknown timeframe m15"):
+        models.history(market, timeframes=["m15"])
 
 
 SPOILED = {

@@ -20,11 +20,11 @@ from python_ml.members.settings import (
     POOLED_BOOSTER_HALF_WEIGHT_LABELS as HALF_WEIGHT,
 )
 from python_ml.training.fitting import (
-    PooledJudgement,
+    PooledPrediction,
     fit_horizon,
     with_pooled,
 )
-from python_ml.training.pooled import (
+from python_ml.training.pooled_fitting import (
     PooledFailure,
     PooledFit,
     fit_pooled,
@@ -73,7 +73,7 @@ def test_a_pooled_member_knows_more_than_the_shares_of_classes(name):
     fitted = fit_pooled(name, pool)
     assert isinstance(fitted, PooledFit)
     judged = pool.split_parts == VALIDATION
-    P = fitted.judged.predict_proba(pool.X[judged])
+    P = fitted.validated.predict_proba(pool.X[judged])
     shares = (
         np.bincount(pool.y[pool.split_parts == FIT])
         / (pool.split_parts == FIT).sum()
@@ -96,7 +96,7 @@ def test_nothing_after_fit_reaches_the_pooled_member_that_is_judged(
     after = fit_pooled(name, replace(pool, **{altered: changed}))
     X = pool.X[:50]
     np.testing.assert_array_equal(
-        before.judged.predict_proba(X), after.judged.predict_proba(X)
+        before.validated.predict_proba(X), after.validated.predict_proba(X)
     )
     assert not np.array_equal(
         before.deployed.predict_proba(X), after.deployed.predict_proba(X)
@@ -142,11 +142,8 @@ def test_a_pooled_member_that_cannot_be_fitted_is_told_and_left_out():
     roster = Roster({"climatology": 0.5, "pooled_logistic_regression": 0.5})
     fitted = with_pooled(
         fit_horizon(rows, feature_names=FEATURES, roster=roster),
-        {
-            "pooled_logistic_regression": PooledJudgement(
-                np.empty((0, 3)), "", "", failure=failed.message
-            )
-        },
+        roster,
+        {"pooled_logistic_regression": failed.message},
     )
     assert "no row to fit on" in fitted.failures["pooled_logistic_regression"]
     assert list(fitted.members) == ["climatology"]
@@ -159,15 +156,13 @@ def test_a_pooled_member_that_cannot_be_fitted_is_told_and_left_out():
 def test_a_series_divides_pooled_moves_as_its_climatology_does():
     rows = make_rows(horizon_bars=1)
     said = np.tile([0.5, 0.2, 0.3], (len(rows.y), 1))
-    alone = fit_horizon(
-        rows,
-        feature_names=FEATURES,
-        roster=Roster({"climatology": 0.0, "pooled_gradient_boosting": 1.0}),
-    )
-    assert "not judged" in alone.failures["pooled_gradient_boosting"]
+    roster = Roster({"climatology": 0.0, "pooled_gradient_boosting": 1.0})
+    alone = fit_horizon(rows, feature_names=FEATURES, roster=roster)
+    assert alone.validation.member_names == ("climatology",)
     fitted = with_pooled(
         alone,
-        {"pooled_gradient_boosting": PooledJudgement(said, "pooled", "abc")},
+        roster,
+        {"pooled_gradient_boosting": PooledPrediction(said, "pooled", "abc")},
     )
     assert fitted.failures == {}
     P = fitted.validation.probabilities[:, 1]
@@ -183,22 +178,19 @@ def test_a_series_divides_pooled_moves_as_its_climatology_does():
 def test_a_booster_starts_with_less_weight_where_the_pool_is_small():
     rows = make_rows(horizon_bars=1)
     names = ("climatology", *POOLED)
-    alone = fit_horizon(
-        rows,
-        feature_names=FEATURES,
-        roster=Roster(dict(zip(names, (0.0, 0.5, 0.5), strict=True))),
-    )
+    roster = Roster(dict(zip(names, (0.0, 0.5, 0.5), strict=True)))
+    alone = fit_horizon(rows, feature_names=FEATURES, roster=roster)
     said = np.tile([0.3, 0.4, 0.3], (len(rows.y), 1))
     of_booster = {}
     for n_series, horizon_bars in ((1, 1), (8, 1), (8, 4)):
         n_labels = 600 * n_series / horizon_bars
-        judgements = {
-            name: PooledJudgement(
+        predictions = {
+            name: PooledPrediction(
                 said, name, "abc", ROSTER[name].prior_share(n_labels)
             )
             for name in POOLED
         }
-        prior = with_pooled(alone, judgements).validation.prior_weights
+        prior = with_pooled(alone, roster, predictions).validation.prior_weights
         assert sum(prior) == pytest.approx(1)
         assert prior[0] == 0
         of_booster[n_series, horizon_bars] = prior[1]

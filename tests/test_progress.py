@@ -10,9 +10,9 @@ from python_ml.settings import PROJECT_ROOT
 
 SCRIPT = """
 import sys, time
-from python_ml import progress
+from python_ml.console import progress
 progress.DELAY_SECONDS = float(sys.argv[1])
-from python_ml.logs import configure_logging, get_logger, log_event
+from python_ml.console.logs import configure_logging, get_logger, log_event
 configure_logging()
 for n in progress.progress(range(3), total=3, description="counting"):
     time.sleep(0.15)

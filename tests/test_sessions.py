@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion.sessions import (
+from python_ml.ingestion.calendars.sessions import (
     calendar_sessions,
     fill_sessions,
     last_session_date,

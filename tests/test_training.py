@@ -25,12 +25,15 @@ from python_ml.exceptions import (
 )
 from python_ml.members import ROSTER
 from python_ml.members.settings import POOLED_BOOSTER_HALF_WEIGHT_LABELS
+from python_ml.registry import recording
 from python_ml.registry.artifacts import (
     _load_pooled,
     load_artifact,
 )
 from python_ml.registry.versions import load_ensemble
+from python_ml.scoring.weights import WeightSettings
 from python_ml.settings import PROJECT_ROOT
+from python_ml.training import record
 from python_ml.training import train as training
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
@@ -443,6 +446,19 @@ def test_series_are_weighed_together_or_alone_as_asked(trained, sample):
     assert not alone["weights"].equals(together["weights"])
 
 
+def test_members_are_weighed_as_a_training_is_told(sample):
+    as_seeded = train_one(sample).results
+    assert set(as_seeded["weight_method"]) == {"ridge"}
+    told = train_one(sample, weights=WeightSettings("equal"))
+    assert told.count("trained") == 1
+    assert set(told.results["weight_method"]) == {"equal"}
+    assert set(told.results["data_fingerprint"]) == set(
+        as_seeded["data_fingerprint"]
+    )
+    again = train_one(sample, weights=WeightSettings("equal"))
+    assert again.count("up to date") == 1
+
+
 def n_series_weighed(warehouse, as_of):
     found = read(
         warehouse,
@@ -475,7 +491,7 @@ class Interruption(BaseException):
 
 def interrupt_after(monkeypatch, n_saved, error):
     saved = []
-    save = training.save_ensemble
+    save = recording.save_ensemble
 
     def interrupted(ensemble, folder):
         written = save(ensemble, folder)
@@ -484,7 +500,7 @@ def interrupt_after(monkeypatch, n_saved, error):
             raise error
         return written
 
-    monkeypatch.setattr(training, "save_ensemble", interrupted)
+    monkeypatch.setattr(recording, "save_ensemble", interrupted)
 
 
 def test_an_interrupted_training_is_finished_by_the_same_command(
@@ -492,7 +508,7 @@ def test_an_interrupted_training_is_finished_by_the_same_command(
 ):
     uninterrupted, _ = trained
     with monkeypatch.context() as patch:
-        patch.setattr(training, "SERIES_PER_TRANSACTION", 1)
+        patch.setattr(record, "VERSIONS_PER_TRANSACTION", 1)
         interrupt_after(patch, 1, Interruption())
         with pytest.raises(Interruption):
             train(
@@ -516,7 +532,7 @@ def test_an_interrupted_training_is_finished_by_the_same_command(
 def test_a_full_disk_fails_the_series_and_deploys_nothing(sample, monkeypatch):
     error = ArtifactError("No space left on device.")
     monkeypatch.setattr(
-        training, "save_ensemble", lambda *_: (_ for _ in ()).throw(error)
+        recording, "save_ensemble", lambda *_: (_ for _ in ()).throw(error)
     )
     with pytest.raises(TrainingError, match="No space left on device"):
         train_one(sample)
@@ -800,6 +816,15 @@ def test_the_command_wants_symbols_or_all(warehouse, arguments):
     process = run_swiftbolt(warehouse, "train", *arguments)
     assert process.returncode == 2
     assert "Give either --symbols or --all" in process.stderr
+
+
+@pytest.mark.parametrize("method", [[], ["--weights", "equal"]])
+def test_a_penalty_wants_a_method_that_has_one(warehouse, method):
+    process = run_swiftbolt(
+        warehouse, "train", "--all", "--alpha", "2", *method
+    )
+    assert process.returncode == 2
+    assert "give --weights ridge or --weights lasso" in process.stderr
 
 
 @pytest.mark.parametrize("seconds", [5.0, 8.0])

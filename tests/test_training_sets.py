@@ -33,7 +33,7 @@ from tests.synthetic_market import SyntheticSource, sessions
 BUILD = [
     *BUILD_WITHOUT_TESTS,
     "--select",
-    "+training_examples +pooled_examples +feature_catalog",
+    "+training_examples +class_counts +feature_catalog",
 ]
 
 
@@ -54,7 +54,7 @@ def record_version(
     examples = read_examples(
         warehouse,
         cut_id,
-        [Series(symbol_id, "PAIR", "XNYS", "d1", cut.as_of)],
+        [Series(symbol_id, "PAIR", "XNYS", "d1")],
         names,
     )
     with warehouse.begin() as connection:

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from python_ml.exceptions import (
 from python_ml.scoring.weights import (
     LABELS_PER_ALPHA,
     METHODS,
+    WeightSettings,
     fit_weights,
     one_hot,
     solve_on_simplex,
@@ -191,6 +193,39 @@ def test_climatology_may_have_all_the_weight():
     weights = fit_weights(P[:, ::-1], Y, learned=[False, True])
     assert weights.alpha == 1
     assert weights.values[0] > 0.95
+
+
+def test_how_cautious_a_refit_is_can_be_chosen():
+    P, Y = certain_and_vague()
+    weights = fit_weights(P, Y, learned=[False, True], cautious_alpha=3)
+    assert weights.alpha == 3
+    assert weights.reason.endswith("fitted again with alpha 3")
+    np.testing.assert_array_equal(
+        weights.values, fit_weights(P, Y, alpha=3).values
+    )
+
+
+def test_settings_of_weights_are_read_by_timeframe():
+    rows = pd.DataFrame(
+        {
+            "timeframe": ["d1", "w1"],
+            "method": ["ridge", "lasso"],
+            "alpha": [1, 0.5],
+            "cautious_alpha": [10, 4],
+        }
+    )
+    assert WeightSettings.from_seed(rows) == {
+        "d1": WeightSettings(),
+        "w1": WeightSettings("lasso", 0.5, 4.0),
+    }
+    with pytest.raises(SettingsError, match="'best'; use one of equal"):
+        WeightSettings.from_seed(rows.assign(method="best"))
+
+
+def test_settings_of_weights_tell_versions_apart_as_before_there_were_any():
+    assert WeightSettings().identity() == ["ridge", 1.0]
+    assert WeightSettings("lasso", 0.5).identity() == ["lasso", 0.5]
+    assert WeightSettings(cautious_alpha=3.0).identity() == ["ridge", 1.0, 3.0]
 
 
 @pytest.mark.parametrize("method", ["equal", "least_squares", "lasso"])

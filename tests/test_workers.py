@@ -66,7 +66,7 @@ def test_what_is_closed_ends_and_leaves_the_next_alone():
 def test_workers_end_with_a_training_that_was_killed():
     script = (
         "from tests.test_workers import make_market\n"
-        "from python_ml.workers import fit_all\n"
+        "from python_ml.training.workers import fit_all\n"
         "results = fit_all(make_market(60), n_jobs=2)\n"
         "next(results)\n"
         "print('fitting', flush=True)\n"

@@ -91,3 +91,24 @@
     set local enable_mergejoin = off;
     set local enable_nestloop = off;
 {%- endmacro %}
+
+
+{#
+    A condition that always holds and is guessed to hold for one row in two
+    hundred: the table that `column` is of is read first, and others are joined
+    to what the conditions beside this leave of it. For a step that looks for
+    what should not be there.
+#}
+{% macro read_first(column) -%}
+    {{ return(adapter.dispatch('read_first')(column)) }}
+{%- endmacro %}
+
+
+{% macro default__read_first(column) -%}
+    true
+{%- endmacro %}
+
+
+{% macro postgres__read_first(column) -%}
+    {{ column }} + 0 = {{ column }}
+{%- endmacro %}

@@ -7,10 +7,18 @@ a suite is loaded.
 
 from expectations.plugins import (
     bars,
+    example_counts,
     feature_rows,
     grain,
     labels,
     training_examples,
 )
 
-__all__ = ["bars", "feature_rows", "grain", "labels", "training_examples"]
+__all__ = [
+    "bars",
+    "example_counts",
+    "feature_rows",
+    "grain",
+    "labels",
+    "training_examples",
+]

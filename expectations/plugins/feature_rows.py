@@ -13,13 +13,15 @@ from great_expectations.expectations.metrics.metric_provider import (
 from sqlalchemy import text
 
 from expectations.plugins.keyed_rows import (
-    N_SAMPLES,
     WHOLE_BATCH,
     KeyedRowsExpectation,
     RowConditionExpectation,
     read_violations,
-    with_schema_prefix,
+    with_schemas,
 )
+from expectations.summary import N_SAMPLES
+
+CATALOG = "features.feature_catalog"
 
 
 def is_finite(expression: str) -> str:
@@ -58,7 +60,7 @@ class MissingFeaturesMetric(MetricProvider):
 
     metric_name = "keyed_rows.missing_features"
     domain_keys = ("batch_id", *WHOLE_BATCH)
-    value_keys = ("dataset", "schema_prefix")
+    value_keys = ("dataset", "catalog")
 
     @metric_value(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(
@@ -72,7 +74,7 @@ class MissingFeaturesMetric(MetricProvider):
         features, columns = read_features(
             execution_engine,
             metric_value_kwargs["dataset"],
-            metric_value_kwargs["schema_prefix"],
+            metric_value_kwargs["catalog"],
         )
         problems: list[dict[str, str | None]] = [
             {"feature": feature, "problem": "has no column"}
@@ -85,16 +87,13 @@ class MissingFeaturesMetric(MetricProvider):
 
 
 def read_features(
-    execution_engine: SqlAlchemyExecutionEngine, dataset: str, prefix: str
+    execution_engine: SqlAlchemyExecutionEngine, dataset: str, catalog: str
 ) -> tuple[list[str], set[str]]:
     """Features of the catalogue in order, and the columns of a dataset."""
-    catalog = with_schema_prefix(
-        "select feature from features.feature_catalog order by sort_order",
-        prefix,
+    cursor = execution_engine.execute_query(
+        text(f"select feature from {catalog} order by sort_order")
     )
-    features = [
-        row.feature for row in execution_engine.execute_query(text(catalog))
-    ]
+    features = [row.feature for row in cursor]
     columns = execution_engine.execute_query(
         text(f"select * from {dataset} limit 0")
     ).keys()
@@ -106,7 +105,7 @@ class UnusableFeaturesMetric(MetricProvider):
 
     metric_name = "keyed_rows.unusable_features"
     domain_keys = ("batch_id", *WHOLE_BATCH)
-    value_keys = ("dataset", "keys", "schema_prefix", "n_samples")
+    value_keys = ("dataset", "keys", "catalog", "n_samples")
 
     @metric_value(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(
@@ -119,7 +118,7 @@ class UnusableFeaturesMetric(MetricProvider):
     ) -> dict[str, Any]:
         dataset = metric_value_kwargs["dataset"]
         features, columns = read_features(
-            execution_engine, dataset, metric_value_kwargs["schema_prefix"]
+            execution_engine, dataset, metric_value_kwargs["catalog"]
         )
         tests = {
             feature: is_finite(quote(feature))
@@ -158,7 +157,7 @@ class ExpectFeaturesToBeFinite(RowConditionExpectation):
         """Add what the catalogue says; name the features of broken rows."""
         scope = {
             "dataset": self.dataset,
-            "schema_prefix": self.schema_prefix,
+            "catalog": with_schemas(CATALOG, self.schemas),
         }
         missing = {MissingFeaturesMetric.metric_name: scope}
         if keys is None:

@@ -6,6 +6,7 @@ failed is asked again, for the keys of some of its rows.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from great_expectations.core import ExpectationValidationResult
@@ -39,27 +40,33 @@ from great_expectations.validator.metric_configuration import (
 from great_expectations.validator.validator import ValidationDependencies
 from sqlalchemy import func, text
 
-from python_ml.warehouse.connection import SCHEMAS
+from expectations.summary import N_SAMPLES
 
-N_SAMPLES = 20
 # Temporary table of how many examples each series and part has.
 COUNTS = "judged_counts"
 # The whole batch, spelt as Great Expectations spells it for a row count: what
 # has the same domain is counted by the same query.
 WHOLE_BATCH = {"table": None, "row_condition": None, "condition_parser": None}
 # Fields that the gate sets; no suite gives them.
-SCOPE = ("schema_prefix", "cut_ids", "dataset")
+SCOPE = ("schemas", "cut_ids", "dataset")
 
 
-def with_schema_prefix(query: str, prefix: str) -> str:
-    """Put `prefix` before the schema of every table that `query` names.
+def with_schemas(query: str, schemas: Mapping[str, str] | None) -> str:
+    """Give the schema of every table that `query` names its full name.
 
     Examples
     --------
-    >>> with_schema_prefix("select 1 from raw.bars as bars", "test_")
+    >>> schemas = {"raw": "test_raw", "ml": "test_ml"}
+    >>> with_schemas("select 1 from raw.bars as bars", schemas)
     'select 1 from test_raw.bars as bars'
     """
-    return re.sub(rf"(?<![\w.])({'|'.join(SCHEMAS)})\.", rf"{prefix}\1.", query)
+    if not schemas:
+        return query
+    return re.sub(
+        rf"(?<![\w.])({'|'.join(schemas)})\.",
+        lambda match: f"{schemas[match[1]]}.",
+        query,
+    )
 
 
 def fill(query: str, values: dict[str, str]) -> str:
@@ -84,7 +91,7 @@ class KeyedRowsMetric(MetricProvider):
 
     metric_name = "keyed_rows.violations"
     domain_keys = ("batch_id", *WHOLE_BATCH)
-    value_keys = ("query", "schema_prefix", "n_samples")
+    value_keys = ("query", "n_samples")
 
     @metric_value(engine=SqlAlchemyExecutionEngine)
     def _sqlalchemy(
@@ -96,16 +103,9 @@ class KeyedRowsMetric(MetricProvider):
         runtime_configuration: dict[str, Any],
     ) -> dict[str, Any]:
         batch = batch_as_sql(execution_engine, metric_domain_kwargs)
-        query = fill(
-            with_schema_prefix(
-                metric_value_kwargs["query"],
-                metric_value_kwargs["schema_prefix"],
-            ),
-            {"batch": batch},
-        )
         return read_violations(
             execution_engine,
-            query,
+            fill(metric_value_kwargs["query"], {"batch": batch}),
             n_samples=metric_value_kwargs["n_samples"],
         )
 
@@ -193,8 +193,8 @@ class KeyedRowsExpectation(BatchExpectation):
 
     Parameters
     ----------
-    schema_prefix : str, default=""
-        Put before every schema name; set by the gate.
+    schemas : dict of str to str, optional
+        Full name of each schema; set by the gate.
     cut_ids : list of int, optional
         Cuts that are judged; set by the gate. By default all.
     dataset : str, default=""
@@ -206,7 +206,7 @@ class KeyedRowsExpectation(BatchExpectation):
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id",)
     success_keys: ClassVar[tuple[str, ...]] = SCOPE
 
-    schema_prefix: str = ""
+    schemas: dict[str, str] | None = None
     cut_ids: list[int] | None = None
     dataset: str = ""
 
@@ -217,7 +217,7 @@ class KeyedRowsExpectation(BatchExpectation):
             cls.__fields__["description"].default = cls.__doc__.split("\n")[0]
 
     def filled(self, query: str) -> str:
-        """Query with everything filled in except the batch and prefix."""
+        """Query with everything filled in except the batch."""
         cuts = "ml.training_cuts"
         if self.cut_ids is not None:
             chosen = ", ".join(f"{cut_id:d}" for cut_id in self.cut_ids)
@@ -233,7 +233,7 @@ class KeyedRowsExpectation(BatchExpectation):
                 values[key] = repr(value)
             elif isinstance(value, list):
                 values[key] = ", ".join(map(str, value))
-        return fill(query, values)
+        return with_schemas(fill(query, values), self.schemas)
 
     def metrics_for(
         self, *, keys: list[str] | None
@@ -248,7 +248,6 @@ class KeyedRowsExpectation(BatchExpectation):
         return {
             self.metric_name: {
                 "query": self.filled(self.query),
-                "schema_prefix": self.schema_prefix,
                 "n_samples": 0 if keys is None else N_SAMPLES,
             }
         }
@@ -382,7 +381,6 @@ class RowConditionExpectation(KeyedRowsExpectation):
             KeyedRowsMetric.metric_name: {
                 "query": f"select {columns} from {{batch}} as row_set "
                 f"where ({condition}) is not true",
-                "schema_prefix": self.schema_prefix,
                 "n_samples": N_SAMPLES,
             }
         }

@@ -80,7 +80,7 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def some_names(names: Sequence[str], *, at_most: int = 8) -> str:
+def some_names(names: Sequence[object], *, at_most: int = 8) -> str:
     """The first names, and how many there are besides.
 
     Examples
@@ -88,12 +88,14 @@ def some_names(names: Sequence[str], *, at_most: int = 8) -> str:
     >>> some_names(["AAPL", "IBM", "MSFT"], at_most=2)
     'AAPL, IBM and 1 more'
     """
-    shown = ", ".join(names[:at_most])
+    shown = ", ".join(map(str, names[:at_most]))
     hidden = len(names) - at_most
     return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
 def _to_cell(value: Any, decimals: int) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
     if value is None or pd.isna(value):
         return MISSING
     if isinstance(value, pd.Timestamp):

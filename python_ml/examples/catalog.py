@@ -27,24 +27,6 @@ def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
     return names
 
 
-def read_horizons(
-    warehouse: Warehouse, calendar: str, timeframe: str
-) -> list[str]:
-    """Horizons of a timeframe, shortest first."""
-    return list(
-        read_frame(
-            warehouse,
-            """
-            select horizon
-            from {features}.horizons
-            where calendar = :calendar and timeframe = :timeframe
-            order by horizon_bars
-            """,
-            {"calendar": calendar, "timeframe": timeframe},
-        )["horizon"]
-    )
-
-
 def read_session_bars(
     warehouse: Warehouse, calendar: str, timeframe: str
 ) -> int:

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from python_ml.console.logs import get_logger, log_event
-from python_ml.ensemble import CLASSES
-from python_ml.examples.arrays import (
-    SPLIT_PARTS,
-    TimeArray,
+from python_ml.examples.arrays import TimeArray
+from python_ml.examples.labelled_rows import (
+    POOLED,
+    count_rows,
+    read_labelled_rows,
 )
-from python_ml.examples.frames import codes_of, runs, to_times
 from python_ml.examples.series import Series
 from python_ml.members.base import IntArray
 from python_ml.members.settings import (
@@ -23,10 +21,7 @@ from python_ml.members.settings import (
     POOLED_MAX_ROWS,
     POOLED_ROWS_PER_LABEL,
 )
-from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
-
-logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -106,8 +101,6 @@ def read_pooled_examples(
 ) -> list[PooledExamples]:
     """What pooled members learn from under a cut, thinned out.
 
-    Features are read once, labels of all horizons beside them.
-
     Returns
     -------
     list of PooledExamples
@@ -118,119 +111,34 @@ def read_pooled_examples(
         "timeframe": series[0].timeframe,
         "symbol_ids": [one.symbol_id for one in series],
     }
-    rows_of_cut = """
-        from {features}.feature_rows as feature_rows
-        inner join {ml}.training_cuts as cuts
-            on
-                feature_rows.calendar = cuts.calendar
-                and feature_rows.timeframe = cuts.timeframe
-                and feature_rows.closed_at >= coalesce(
-                    cuts.pooled_window_starts_at, cuts.window_starts_at
-                )
-                and feature_rows.closed_at <= cuts.as_of
-        where
-            cuts.cut_id = :cut_id
-            and feature_rows.timeframe = :timeframe
-            and feature_rows.symbol_id = any(:symbol_ids)
-            and feature_rows.is_usable
-    """
-    n_rows = int(
-        read_frame(warehouse, f"select count(*) as n_rows {rows_of_cut}", keys)[
-            "n_rows"
-        ].iloc[0]
-    )
-    keys["step"] = step = thinning(n_rows, 0)
-    # Not every series at the same times: all times stay.
-    every = "mod(bar_number + symbol_id, :step) = 0"
-    columns = ",\n".join(f'feature_rows."{name}"' for name in feature_names)
-    features = read_frame(
+    step = thinning(count_rows(warehouse, POOLED, keys), 0)
+    rows = read_labelled_rows(
         warehouse,
-        f"""
-        select
-            feature_rows.symbol_id,
-            feature_rows.bar_number,
-            {columns}
-        {rows_of_cut}
-            and {every}
-        """,
+        POOLED,
         keys,
-    )
-    labels = read_frame(
-        warehouse,
-        f"""
-        select
-            symbol_id,
-            bar_number,
-            horizon,
-            horizon_bars,
-            label,
-            label_end_at,
-            split_part
-        from {{features}}.pooled_examples
-        where
-            cut_id = :cut_id
-            and timeframe = :timeframe
-            and symbol_id = any(:symbol_ids)
-            and {every}
-        order by horizon_bars, bar_number, symbol_id
-        """,
-        keys,
-    )
-    log_event(
-        logger,
-        "rows_read",
-        table="features.pooled_examples",
-        rows=len(labels),
-        feature_rows=len(features),
+        feature_names,
+        order_by="horizon_bars, bar_number, symbol_id",
+        dtype=np.float32,
         step=step,
-        cut_id=cut_id,
-        timeframe=series[0].timeframe,
     )
-    X = features[list(feature_names)].to_numpy(dtype=np.float32)
-    order, found = _positions(features, labels)
-    labels, positions = labels[found], order[found]
+    symbol_ids = rows.integers("symbol_id")
+    bar_numbers = rows.integers("bar_number")
     examples = []
-    codes = dict(zip(CLASSES, range(len(CLASSES)), strict=True))
-    for first, last in runs(labels[["horizon_bars"]].to_numpy()):
-        rows = labels.iloc[first:last]
-        horizon_bars = int(rows["horizon_bars"].iloc[0])
-        further = max(1, thinning(len(rows) * step, horizon_bars) // step)
-        places = rows["bar_number"] + rows["symbol_id"]
-        used = (places % (step * further) == 0).to_numpy()
-        rows = rows[used]
+    for first, last in rows.runs("horizon_bars"):
+        horizon_bars = int(rows.labels["horizon_bars"].iloc[first])
+        further = max(1, thinning((last - first) * step, horizon_bars) // step)
+        places = bar_numbers[first:last] + symbol_ids[first:last]
+        used = first + np.flatnonzero(places % (step * further) == 0)
         examples.append(
             PooledExamples(
-                horizon=str(rows["horizon"].iloc[0]),
+                horizon=str(rows.labels["horizon"].iloc[first]),
                 horizon_bars=horizon_bars,
-                X=X[positions[first:last][used]],
-                y=codes_of(rows["label"], codes),
-                symbol_ids=rows["symbol_id"].to_numpy(dtype=np.int64),
-                bar_numbers=rows["bar_number"].to_numpy(dtype=np.int64),
-                label_end_at=to_times(rows["label_end_at"]),
-                split_parts=codes_of(rows["split_part"], SPLIT_PARTS),
+                X=rows.X[rows.places[used]],
+                y=rows.y[used],
+                symbol_ids=symbol_ids[used],
+                bar_numbers=bar_numbers[used],
+                label_end_at=rows.label_end_at[used],
+                split_parts=rows.split_parts[used],
             )
         )
     return examples
-
-
-def _positions(
-    features: pd.DataFrame, labels: pd.DataFrame
-) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-    """Row of `features` of each label, and whether there is one."""
-    width = 1 << 32
-
-    def keys(frame: pd.DataFrame) -> IntArray:
-        symbol_ids = frame["symbol_id"].to_numpy(dtype=np.int64)
-        found: IntArray = symbol_ids * width + frame["bar_number"].to_numpy(
-            dtype=np.int64
-        )
-        return found
-
-    of_features, of_labels = keys(features), keys(labels)
-    order = np.argsort(of_features, kind="stable")
-    if len(order) == 0:
-        return np.zeros(len(labels), np.int64), np.zeros(len(labels), bool)
-    places = np.searchsorted(of_features[order], of_labels)
-    rows = order[np.minimum(places, len(order) - 1)]
-    found: npt.NDArray[np.bool_] = of_features[rows] == of_labels
-    return rows, found

@@ -1,25 +1,66 @@
 """Which series there are, and how far their bars reach."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pandas as pd
 
-from python_ml.exceptions import (
-    NotEnoughDataError,
-    UnknownSeriesError,
-)
+from python_ml.console.text_tables import some_names
+from python_ml.exceptions import NotEnoughDataError, UnknownSeriesError
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
-MAX_NAMES_IN_MESSAGE = 20
-LOAD_COMMANDS = "`swiftbolt ingest sample`, then `swiftbolt run`"
+# Every series that has bars.
+SERIES_QUERY = """
+    select
+        symbols.symbol_id,
+        symbols.ticker,
+        symbols.calendar,
+        timeframes.timeframe,
+        timeframes.sort_order,
+        timeframes.late_after_minutes
+    from {raw}.symbols as symbols
+    cross join {features}.timeframes as timeframes
+    where
+        exists (
+            select 1
+            from {features}.bars as bars
+            where
+                bars.symbol_id = symbols.symbol_id
+                and bars.timeframe = timeframes.timeframe
+        )
+"""
+
+BAR_SPANS_QUERY = """
+    select
+        bars.symbol_id,
+        bars.ticker,
+        bars.calendar,
+        bars.timeframe,
+        timeframes.sort_order,
+        timeframes.stale_after_sessions,
+        min(bars.closed_at) as first_closed_at,
+        max(bars.closed_at) as last_closed_at,
+        max(case when bars.closed_at <= :as_of then bars.closed_at end)
+            as known_closed_at
+    from {features}.bars as bars
+    inner join {features}.timeframes as timeframes
+        on bars.timeframe = timeframes.timeframe
+    group by
+        bars.symbol_id,
+        bars.ticker,
+        bars.calendar,
+        bars.timeframe,
+        timeframes.sort_order,
+        timeframes.stale_after_sessions
+    order by timeframes.sort_order, bars.ticker
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One symbol on one timeframe, and how far its bars reach.
+    """One symbol on one timeframe.
 
     Parameters
     ----------
@@ -27,18 +68,96 @@ class Series:
         Key of `raw.symbols`.
     ticker, calendar, timeframe : str
         For example AAPL, XNYS, d1.
-    last_closed_at : datetime
-        Last bar by the as-of time.
     """
 
     symbol_id: int
     ticker: str
     calendar: str
     timeframe: str
-    last_closed_at: datetime
 
     def __str__(self) -> str:
         return f"{self.ticker} {self.timeframe}"
+
+
+def to_series(frame: pd.DataFrame) -> list[Series]:
+    """One series a row, of the columns that are its fields."""
+    return [
+        Series(int(symbol_id), ticker, calendar, timeframe)
+        for symbol_id, ticker, calendar, timeframe in zip(
+            frame["symbol_id"],
+            frame["ticker"],
+            frame["calendar"],
+            frame["timeframe"],
+            strict=True,
+        )
+    ]
+
+
+def narrow_to_series(
+    frame: pd.DataFrame,
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[str] | None,
+    *,
+    warehouse: Warehouse | None = None,
+) -> pd.DataFrame:
+    """Rows of some series; names that are unknown are refused.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+        With `ticker` and `timeframe`.
+    symbols, timeframes : sequence of str or None
+        Which series, None for all.
+    warehouse : Warehouse, optional
+        Says which series there are; by default those of `frame`.
+
+    Raises
+    ------
+    UnknownSeriesError
+        If a symbol, a timeframe or every pair of them has no bars.
+    """
+    if symbols is None and timeframes is None:
+        return frame
+    known = frame
+    if warehouse is not None:
+        known = read_frame(
+            warehouse, f"{SERIES_QUERY} order by ticker, sort_order"
+        )
+    for what, column, names in (
+        ("symbol", "ticker", symbols),
+        ("timeframe", "timeframe", timeframes),
+    ):
+        known_names = list(dict.fromkeys(known[column]))
+        unknown = [name for name in names or () if name not in known_names]
+        if unknown:
+            raise _unknown(what, unknown, known_names)
+    if symbols is not None and timeframes is not None:
+        pairs = [
+            f"{ticker} {timeframe}"
+            for ticker in symbols
+            for timeframe in timeframes
+        ]
+        known_pairs = list(
+            dict.fromkeys(known["ticker"] + " " + known["timeframe"])
+        )
+        if not set(pairs).intersection(known_pairs):
+            raise _unknown("series", pairs, known_pairs)
+    is_chosen = pd.Series(True, index=frame.index)
+    if symbols is not None:
+        is_chosen &= frame["ticker"].isin(list(symbols))
+    if timeframes is not None:
+        is_chosen &= frame["timeframe"].isin(list(timeframes))
+    return frame[is_chosen]
+
+
+def _unknown(
+    what: str, unknown: Sequence[str], known: Sequence[str]
+) -> UnknownSeriesError:
+    return UnknownSeriesError(
+        f"Unknown {what} {some_names(unknown)}; the warehouse has "
+        f"{some_names(known) or 'none'}. Load others with: swiftbolt ingest "
+        "--help"
+    )
 
 
 def resolve_series(
@@ -48,7 +167,7 @@ def resolve_series(
     timeframes: Sequence[str] | None,
     as_of: datetime | None,
 ) -> tuple[list[Series], dict[str, datetime], dict[Series, str]]:
-    """Find the series asked for and how far their bars reach.
+    """Find the series to train and how far their bars reach.
 
     Parameters
     ----------
@@ -68,121 +187,65 @@ def resolve_series(
     Raises
     ------
     UnknownSeriesError
-        If a symbol, a timeframe or a pair of them has no bars.
+        If a symbol, a timeframe or every pair of them has no bars.
     NotEnoughDataError
         If there are no bars at all, or none by the as-of time.
     """
     spans = read_frame(
         warehouse,
-        """
-        select
-            bars.symbol_id,
-            bars.ticker,
-            bars.calendar,
-            bars.timeframe,
-            timeframes.sort_order,
-            timeframes.stale_after_sessions,
-            min(bars.closed_at) as first_closed_at,
-            max(bars.closed_at) as last_closed_at,
-            max(case when bars.closed_at <= :as_of then bars.closed_at end)
-                as known_closed_at
-        from {features}.bars as bars
-        inner join {features}.timeframes as timeframes
-            on bars.timeframe = timeframes.timeframe
-        group by
-            bars.symbol_id,
-            bars.ticker,
-            bars.calendar,
-            bars.timeframe,
-            timeframes.sort_order,
-            timeframes.stale_after_sessions
-        order by timeframes.sort_order, bars.ticker
-        """,
+        BAR_SPANS_QUERY,
         {"as_of": as_of or datetime.max.replace(tzinfo=UTC)},
     )
     if spans.empty:
         raise NotEnoughDataError(
-            f"features.bars is empty: load bars and build with {LOAD_COMMANDS}."
+            "features.bars is empty: load bars and build with `swiftbolt "
+            "ingest sample`, then `swiftbolt run`."
         )
-    chosen = _choose(spans, symbols, timeframes)
-    if as_of is None:
-        as_ofs = {
-            str(calendar): last.to_pydatetime()
-            for calendar, last in spans.groupby("calendar")["last_closed_at"]
-            .max()
-            .items()
-        }
-    else:
-        as_ofs = {str(name): as_of for name in spans["calendar"].unique()}
-    known = chosen.dropna(subset=["known_closed_at"])
-    if known.empty:
+    chosen = narrow_to_series(spans, symbols, timeframes)
+    last_closes = spans.groupby("calendar")["last_closed_at"].max()
+    as_ofs = {
+        str(calendar): as_of or last.to_pydatetime()
+        for calendar, last in last_closes.items()
+    }
+    if as_of is not None and chosen["known_closed_at"].isna().all():
         raise NotEnoughDataError(
             f"No bar of the series asked for had closed by {as_of:%Y-%m-%d}; "
             f"the first closed on {chosen['first_closed_at'].min():%Y-%m-%d}. "
             "Use a later --as-of."
         )
+    return to_series(chosen), as_ofs, _stale_series(warehouse, chosen, as_ofs)
+
+
+def _stale_series(
+    warehouse: Warehouse, spans: pd.DataFrame, as_ofs: Mapping[str, datetime]
+) -> dict[Series, str]:
+    """Series whose bars end too early, with the reason."""
     sessions = read_frame(
         warehouse, "select calendar, closed_at from {raw}.sessions"
     )
-    series, stale = [], {}
-    for row in chosen.to_dict("records"):
-        end = as_ofs[row["calendar"]]
-        is_known = not pd.isna(row["known_closed_at"])
-        last = row["known_closed_at" if is_known else "first_closed_at"]
-        one = Series(
-            int(row["symbol_id"]),
-            row["ticker"],
-            row["calendar"],
-            row["timeframe"],
-            last.to_pydatetime(),
-        )
-        series.append(one)
-        closes = sessions.loc[
-            sessions["calendar"] == row["calendar"], "closed_at"
-        ]
-        missed = int(((closes > last) & (closes <= pd.Timestamp(end))).sum())
-        if not is_known:
-            stale[one] = (
-                f"{one}: left out, its first bar closed on {last:%Y-%m-%d}, "
-                f"after the as-of date {end:%Y-%m-%d}."
+    closes = dict(iter(sessions.groupby("calendar")["closed_at"]))
+    stale = {}
+    for series, row in zip(
+        to_series(spans), spans.to_dict("records"), strict=True
+    ):
+        end = as_ofs[series.calendar]
+        last = row["known_closed_at"]
+        if pd.isna(last):
+            stale[series] = (
+                f"{series}: left out, its first bar closed on "
+                f"{row['first_closed_at']:%Y-%m-%d}, after the as-of date "
+                f"{end:%Y-%m-%d}."
             )
-        elif missed > row["stale_after_sessions"]:
-            stale[one] = (
-                f"{one}: left out, its last bar by {end:%Y-%m-%d} closed on "
-                f"{last:%Y-%m-%d}, {missed} sessions earlier, more than "
+            continue
+        is_missed = closes[series.calendar].between(
+            last, pd.Timestamp(end), inclusive="right"
+        )
+        n_missed = int(is_missed.sum())
+        if n_missed > row["stale_after_sessions"]:
+            stale[series] = (
+                f"{series}: left out, its last bar by {end:%Y-%m-%d} closed on "
+                f"{last:%Y-%m-%d}, {n_missed} sessions earlier, more than "
                 f"stale_after_sessions ({row['stale_after_sessions']}). Load "
                 "newer bars or use an earlier --as-of."
             )
-    return series, as_ofs, stale
-
-
-def _choose(
-    spans: pd.DataFrame,
-    symbols: Sequence[str] | None,
-    timeframes: Sequence[str] | None,
-) -> pd.DataFrame:
-    for column, what, asked in (
-        ("ticker", "symbol", symbols),
-        ("timeframe", "timeframe", timeframes),
-    ):
-        if asked is None:
-            continue
-        there = list(dict.fromkeys(spans[column]))
-        if unknown := [name for name in asked if name not in there]:
-            raise UnknownSeriesError(
-                f"Unknown {what} {', '.join(unknown)}; the warehouse has "
-                f"{_some(there)}. Load others with: swiftbolt ingest --help"
-            )
-        spans = spans[spans[column].isin(list(asked))]
-    if spans.empty:
-        raise UnknownSeriesError(
-            f"None of {_some(symbols or [])} has bars on "
-            f"{_some(timeframes or [])}."
-        )
-    return spans
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MAX_NAMES_IN_MESSAGE])
-    more = len(names) - MAX_NAMES_IN_MESSAGE
-    return f"{shown} and {more} more" if more > 0 else shown
+    return stale

@@ -164,13 +164,13 @@ class IngestSummary:
 
     def to_text(self) -> str:
         """Write a table of the series and what became of the rows."""
-        series = pd.DataFrame(
-            [asdict(one) for one in self.series],
-            columns=[one.name for one in fields(SeriesSummary)],
+        table = pd.DataFrame(
+            [asdict(series) for series in self.series],
+            columns=[column.name for column in fields(SeriesSummary)],
         )
         lines = [
             to_text(
-                series,
+                table,
                 columns={
                     "ticker": "ticker",
                     "timeframe": "timeframe",

@@ -1,8 +1,11 @@
-"""Load a source into schema `raw`: all of it, or nothing."""
+"""Load a source into schema `raw`: all of it, or nothing.
 
-from collections import Counter
+A source is read (`readers`), its rows are screened (`screening`) against the
+bars that the calendar allows (`calendars`), what is accepted is compared with
+what `raw` knows (`known`) and the rest is written (`batch`).
+"""
+
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,85 +15,34 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from python_ml import schema
-from python_ml.console.logs import (
-    get_logger,
-    log_event,
-)
+from python_ml.console.logs import get_logger, log_event
 from python_ml.console.progress import progress
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion.base import (
-    BAR_VALUES,
     REMEDIES,
     BarSource,
     IngestSummary,
     Load,
     SeriesSummary,
 )
-from python_ml.ingestion.grid import SessionGrid
-from python_ml.ingestion.screening import (
-    clean_text,
-    rejected_rows,
-    screen_adjustments,
-    screen_bars,
-)
-from python_ml.ingestion.sessions import (
+from python_ml.ingestion.batch import Batch
+from python_ml.ingestion.calendars.grid import SessionGrid
+from python_ml.ingestion.calendars.sessions import (
     SessionFill,
     calendar_time_zone,
     fill_sessions,
 )
-from python_ml.warehouse.bulk import (
-    ANALYZE_ROWS,
-    analyze_table,
-    insert_frame,
-    read_frame,
-)
+from python_ml.ingestion.known import mark_known_adjustments, mark_known_bars
+from python_ml.ingestion.screening.adjustments import screen_adjustments
+from python_ml.ingestion.screening.bars import screen_bars
+from python_ml.ingestion.screening.values import clean_text
+from python_ml.ingestion.symbols import Symbols
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 from python_ml.warehouse.seeds import intraday_minutes
 
 # Enough that a part's own cost is nothing, few enough to hold several copies.
 ROWS_AT_ONCE = 100_000
-
-# The newest record of each bar that the load may restate, as the primary key
-# has them when read backwards.
-KNOWN_BARS = """
-select distinct on (bars.symbol_id, bars.timeframe, bars.opened_at)
-    bars.symbol_id,
-    bars.timeframe,
-    bars.opened_at,
-    bars.open as known_open,
-    bars.high as known_high,
-    bars.low as known_low,
-    bars.close as known_close,
-    bars.volume as known_volume
-from {raw}.bars as bars
-where
-    bars.symbol_id = any(:symbol_ids)
-    and bars.opened_at
-    between cast(:first_at as timestamptz) and cast(:last_at as timestamptz)
-order by
-    bars.symbol_id desc,
-    bars.timeframe desc,
-    bars.opened_at desc,
-    bars.batch_id desc
-"""
-
-KNOWN_ADJUSTMENTS = """
-select distinct on (
-    adjustments.symbol_id, adjustments.effective_at, adjustments.kind
-)
-    adjustments.symbol_id,
-    adjustments.effective_at,
-    adjustments.kind,
-    adjustments.factor as known_factor
-from {raw}.adjustments as adjustments
-where adjustments.symbol_id = any(:symbol_ids)
-order by
-    adjustments.symbol_id,
-    adjustments.effective_at,
-    adjustments.kind,
-    adjustments.batch_id desc
-"""
 
 logger = get_logger(__name__)
 
@@ -160,10 +112,11 @@ def ingest(
             batch_id=summary.batch_id,
             series=len(summary.series),
             first=min(
-                (one.first_session for one in summary.series), default=None
+                (series.first_session for series in summary.series),
+                default=None,
             ),
             last=max(
-                (one.last_session for one in summary.series), default=None
+                (series.last_session for series in summary.series), default=None
             ),
         )
         if not summary.series:
@@ -187,16 +140,78 @@ def _write(
         intraday_minutes(warehouse.settings),
         calendar_time_zone(source.calendar),
     )
-    batch = _Batch(warehouse, connection, source, now, job_run_id)
+    batch = Batch(warehouse, connection, source.name, now, job_run_id)
+    symbols = Symbols(connection, source)
     bars = load.bars.reset_index(drop=True)
     tickers = clean_text(bars["ticker"])
-    batch.check_calendars({*tickers.cat.categories})
+    symbols.check_calendars({*tickers.cat.categories})
     parts = _split_by_ticker(tickers)
+    series: list[SeriesSummary] = []
     for rows in progress(parts, total=len(parts), description="loading bars"):
-        batch.write_bars(load, bars.iloc[rows], grid)
-    batch.write_adjustments(load.adjustments, fill.sessions)
+        series += _write_bars(batch, symbols, load, bars.iloc[rows], grid)
+    _write_adjustments(
+        batch,
+        symbols,
+        load.adjustments.reset_index(drop=True),
+        fill.sessions,
+        calendar=source.calendar,
+        # A source with no good bar is not to be trusted with the rest.
+        is_trusted=bool(series),
+    )
     batch.finish()
-    return batch.summary(fill)
+    return _summarise(batch, fill, series)
+
+
+def _write_bars(
+    batch: Batch,
+    symbols: Symbols,
+    load: Load,
+    bars: pd.DataFrame,
+    grid: SessionGrid,
+) -> tuple[SeriesSummary, ...]:
+    """Write what is new of some rows of `load.bars`."""
+    good, reasons = screen_bars(
+        bars, grid, now=batch.now, time_zone=load.time_zone
+    )
+    batch.write_rejected(bars, reasons, load.source_names)
+    if good.empty:
+        return ()
+    symbols.add(good)
+    identified, known_ids = symbols.with_ids(good)
+    batch.write_records(
+        schema.bars,
+        mark_known_bars(batch.warehouse, identified, known_ids),
+        known_from="closed_at",
+    )
+    return _series_summaries(good)
+
+
+def _write_adjustments(
+    batch: Batch,
+    symbols: Symbols,
+    adjustments: pd.DataFrame,
+    sessions: pd.DataFrame,
+    *,
+    calendar: str,
+    is_trusted: bool,
+) -> None:
+    """Write what is new of the splits and dividends, if they are trusted."""
+    good, reasons = screen_adjustments(
+        adjustments,
+        sessions,
+        now=batch.now,
+        calendar=calendar,
+        calendars=symbols.calendars(),
+    )
+    batch.write_rejected(adjustments, reasons)
+    if good.empty or not is_trusted:
+        return
+    identified, known_ids = symbols.with_ids(good)
+    batch.write_records(
+        schema.adjustments,
+        mark_known_adjustments(batch.warehouse, identified, known_ids),
+        known_from="effective_at",
+    )
 
 
 def _split_by_ticker(tickers: "pd.Series[Any]") -> list[NDArray[np.intp]]:
@@ -220,301 +235,29 @@ def _split_by_ticker(tickers: "pd.Series[Any]") -> list[NDArray[np.intp]]:
     return parts
 
 
-@dataclass
-class _Batch:
-    """What one load writes, in parts but under one batch id."""
-
-    warehouse: Warehouse
-    connection: sa.Connection
-    source: BarSource
-    now: datetime
-    job_run_id: int
-    batch_id: int | None = None
-    symbols: dict[str, "sa.Row[Any]"] = field(default_factory=dict)
-    new_symbol_ids: set[int] = field(default_factory=set)
-    bars: Counter[str] = field(default_factory=Counter)
-    adjustments: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    written: Counter[sa.Table] = field(default_factory=Counter)
-    series: list[SeriesSummary] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.symbols = {
-            row.ticker: row
-            for row in self.connection.execute(sa.select(schema.symbols))
-        }
-
-    def check_calendars(self, tickers: set[str]) -> None:
-        """Refuse symbols that the warehouse has on another calendar."""
-        calendar = self.source.calendar
-        for ticker in sorted(self.symbols.keys() & tickers):
-            known = self.symbols[ticker].calendar
-            if known != calendar:
-                raise IngestionError(
-                    f"Source {self.source.name!r} has {ticker} on calendar "
-                    f"{calendar!r}, but raw.symbols has it on {known!r}: load "
-                    f"it with --calendar {known}, or give it another ticker."
-                )
-
-    def write_bars(
-        self, load: Load, bars: pd.DataFrame, grid: SessionGrid
-    ) -> None:
-        """Write what is new of some rows of `load.bars`."""
-        good, reasons = screen_bars(
-            bars, grid, now=self.now, time_zone=load.time_zone
-        )
-        self._write_rejected(bars, reasons, load.source_names)
-        if good.empty:
-            return
-        self._fill_symbols(good)
-        marked = self._marked(
-            good.astype({"timeframe": "str"}),
-            KNOWN_BARS,
-            key=["symbol_id", "timeframe", "opened_at"],
-            values=BAR_VALUES,
-            parameters={
-                "first_at": good["opened_at"].min().isoformat(),
-                "last_at": good["opened_at"].max().isoformat(),
-            },
-        )
-        self._write_records(
-            schema.bars, marked, self.bars, known_from="closed_at"
-        )
-        self.series += _series_summaries(good)
-
-    def write_adjustments(
-        self, adjustments: pd.DataFrame, sessions: pd.DataFrame
-    ) -> None:
-        """Write what is new of the splits and dividends."""
-        adjustments = adjustments.reset_index(drop=True)
-        good, reasons = screen_adjustments(
-            adjustments,
-            sessions,
-            now=self.now,
-            calendar=self.source.calendar,
-            calendars={
-                ticker: row.calendar for ticker, row in self.symbols.items()
-            },
-        )
-        self._write_rejected(adjustments, reasons)
-        # A source with no good bar is not to be trusted with the rest.
-        if good.empty or not self.series:
-            return
-        marked = self._marked(
-            good.astype({"kind": "str"}),
-            KNOWN_ADJUSTMENTS,
-            key=["symbol_id", "effective_at", "kind"],
-            values=["factor"],
-        )
-        self._write_records(
-            schema.adjustments,
-            marked,
-            self.adjustments,
-            known_from="effective_at",
-        )
-
-    def finish(self) -> None:
-        """Put the batch on record and renew the statistics."""
-        if self.written:
-            self.connection.execute(
-                sa.insert(schema.ingest_batches).values(
-                    batch_id=self._batch_id(),
-                    source=self.source.name,
-                    job_run_id=self.job_run_id,
-                    ingested_at=self.now,
-                    n_bars=self.written[schema.bars],
-                    n_adjustments=self.written[schema.adjustments],
-                    n_rejected=self.written[schema.rejected_bars],
-                )
-            )
-        for table, n_rows in self.written.items():
-            if n_rows >= ANALYZE_ROWS:
-                analyze_table(self.connection, table)
-
-    def summary(self, fill: SessionFill) -> IngestSummary:
-        """Say what was done."""
-        return IngestSummary(
-            source=self.source.name,
-            batch_id=self.batch_id,
-            bars_loaded=self.bars["is_new"],
-            bars_restated=self.bars["is_restated"],
-            bars_known=self.bars["is_known"],
-            adjustments_loaded=self.adjustments["is_new"],
-            adjustments_restated=self.adjustments["is_restated"],
-            adjustments_known=self.adjustments["is_known"],
-            rejected=dict(self.rejected),
-            rejected_recorded=self.written[schema.rejected_bars],
-            sessions_added=fill.n_added,
-            sessions_differing=fill.differing,
-            series=tuple(
-                sorted(self.series, key=lambda one: (one.ticker, one.timeframe))
-            ),
-        )
-
-    def _batch_id(self) -> int:
-        """Id of the batch, drawn when the first row needs it."""
-        if self.batch_id is None:
-            table = schema.ingest_batches
-            name = self.warehouse.settings.schema(str(table.schema))
-            self.batch_id = int(
-                self.connection.execute(
-                    sa.select(
-                        sa.func.nextval(
-                            sa.func.pg_get_serial_sequence(
-                                f"{name}.{table.name}", "batch_id"
-                            )
-                        )
-                    )
-                ).scalar_one()
-            )
-        return self.batch_id
-
-    def _insert(
-        self, table: sa.Table, rows: pd.DataFrame, **options: bool
-    ) -> None:
-        n_rows = insert_frame(
-            self.connection, table, rows, analyze=False, **options
-        )
-        if n_rows:
-            self.written[table] += n_rows
-
-    def _write_rejected(
-        self,
-        rows: pd.DataFrame,
-        reasons: "pd.Series[str]",
-        source_names: Mapping[str, str] | None = None,
-    ) -> None:
-        if reasons.empty:
-            return
-        self.rejected.update(reasons)
-        self._insert(
-            schema.rejected_bars,
-            rejected_rows(
-                rows,
-                reasons,
-                source=self.source.name,
-                rejected_at=self.now,
-                source_names=source_names,
-            ),
-            skip_existing=True,
-        )
-
-    def _fill_symbols(self, bars: pd.DataFrame) -> None:
-        """Add new symbols, and date all by their first bar."""
-        first_sessions = (
-            bars.groupby("ticker", observed=True)["session_date"]
-            .min()
-            .dt.date.to_dict()
-        )
-        new = {
-            ticker: day
-            for ticker, day in first_sessions.items()
-            if ticker not in self.symbols
-        }
-        if new:
-            insert_frame(
-                self.connection,
-                schema.symbols,
-                pd.DataFrame(
-                    {
-                        "ticker": list(new),
-                        "calendar": self.source.calendar,
-                        "listed_from": list(new.values()),
-                        "source": self.source.name,
-                    }
-                ),
-            )
-        earlier = [
-            {"known_ticker": ticker, "first_session": day}
-            for ticker, day in first_sessions.items()
-            if ticker in self.symbols
-            and (
-                self.symbols[ticker].listed_from is None
-                or day < self.symbols[ticker].listed_from
-            )
-        ]
-        if earlier:
-            self.connection.execute(
-                sa.update(schema.symbols)
-                .where(schema.symbols.c.ticker == sa.bindparam("known_ticker"))
-                .values(listed_from=sa.bindparam("first_session")),
-                earlier,
-            )
-        if new or earlier:
-            rows = self.connection.execute(
-                sa.select(schema.symbols).where(
-                    schema.symbols.c.ticker.in_([*first_sessions])
-                )
-            )
-            self.symbols |= {row.ticker: row for row in rows}
-            self.new_symbol_ids |= {
-                self.symbols[ticker].symbol_id for ticker in new
-            }
-
-    def _marked(
-        self,
-        rows: pd.DataFrame,
-        known_query: str,
-        *,
-        key: list[str],
-        values: list[str],
-        parameters: Mapping[str, Any] | None = None,
-    ) -> pd.DataFrame:
-        """Give rows their symbol and mark what is new, and what has changed."""
-        tickers = rows["ticker"].cat
-        ids = [
-            self.symbols[name].symbol_id if name in self.symbols else -1
-            for name in tickers.categories
-        ]
-        rows = rows.assign(symbol_id=np.array(ids)[tickers.codes])
-        # What this load itself has added holds nothing yet.
-        symbol_ids = sorted({*rows["symbol_id"]} - self.new_symbol_ids)
-        if not symbol_ids:
-            return rows.assign(is_new=True, is_restated=False)
-        known = read_frame(
-            self.warehouse,
-            known_query,
-            {"symbol_ids": symbol_ids} | dict(parameters or {}),
-        )
-        merged = rows.merge(
-            known, on=key, how="left", validate="1:1", indicator="found_in"
-        )
-        is_new = merged["found_in"] == "left_only"
-        is_changed = pd.concat(
-            [merged[name] != merged[f"known_{name}"] for name in values],
-            axis="columns",
-        ).any(axis="columns")
-        return merged.assign(is_new=is_new, is_restated=~is_new & is_changed)
-
-    def _write_records(
-        self,
-        table: sa.Table,
-        marked: pd.DataFrame,
-        tally: Counter[str],
-        *,
-        known_from: str,
-    ) -> None:
-        """Write the records that are new or changed."""
-        n_new = int(marked["is_new"].sum())
-        n_restated = int(marked["is_restated"].sum())
-        tally.update(
-            is_new=n_new,
-            is_restated=n_restated,
-            is_known=len(marked) - n_new - n_restated,
-        )
-        rows = marked.loc[marked["is_new"] | marked["is_restated"]]
-        if rows.empty:
-            return
-        self._insert(
-            table,
-            rows.assign(
-                batch_id=self._batch_id(),
-                recorded_at=rows[known_from].where(rows["is_new"], self.now),
-                is_backfill=rows["is_new"],
-                ingested_at=self.now,
-                source=self.source.name,
-            )[list(table.columns.keys())],
-        )
+def _summarise(
+    batch: Batch, fill: SessionFill, series: list[SeriesSummary]
+) -> IngestSummary:
+    """Say what was done."""
+    bars = batch.records[schema.bars]
+    adjustments = batch.records[schema.adjustments]
+    return IngestSummary(
+        source=batch.source,
+        batch_id=batch.batch_id,
+        bars_loaded=bars["is_new"],
+        bars_restated=bars["is_restated"],
+        bars_known=bars["is_known"],
+        adjustments_loaded=adjustments["is_new"],
+        adjustments_restated=adjustments["is_restated"],
+        adjustments_known=adjustments["is_known"],
+        rejected=dict(batch.rejected),
+        rejected_recorded=batch.written[schema.rejected_bars],
+        sessions_added=fill.n_added,
+        sessions_differing=fill.differing,
+        series=tuple(
+            sorted(series, key=lambda found: (found.ticker, found.timeframe))
+        ),
+    )
 
 
 def _series_summaries(bars: pd.DataFrame) -> tuple[SeriesSummary, ...]:

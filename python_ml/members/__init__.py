@@ -139,6 +139,11 @@ class Roster:
         return tuple(name for name in self.names if ROSTER[name].is_pooled)
 
     @property
+    def per_series(self) -> tuple[str, ...]:
+        """Members that are fitted for each series alone."""
+        return tuple(name for name in self.names if not ROSTER[name].is_pooled)
+
+    @property
     def learned(self) -> tuple[bool, ...]:
         """Which members are learned, in order."""
         return tuple(ROSTER[name].is_learned for name in self.names)

@@ -174,13 +174,18 @@ class MoveMember(Member):
     def _predict_proba(self, X: FloatArray) -> FloatArray:
         log_odds = np.full(len(X), _logit(1 - self.climatology_[NEUTRAL]))
         if self.estimator_ is not None:
-            p = self.estimator_.predict_proba(X)[:, 1]
+            p = self._move_probability(self.estimator_, X)
             log_odds += self.trust_ * (_logit(p) - _logit(self.move_share_))
         move = 1 / (1 + np.exp(-log_odds))
         zero = np.zeros(len(X))
         return divide_moves(
             np.column_stack([zero, 1 - move, zero]), self.climatology_
         )
+
+    def _move_probability(self, estimator: Any, X: FloatArray) -> FloatArray:
+        """The estimator's probability of a move, shape (n_samples,)."""
+        p: FloatArray = estimator.predict_proba(X)[:, 1]
+        return p
 
 
 class PooledMoveMember(MoveMember):

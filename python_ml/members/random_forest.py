@@ -1,7 +1,12 @@
 """Bagged trees with wide leaves."""
 
-from sklearn.ensemble import RandomForestClassifier
+from typing import Any
 
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.utils.validation import check_array
+
+from python_ml.ensemble import FloatArray
 from python_ml.members.base import MoveMember
 from python_ml.members.settings import (
     FOREST_LEAF_ROWS,
@@ -30,3 +35,16 @@ class RandomForest(MoveMember):
             random_state=RANDOM_STATE,
             n_jobs=1,
         )
+
+    def _move_probability(self, estimator: Any, X: FloatArray) -> FloatArray:
+        """Mean over the trees, to the bit that of the forest itself.
+
+        Which hands each tree out as a job of its own; for the one row of a day
+        that takes ten times as long as the trees.
+        """
+        X = check_array(X, dtype=np.float32)
+        trees = estimator.estimators_
+        p: FloatArray = np.zeros(len(X))
+        for tree in trees:
+            p += tree.tree_.predict(X)[:, 1]
+        return p / len(trees)

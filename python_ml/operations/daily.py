@@ -7,17 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from python_ml.forecasting.issue import (
-    ForecastSummary,
-    forecast,
-)
-from python_ml.monitoring.drift import check_drift
+from python_ml.console.text_tables import to_records
+from python_ml.forecasting.issue import forecast
+from python_ml.forecasting.latest import forecast_table, latest_forecasts
+from python_ml.forecasting.summary import ForecastSummary
+from python_ml.monitoring.drift import check_drift, drift_table
 from python_ml.training.summary import TrainingSummary
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import DbtSummary, run_dbt
 from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.validation import validate
 
 # A dbt unit test judges the code, not the data: it has run before a release.
 BUILD = ("build", "--exclude-resource-type", "unit_test")
@@ -33,6 +34,8 @@ class RunSummary:
     training : TrainingSummary or None
         None when an ensemble was deployed already.
     forecasts : ForecastSummary
+    latest_forecasts : DataFrame
+        As `latest_forecasts` returns them.
     drift : DataFrame
         One row per series, as `check_drift` returns it.
     """
@@ -40,7 +43,29 @@ class RunSummary:
     build: DbtSummary
     training: TrainingSummary | None
     forecasts: ForecastSummary
+    latest_forecasts: pd.DataFrame
     drift: pd.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {
+            "build": self.build.counts,
+            "training": self.training and self.training.to_dict(),
+            "forecasts": self.forecasts.to_dict(),
+            "latest_forecasts": to_records(self.latest_forecasts),
+            "drift": to_records(self.drift),
+        }
+
+    def to_text(self) -> str:
+        """What was trained and forecast, and how each series is doing."""
+        parts = [
+            self.forecasts.to_text(),
+            forecast_table(self.latest_forecasts),
+            drift_table(self.drift),
+        ]
+        if self.training is not None:
+            parts.insert(0, self.training.to_text())
+        return "\n\n".join(parts)
 
 
 def build(
@@ -95,15 +120,15 @@ def run(warehouse: Warehouse) -> RunSummary:
     SwiftBoltError
         As the steps raise it.
     """
-    from expectations.gate import validate  # slow to import
-
     with job_run(warehouse, "run", {}) as job:
         built = build(warehouse)
         validate(warehouse, job_run_id=job.job_run_id)
         training = None if is_deployed(warehouse) else train(warehouse)
         forecasts = forecast(warehouse)
         drift = check_drift(warehouse)
-    return RunSummary(built, training, forecasts, drift)
+    return RunSummary(
+        built, training, forecasts, latest_forecasts(warehouse), drift
+    )
 
 
 def is_deployed(warehouse: Warehouse) -> bool:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from python_ml.ensemble import CLASSES
 from python_ml.examples.catalog import read_session_bars
+from python_ml.examples.weighting import read_weighting
 from python_ml.exceptions import (
     ArtifactError,
     NotEnoughDataError,
@@ -217,12 +218,15 @@ def _read_validation_losses(
     bar_numbers = read_bar_numbers(
         warehouse, version.calendar, version.timeframe, as_of=version.as_of
     )
+    settings = read_weighting(warehouse)[version.timeframe]
     frames = []
     for name, horizon in ensemble.horizons.items():
         if horizon.validation is None:
             continue
         with contextlib.suppress(NotEnoughDataError):
-            scored = score_validation({version.symbol_id: horizon}, bar_numbers)
+            scored = score_validation(
+                {version.symbol_id: horizon}, bar_numbers, settings
+            )
             frames.append(
                 pd.DataFrame(
                     {

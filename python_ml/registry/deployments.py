@@ -14,7 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
-from python_ml.registry.versions import narrow_to_series
+from python_ml.registry.versions import narrow_to_recorded
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -98,7 +98,9 @@ def history(
     Raises
     ------
     UnknownSeriesError
-        If nothing was ever deployed for what was asked for.
+        If a symbol, a timeframe or every pair of them has no bars.
+    NoEnsembleError
+        If nothing was ever deployed.
     """
     if at is not None:
         frame = live_versions(warehouse, at=at)
@@ -122,7 +124,7 @@ def history(
         *("ticker", "timeframe", "horizon", "version_id", "effective_at"),
         *("superseded_at", "reason", "created_at"),
     ]
-    return narrow_to_series(warehouse, frame[columns], symbols, timeframes)
+    return narrow_to_recorded(warehouse, frame[columns], symbols, timeframes)
 
 
 def lock_deployments(connection: sa.Connection, warehouse: Warehouse) -> None:

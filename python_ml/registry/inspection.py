@@ -30,7 +30,7 @@ from python_ml.registry.versions import (
     SharedArtifact,
     Version,
     artifact_file,
-    narrow_to_series,
+    narrow_to_recorded,
     pruned_paths,
     read_version,
     read_versions,
@@ -77,7 +77,9 @@ def list_versions(
     Raises
     ------
     UnknownSeriesError
-        If the warehouse has no such symbol, or no version of a timeframe.
+        If a symbol, a timeframe or every pair of them has no bars.
+    NoEnsembleError
+        If there is no version.
     """
     frame = read_frame(
         warehouse,
@@ -130,7 +132,7 @@ def list_versions(
             frame["version_id"], frame["horizons"], strict=True
         )
     ]
-    return narrow_to_series(warehouse, frame, symbols, timeframes)
+    return narrow_to_recorded(warehouse, frame, symbols, timeframes)
 
 
 def show_version(warehouse: Warehouse, version_id: str) -> dict[str, Any]:
@@ -235,7 +237,7 @@ def verify_versions(
             *("ticker", "timeframe", "version_id", "artifact_path", "state")
         ],
     )
-    return narrow_to_series(warehouse, frame, symbols, timeframes)
+    return narrow_to_recorded(warehouse, frame, symbols, timeframes)
 
 
 def _still_needed(

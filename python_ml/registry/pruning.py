@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from python_ml import schema
+from python_ml.examples.series import narrow_to_series
 from python_ml.exceptions import SettingsError
 from python_ml.registry.deployments import lock_deployments
 from python_ml.registry.versions import (
     SharedArtifact,
     Version,
     artifact_file,
-    narrow_to_series,
     pruned_paths,
     read_shared_artifacts,
     read_versions,
@@ -154,7 +154,6 @@ def _plan(
     newest = {name for names in by_series.values() for name in names[-keep:]}
     in_use = artifacts_in_use(versions, deployed | newest)
     frame = narrow_to_series(
-        warehouse,
         _pruning_frame(
             warehouse,
             [
@@ -166,8 +165,8 @@ def _plan(
         ),
         symbols,
         timeframes,
-        is_empty_fine=True,
-    )
+        warehouse=warehouse,
+    ).reset_index(drop=True)
     gone = set(frame["version_id"])
     left = {
         name

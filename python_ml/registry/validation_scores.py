@@ -10,6 +10,7 @@ from python_ml.ensemble import CLASSES, FloatArray, HorizonEnsemble
 from python_ml.examples.frames import to_times
 from python_ml.scoring.recipe import recipe_probabilities, weighing_of
 from python_ml.scoring.time_order import score_in_time_order
+from python_ml.scoring.weights import WeightSettings
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -36,7 +37,9 @@ def read_bar_numbers(
 
 
 def score_validation(
-    ensembles: Mapping[int, HorizonEnsemble], bar_numbers: "pd.Series[int]"
+    ensembles: Mapping[int, HorizonEnsemble],
+    bar_numbers: "pd.Series[int]",
+    settings: WeightSettings,
 ) -> pd.DataFrame:
     """Predictions in time order of series that were weighed together.
 
@@ -46,6 +49,8 @@ def score_validation(
         Of one horizon, with `validation`, by series; at least one.
     bar_numbers : Series
         What `read_bar_numbers` returned.
+    settings : WeightSettings
+        How the weights of the timeframe are fitted.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def score_validation(
     first = next(iter(validation))
     scores = score_in_time_order(
         list(validation.values()),
-        weighing_of(validation[first], ensembles[first].horizon_bars),
+        weighing_of(validation[first], ensembles[first].horizon_bars, settings),
     )
     frames = []
     for (symbol_id, predictions), score in zip(

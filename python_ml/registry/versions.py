@@ -10,12 +10,12 @@ import pandas as pd
 
 from python_ml.console.text_tables import some_names
 from python_ml.ensemble import CLASSES, Ensemble
+from python_ml.examples.series import narrow_to_series
 from python_ml.exceptions import (
     ArtifactError,
     FeatureMismatchError,
     NoEnsembleError,
     SwiftBoltError,
-    UnknownSeriesError,
     UnknownVersionError,
 )
 from python_ml.registry.artifacts import (
@@ -36,6 +36,7 @@ VERSIONS_QUERY = """
         ensembles.timeframe,
         ensembles.as_of,
         ensembles.cut_id,
+        ensembles.data_fingerprint,
         ensembles.created_at,
         ensembles.horizons,
         ensembles.feature_names,
@@ -88,6 +89,8 @@ class Version:
     as_of : datetime
         UTC; nothing that closed later was used.
     cut_id : int
+    data_fingerprint : str
+        SHA-256 of the rows that its members were fitted on.
     created_at : datetime
     horizons, feature_names, classes : tuple of str
         In the artifact's order.
@@ -112,6 +115,7 @@ class Version:
     timeframe: str
     as_of: datetime
     cut_id: int
+    data_fingerprint: str
     created_at: datetime
     horizons: tuple[str, ...]
     feature_names: tuple[str, ...]
@@ -356,47 +360,28 @@ def pruned_paths(warehouse: Warehouse) -> set[str]:
     return set(read_frame(warehouse, query)["artifact_path"])
 
 
-def narrow_to_series(
+def narrow_to_recorded(
     warehouse: Warehouse,
     frame: pd.DataFrame,
     symbols: Sequence[str] | None,
     timeframes: Sequence[str] | None,
-    *,
-    is_empty_fine: bool = False,
 ) -> pd.DataFrame:
-    """Rows of the series asked for; unknown names are refused.
+    """Rows of some series, of which something has to be on record.
 
     Parameters
     ----------
-    warehouse : Warehouse
-    frame : DataFrame
-        With `ticker` and `timeframe`.
-    symbols, timeframes : sequence of str or None
-        None for all.
-    is_empty_fine : bool, default=False
-        Whether nothing is an answer.
+    warehouse, frame, symbols, timeframes
+        As in `narrow_to_series`.
 
     Raises
     ------
     UnknownSeriesError
-        If the warehouse has no such symbol.
+        If a symbol, a timeframe or every pair of them has no bars.
     NoEnsembleError
-        If nothing is left.
+        If no row is left.
     """
-    if symbols is not None:
-        known = set(
-            read_frame(warehouse, "select ticker from {raw}.symbols")["ticker"]
-        )
-        unknown = [name for name in symbols if name not in known]
-        if unknown:
-            raise UnknownSeriesError(
-                f"Unknown symbol {', '.join(unknown)}; the warehouse has "
-                f"{some_names(sorted(known))}."
-            )
-        frame = frame[frame["ticker"].isin(list(symbols))]
-    if timeframes is not None:
-        frame = frame[frame["timeframe"].isin(list(timeframes))]
-    if frame.empty and not is_empty_fine:
+    frame = narrow_to_series(frame, symbols, timeframes, warehouse=warehouse)
+    if frame.empty:
         what = " ".join(
             some_names(list(names)) for names in (symbols, timeframes) if names
         )

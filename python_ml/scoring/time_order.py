@@ -10,19 +10,15 @@ from python_ml.ensemble import FloatArray, MemberPredictions
 from python_ml.exceptions import NotEnoughDataError
 from python_ml.scoring.metrics import IntArray, mix
 from python_ml.scoring.weights import (
-    DEFAULT_ALPHA,
-    DEFAULT_METHOD,
+    DEFAULT_WEIGHTS,
     MemberWeights,
-    WeightMethod,
+    WeightSettings,
     fit_weights,
     one_hot,
 )
 
 BoolArray = npt.NDArray[np.bool_]
-
-
 TimeArray = npt.NDArray[np.datetime64]
-
 
 VALIDATION_PARTS = 4
 
@@ -95,22 +91,19 @@ class Weighing:
 
     Parameters
     ----------
-    method : {"equal", "least_squares", "ridge", "lasso"}
-        See `fit_weights`.
-    alpha : float
-        Its penalty.
-    learned : tuple of bool
-        Which members are learned, in member order.
     horizon_bars : int
         Overlap of the labels: n rows count as n / horizon_bars.
+    learned : tuple of bool
+        Which members are learned, in member order.
+    settings : WeightSettings, optional
+        Method and penalty.
     prior : tuple of float, optional
         What the timeframe's weights are pulled towards, by default equal ones.
     """
 
     horizon_bars: int
     learned: tuple[bool, ...]
-    method: WeightMethod = DEFAULT_METHOD
-    alpha: float = DEFAULT_ALPHA
+    settings: WeightSettings = DEFAULT_WEIGHTS
     prior: tuple[float, ...] | None = None
 
     def fit(
@@ -169,8 +162,9 @@ class Weighing:
         return fit_weights(
             P,
             Y,
-            method=self.method,
-            alpha=self.alpha,
+            method=self.settings.method,
+            alpha=self.settings.alpha,
+            cautious_alpha=self.settings.cautious_alpha,
             prior=prior,
             n_effective=n_times / self.horizon_bars,
             learned=self.learned,

@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from python_ml.ensemble import CLASSES, FloatArray
 from python_ml.exceptions import ProbabilityError, SettingsError
@@ -37,6 +38,68 @@ MAX_MEMBERS = 12
 # Makes the optimum unique when members agree: the nearest to the prior wins.
 _TIE_BREAK = 1e-9
 _NEGLIGIBLE_WEIGHT = 1e-12
+
+
+def _check_settings(method: str, alpha: float) -> None:
+    if method not in METHODS:
+        raise SettingsError(
+            f"Unknown weight method {method!r}; use one of "
+            f"{', '.join(METHODS)}."
+        )
+    if not (math.isfinite(alpha) and alpha >= 0):
+        raise SettingsError(
+            f"alpha is {alpha}; a penalty is a finite number of at least 0."
+        )
+
+
+@dataclass(frozen=True)
+class WeightSettings:
+    """How the weights of a timeframe are fitted.
+
+    Parameters
+    ----------
+    method : {"equal", "least_squares", "ridge", "lasso"}, default="ridge"
+        See `fit_weights`.
+    alpha : float, default=1.0
+        Strength of its penalty, at least 0.
+    cautious_alpha : float, default=10.0
+        In place of a smaller alpha of ridge where one learned member would
+        have more than `MAX_LEARNED_WEIGHT`.
+
+    Raises
+    ------
+    SettingsError
+        If the method is unknown or an alpha is negative or not finite.
+    """
+
+    method: WeightMethod = DEFAULT_METHOD
+    alpha: float = DEFAULT_ALPHA
+    cautious_alpha: float = CAUTIOUS_ALPHA
+
+    def __post_init__(self) -> None:
+        _check_settings(self.method, self.alpha)
+        _check_settings(self.method, self.cautious_alpha)
+
+    @classmethod
+    def from_seed(cls, rows: pd.DataFrame) -> "dict[str, WeightSettings]":
+        """Settings by timeframe, from the seed `weighting`."""
+        return {
+            str(row["timeframe"]): cls(
+                row["method"], float(row["alpha"]), float(row["cautious_alpha"])
+            )
+            for row in rows.to_dict("records")
+        }
+
+    def identity(self) -> list[object]:
+        """What tells versions apart that were weighed differently."""
+        identity: list[object] = [self.method, self.alpha]
+        # Versions of before it could be chosen keep their identity.
+        if self.cautious_alpha != CAUTIOUS_ALPHA:
+            identity.append(self.cautious_alpha)
+        return identity
+
+
+DEFAULT_WEIGHTS = WeightSettings()
 
 
 @dataclass(frozen=True)
@@ -67,6 +130,7 @@ def fit_weights(
     *,
     method: WeightMethod = DEFAULT_METHOD,
     alpha: float = DEFAULT_ALPHA,
+    cautious_alpha: float = CAUTIOUS_ALPHA,
     prior: FloatArray | None = None,
     n_effective: float | None = None,
     learned: Sequence[bool] | None = None,
@@ -95,6 +159,8 @@ def fit_weights(
         See above.
     alpha : float, default=1.0
         Strength of the penalty, at least 0.
+    cautious_alpha : float, default=10.0
+        See `learned`.
     prior : ndarray of shape (n_members,), optional
         Weights to pull towards; by default equal ones.
     n_effective : float, optional
@@ -102,7 +168,7 @@ def fit_weights(
     learned : sequence of bool, optional
         Which members are learned (climatology is not). With ``ridge``, one
         of them above `MAX_LEARNED_WEIGHT` makes the fit repeat with alpha
-        `CAUTIOUS_ALPHA`. By default none is.
+        `cautious_alpha`, if that is larger. By default none is.
 
     Raises
     ------
@@ -164,7 +230,7 @@ def fit_weights(
         f"{method}{'' if method == 'least_squares' else f' alpha {alpha:g}'} "
         f"on {n_samples} rows ({n_e:.1f} effective)"
     )
-    if method == "ridge" and learned is not None and alpha < CAUTIOUS_ALPHA:
+    if method == "ridge" and learned is not None and alpha < cautious_alpha:
         largest = max(
             (w for w, is_learned in zip(values, learned, strict=True)
              if is_learned),
@@ -172,12 +238,12 @@ def fit_weights(
         )  # fmt: skip
         if largest > MAX_LEARNED_WEIGHT:
             return MemberWeights(
-                _ridge(Q, b, CAUTIOUS_ALPHA, prior),
+                _ridge(Q, b, cautious_alpha, prior),
                 method,
-                CAUTIOUS_ALPHA,
+                cautious_alpha,
                 f"{fitted} gave a learned member {largest:.0%}, above "
                 f"{MAX_LEARNED_WEIGHT:.0%}: fitted again with alpha "
-                f"{CAUTIOUS_ALPHA:g}",
+                f"{cautious_alpha:g}",
             )
     return MemberWeights(
         values, method, None if method == "least_squares" else alpha, fitted
@@ -187,18 +253,6 @@ def fit_weights(
 def one_hot(y: npt.NDArray[np.int64]) -> FloatArray:
     """One-hot rows of class codes 0, 1, 2, shape (n_samples, 3)."""
     return np.eye(len(CLASSES))[y]
-
-
-def _check_settings(method: str, alpha: float) -> None:
-    if method not in METHODS:
-        raise SettingsError(
-            f"Unknown weight method {method!r}; use one of "
-            f"{', '.join(METHODS)}."
-        )
-    if not (math.isfinite(alpha) and alpha >= 0):
-        raise SettingsError(
-            f"alpha is {alpha}; a penalty is a finite number of at least 0."
-        )
 
 
 def _check_probabilities(P: FloatArray, Y: FloatArray) -> int:

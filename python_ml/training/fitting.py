@@ -29,7 +29,7 @@ from python_ml.examples.arrays import (
     HorizonExamples,
     SeriesExamples,
 )
-from python_ml.exceptions import NotEnoughDataError, TrainingError
+from python_ml.exceptions import NotEnoughDataError
 from python_ml.members import CLIMATOLOGY, PER_SERIES, Roster, make_member
 from python_ml.members.base import IntArray, Member
 from python_ml.scoring.bands import conformal_quantiles
@@ -40,8 +40,8 @@ from python_ml.scoring.requirements import (
 
 
 @dataclass(frozen=True)
-class PooledJudgement:
-    """What a pooled member that was fitted on `fit` says of a series' rows.
+class PooledPrediction:
+    """What a pooled member that was fitted on `fit` predicts for a series.
 
     Parameters
     ----------
@@ -51,24 +51,24 @@ class PooledJudgement:
         Of the artifact that is deployed.
     prior_share : float, default=1.0
         Share of its prior weight that it has learnt enough for.
-    failure : str or None, default=None
-        Why there is none; the rest is empty then.
     """
 
     P: FloatArray
     pooled_member_id: str
     sha256: str
     prior_share: float = 1.0
-    failure: str | None = None
 
 
-# By horizon, then by member.
-PooledJudgements = Mapping[str, Mapping[str, PooledJudgement]]
+# By member: its predictions, or why there are none.
+PooledPredictions = Mapping[str, PooledPrediction | str]
 
 
 @dataclass(frozen=True)
 class FittedHorizon:
-    """Members of one series and horizon, and what they said in validation.
+    """Members of one series and horizon, and what they predict.
+
+    `fit_horizon` fits those that learn from the series alone; `with_pooled`
+    adds the pooled ones.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ class FittedHorizon:
         Refitted on the whole window, pooled ones as references; those that
         failed are absent.
     validation : MemberPredictions
-        By members fitted on `fit`; a failed member's are climatology's.
+        Of validation, by members fitted on `fit`; a failed member's are
+        climatology's.
     fit_probabilities : ndarray of shape (n_fit, n_members, 3)
         The same members on the rows they were fitted on.
     fit_y : ndarray of int of shape (n_fit,)
@@ -132,8 +133,7 @@ def fit_series(
     examples : SeriesExamples
         Of one series.
     roster : Roster, optional
-        The members that are in. The places of pooled ones are kept for
-        `with_pooled`.
+        The members that are in; pooled ones are left to `with_pooled`.
     """
     try:
         with threadpool_limits(limits=1):
@@ -154,8 +154,7 @@ def fit_series(
     except Exception as error:
         # One series must not end the training of all others.
         return FitFailure(
-            f"{examples.ticker} {examples.timeframe}: "
-            f"{type(error).__name__}: {error}"
+            f"{examples.ticker} {examples.timeframe}: {_describe(error)}"
         )
 
 
@@ -179,7 +178,6 @@ def fit_horizon(
     """Fit the members of one horizon on `fit`, then on the whole window.
 
     A member that raises is left out with its reason; climatology must not.
-    So is a pooled one, until `with_pooled` puts it in its place.
 
     Parameters
     ----------
@@ -188,7 +186,7 @@ def fit_horizon(
     feature_names : sequence of str
         For messages.
     roster : Roster, optional
-        The members that are in.
+        The members that are in; pooled ones are left to `with_pooled`.
     what : str, optional
         Series and horizon, for messages.
 
@@ -201,38 +199,31 @@ def fit_horizon(
     check_examples(rows, feature_names=feature_names, what=what)
     is_fit = rows.split_parts == FIT
     is_validation = rows.split_parts == VALIDATION
+    is_window = np.ones_like(is_fit)
     X_fit, X_validation = rows.X[is_fit], rows.X[is_validation]
-    fit_P, validation_P = [], []
-    members: dict[str, FittedMember] = {}
-    failures: dict[str, str] = {}
     climatology = _fit_member(
         CLIMATOLOGY, rows, is_fit, climatology=rows.fit_climatology
     )
     window_climatology = _fit_member(
-        CLIMATOLOGY,
-        rows,
-        np.ones_like(is_fit),
-        climatology=rows.window_climatology,
+        CLIMATOLOGY, rows, is_window, climatology=rows.window_climatology
     )
-    for name in roster.names:
+    fit_P, validation_P = [], []
+    members: dict[str, FittedMember] = {}
+    failures: dict[str, str] = {}
+    for name in roster.per_series:
         try:
-            if name in roster.pooled:
-                raise TrainingError("over all series: not judged")
-            judged = _fit_member(
+            validated = _fit_member(
                 name, rows, is_fit, climatology=rows.fit_climatology
             )
-            on_fit = _probabilities(judged, X_fit)
-            on_validation = _probabilities(judged, X_validation)
+            on_fit = _probabilities(validated, X_fit)
+            on_validation = _probabilities(validated, X_validation)
             members[name] = _fit_member(
-                name,
-                rows,
-                np.ones_like(is_fit),
-                climatology=rows.window_climatology,
+                name, rows, is_window, climatology=rows.window_climatology
             )
         except Exception as error:
             if name == CLIMATOLOGY:
                 raise
-            failures[name] = f"{type(error).__name__}: {error}"
+            failures[name] = _describe(error)
             on_fit = climatology.predict_proba(X_fit)
             on_validation = climatology.predict_proba(X_validation)
         fit_P.append(on_fit)
@@ -242,8 +233,10 @@ def fit_horizon(
         examples=_without_features(rows),
         members=members,
         validation=MemberPredictions(
-            member_names=roster.names,
-            prior_weights=tuple(roster.weights),
+            member_names=roster.per_series,
+            prior_weights=tuple(
+                roster.prior_weights[name] for name in roster.per_series
+            ),
             probabilities=np.stack(validation_P, axis=1),
             y=rows.y[is_validation],
             climatology=climatology.climatology_,
@@ -264,62 +257,84 @@ def fit_horizon(
 
 
 def with_pooled(
-    fitted: FittedHorizon, pooled: Mapping[str, PooledJudgement]
+    fitted: FittedHorizon, roster: Roster, pooled: PooledPredictions
 ) -> FittedHorizon:
-    """Put what pooled members say into their places.
+    """Put members and predictions into the order of the roster, pooled ones in.
 
-    One that failed stays left out, with its reason. What one that learnt from
-    few labels lacks of its prior weight goes to all in proportion.
+    A pooled member that failed is left out with its reason. What one that
+    learnt from few labels lacks of its prior weight goes to all in proportion.
 
     Parameters
     ----------
     fitted : FittedHorizon
-        Of a roster that names them.
-    pooled : mapping of str to PooledJudgement
-        By member.
+        As `fit_horizon` returns it for the roster.
+    roster : Roster
+        The members that are in.
+    pooled : mapping of str to PooledPrediction or str
+        By pooled member of the roster: predictions, or why there are none.
     """
-    names = fitted.validation.member_names
-    on_fit = fitted.fit_probabilities.copy()
-    on_validation = fitted.validation.probabilities.copy()
-    members, failures = dict(fitted.members), dict(fitted.failures)
-    prior_weights = np.array(fitted.validation.prior_weights)
-    for name, judgement in pooled.items():
-        place = names.index(name)
-        try:
-            if judgement.failure is not None:
-                raise TrainingError(f"over all series: {judgement.failure}")
-            said_on_fit, said_on_validation = (
-                _checked(
-                    divide_moves(
-                        judgement.P[fitted.examples.split_parts == part],
-                        fitted.validation.climatology,
-                    )
-                )
-                for part in (FIT, VALIDATION)
-            )
-        except Exception as error:
-            failures[name] = f"{type(error).__name__}: {error}"
+    own = fitted.validation
+    fit_P, validation_P = [], []
+    members: dict[str, FittedMember] = {}
+    failures: dict[str, str] = {}
+    prior_weights = roster.weights
+    for place, name in enumerate(roster.names):
+        if name not in pooled:
+            position = own.member_names.index(name)
+            fit_P.append(fitted.fit_probabilities[:, position])
+            validation_P.append(own.probabilities[:, position])
+            if name in fitted.members:
+                members[name] = fitted.members[name]
+            else:
+                failures[name] = fitted.failures[name]
+            continue
+        prediction = pooled[name]
+        if not isinstance(prediction, str):
+            try:
+                on_fit, on_validation = _divide_pooled(prediction, fitted)
+            except Exception as error:
+                prediction = _describe(error)
+        if isinstance(prediction, str):
+            failures[name] = f"over all series: {prediction}"
+            on_fit = np.tile(own.climatology, (len(fitted.fit_y), 1))
+            on_validation = np.tile(own.climatology, (len(own.y), 1))
         else:
-            failures.pop(name)
-            prior_weights[place] *= judgement.prior_share
-            on_fit[:, place] = said_on_fit
-            on_validation[:, place] = said_on_validation
+            prior_weights[place] *= prediction.prior_share
             members[name] = PooledMember(
-                judgement.pooled_member_id,
-                judgement.sha256,
+                prediction.pooled_member_id,
+                prediction.sha256,
                 fitted.climatology,
             )
+        fit_P.append(on_fit)
+        validation_P.append(on_validation)
     return replace(
         fitted,
-        members={name: members[name] for name in names if name in members},
+        members=members,
         validation=replace(
-            fitted.validation,
-            probabilities=on_validation,
+            own,
+            member_names=roster.names,
+            probabilities=np.stack(validation_P, axis=1),
             prior_weights=tuple((prior_weights / prior_weights.sum()).tolist()),
         ),
-        fit_probabilities=on_fit,
+        fit_probabilities=np.stack(fit_P, axis=1),
         failures=failures,
     )
+
+
+def _divide_pooled(
+    prediction: PooledPrediction, fitted: FittedHorizon
+) -> tuple[FloatArray, FloatArray]:
+    """Probabilities on `fit` and validation, moves divided by climatology's."""
+    on_fit, on_validation = (
+        _checked(
+            divide_moves(
+                prediction.P[fitted.examples.split_parts == part],
+                fitted.validation.climatology,
+            )
+        )
+        for part in (FIT, VALIDATION)
+    )
+    return on_fit, on_validation
 
 
 def check_examples(
@@ -399,6 +414,10 @@ def _fit_member(
 
 def _probabilities(member: Member, X: FloatArray) -> FloatArray:
     return _checked(member.predict_proba(X), n_samples=len(X))
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _checked(P: FloatArray, n_samples: int | None = None) -> FloatArray:

@@ -32,8 +32,9 @@ from python_ml.registry.promotion.decisions import PromotionMode
 from python_ml.training.summary import TrainingSummary
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
-from python_ml.warehouse.connection import Warehouse, to_json
+from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.json_values import to_json
 
 logger = get_logger(__name__)
 

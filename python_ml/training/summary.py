@@ -14,7 +14,7 @@ from python_ml.console.text_tables import (
 )
 from python_ml.registry.promotion.cohort import Cohort
 from python_ml.registry.promotion.decisions import Decision
-from python_ml.warehouse.connection import to_json
+from python_ml.warehouse.json_values import to_json
 
 COUNTS = ("trained", "up_to_date", "failed")
 TABLE = {

@@ -60,7 +60,7 @@ REBUILD = (
     "test",
     "--select",
     "+training_examples",
-    "+pooled_examples",
+    "+class_counts",
     "+feature_catalog",
 )
 MAX_VERSIONS_NAMED = 5
@@ -508,9 +508,7 @@ def _is_exact(there: Warehouse, one: TrainingSet) -> bool:
     """Whether the rebuilt rows are those of the training, to the last bit."""
     if not set(one.feature_names) <= set(read_feature_names(there)):
         return False
-    series = Series(
-        one.symbol_id, one.ticker, one.calendar, one.timeframe, one.as_of
-    )
+    series = Series(one.symbol_id, one.ticker, one.calendar, one.timeframe)
     examples = read_examples(there, one.cut_id, [series], one.feature_names)
     return (
         one.symbol_id in examples

@@ -25,7 +25,7 @@ from python_ml.training.fitting import (
     FittedHorizon,
     fit_series,
 )
-from python_ml.training.pooled import (
+from python_ml.training.pooled_fitting import (
     PooledFailure,
     PooledFit,
     fit_pooled,

@@ -36,7 +36,8 @@ from python_ml.console.logs import (
 )
 from python_ml.exceptions import SchemaError
 from python_ml.warehouse.binary_rows import BinaryRows, arrow_type
-from python_ml.warehouse.connection import Warehouse, to_json
+from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.json_values import to_json
 
 logger = get_logger(__name__)
 

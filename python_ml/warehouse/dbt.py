@@ -1,5 +1,6 @@
 """dbt in this process: quiet, on our database, and gone without a trace."""
 
+import argparse
 import ast
 import contextlib
 import logging
@@ -9,9 +10,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from python_ml.console.logs import (
     get_logger,
@@ -21,7 +22,12 @@ from python_ml.console.progress import progress_bar
 from python_ml.exceptions import BuildError
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.dbt_manifest import kept_manifest
 from python_ml.warehouse.parameters import ConnectionParameters
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+    from dbt.contracts.graph.manifest import Manifest
 
 logger = get_logger(__name__)
 
@@ -88,32 +94,17 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
         If anything failed; the message names the first nodes that did.
     """
     settings = warehouse.settings
+    parameters = warehouse.parameters
     command = arguments[0]
-    logs_dir = settings.logs_dir
-    full_arguments = [
-        # Global options stand before the command.
-        "--log-level=none",
-        "--log-level-file=info",
-        f"--log-path={logs_dir}",
-        "--no-use-colors-file",
-        "--no-send-anonymous-usage-stats",
-        "--no-version-check",
-        *arguments,
-        f"--project-dir={settings.dbt_project_dir}",
-        f"--profiles-dir={settings.project_root}",
-        f"--target={settings.target}",
-        f"--target-path={settings.home / 'dbt_target'}",
-    ]
+    log = f"(log: {settings.logs_dir / 'dbt.log'})"
     log_event(logger, "dbt_started", command=" ".join(arguments))
     started = time.monotonic()
     with (
-        _environment(dbt_environment(settings, warehouse.parameters)),
+        _environment(dbt_environment(settings, parameters)),
         _loggers_kept(),
         _parsing_in_turn(),
         progress_bar(total=None, description=f"dbt {command}") as bar,
     ):
-        from dbt.cli.main import dbtRunner
-        from dbt_common.events.event_manager_client import cleanup_event_logger
 
         def show(event: Any) -> None:
             index = getattr(event.data, "index", None)
@@ -122,18 +113,16 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
                 bar.total = total
                 bar.update(index - bar.n)
 
-        try:
-            result = dbtRunner(callbacks=[show]).invoke(full_arguments)
-        finally:
-            cleanup_event_logger()
+        def parse() -> "Manifest":
+            parsed = _invoke(settings, ["parse", "--vars", variables])
+            _raise_exception(parsed, command, log)
+            return cast("Manifest", parsed.result)
+
+        variables = _variables(arguments)
+        manifest = kept_manifest(settings, parameters, variables, parse)
+        result = _invoke(settings, arguments, manifest, [show])
     duration = time.monotonic() - started
-    log = f"(log: {logs_dir / 'dbt.log'})"
-    if isinstance(result.exception, KeyboardInterrupt | SystemExit):
-        raise result.exception
-    if result.exception is not None:
-        raise BuildError(
-            f"dbt {command} failed: {_one_line(str(result.exception))} {log}"
-        ) from result.exception
+    _raise_exception(result, command, log)
     results = getattr(result.result, "results", None) or []
     if command in RUNNING_COMMANDS and not results:
         raise BuildError(
@@ -156,6 +145,64 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
         **counts,
     )
     return DbtSummary(command, len(results), counts, duration, result.result)
+
+
+def _invoke(
+    settings: Settings,
+    arguments: Sequence[str],
+    manifest: "Manifest | None" = None,
+    callbacks: Sequence[Callable[[Any], None]] = (),
+) -> "dbtRunnerResult":
+    """Hand a command line to dbt, whose environment is set."""
+    from dbt.cli.main import dbtRunner
+    from dbt_common.events.event_manager_client import cleanup_event_logger
+
+    command, *options = arguments
+    full_arguments = [
+        # Global options stand before the command.
+        "--log-level=none",
+        "--log-level-file=info",
+        f"--log-path={settings.logs_dir}",
+        "--no-use-colors-file",
+        "--no-send-anonymous-usage-stats",
+        "--no-version-check",
+        command,
+        # What the caller says comes later and wins.
+        "--no-write-json",
+        *options,
+        f"--project-dir={settings.dbt_project_dir}",
+        f"--profiles-dir={settings.project_root}",
+        f"--target={settings.target}",
+        f"--target-path={settings.home / 'dbt_target'}",
+    ]
+    runner = dbtRunner(manifest=manifest, callbacks=list(callbacks))
+    try:
+        return runner.invoke(full_arguments)
+    finally:
+        cleanup_event_logger()
+
+
+def _variables(arguments: Sequence[str]) -> str:
+    """Value of the option `--vars`.
+
+    Examples
+    --------
+    >>> _variables(["run", "--vars", "as_of: 2012-06-29", "--full-refresh"])
+    'as_of: 2012-06-29'
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--vars", nargs="?", default="{}")
+    return str(parser.parse_known_args(arguments)[0].vars)
+
+
+def _raise_exception(result: "dbtRunnerResult", command: str, log: str) -> None:
+    """Raise what kept dbt from running at all."""
+    if isinstance(result.exception, KeyboardInterrupt | SystemExit):
+        raise result.exception
+    if result.exception is not None:
+        raise BuildError(
+            f"dbt {command} failed: {_one_line(str(result.exception))} {log}"
+        ) from result.exception
 
 
 def _describe_failures(failures: Sequence[Any]) -> str:

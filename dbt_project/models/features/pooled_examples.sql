@@ -56,12 +56,7 @@ examples as (
     select
         cuts.cut_id,
         cuts.as_of,
-        case
-            when labels.label_end_at < cuts.fit_labels_end_before then 'fit'
-            when labels.closed_at >= cuts.validation_starts_at
-                then 'validation'
-            else 'purged'
-        end as split_part,
+        {{ split_part() }} as split_part,
         labels.symbol_id,
         feature_rows.ticker,
         labels.calendar,

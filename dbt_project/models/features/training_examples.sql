@@ -57,19 +57,13 @@ feature_rows as (
 ),
 
 -- One cut in calendar time for all series of a timeframe. A label that had not
--- ended by the as-of time is not there at all; what is fitted on must have been
--- settled before the first row it is judged on was known.
+-- ended by the as-of time is not there at all.
 examples as (
 
     select
         cuts.cut_id,
         cuts.as_of,
-        case
-            when labels.label_end_at < cuts.fit_labels_end_before then 'fit'
-            when labels.closed_at >= cuts.validation_starts_at
-                then 'validation'
-            else 'purged'
-        end as split_part,
+        {{ split_part() }} as split_part,
         labels.symbol_id,
         feature_rows.ticker,
         labels.calendar,

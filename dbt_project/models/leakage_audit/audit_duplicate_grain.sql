@@ -1,81 +1,73 @@
+-- Keys first, and by keys alone, which the index holds in their order; the rest
+-- is looked up for what was found.
+{%- set grains = {
+    'bars': ['symbol_id', 'timeframe', 'bar_number'],
+    'feature_rows': ['symbol_id', 'timeframe', 'bar_number'],
+    'labels': ['symbol_id', 'timeframe', 'horizon', 'bar_number'],
+} %}
+
 with
 
-bars as (
+{% for relation, grain in grains.items() %}
+    {{ relation }} as (
 
-    select
-        cast('bars' as text) as relation,
-        symbol_id,
-        ticker,
-        timeframe,
-        cast(null as text) as horizon,
-        bar_number,
-        closed_at
+        select
+            {{ grain | join(',\n            ') }},
+            ticker,
+            closed_at
 
-    from {{ ref('bars') }}
+        from {{ ref(relation) }}
 
-),
+    ),
 
-feature_rows as (
+    repeated_{{ relation }} as (
 
-    select
-        cast('feature_rows' as text) as relation,
-        symbol_id,
-        ticker,
-        timeframe,
-        cast(null as text) as horizon,
-        bar_number,
-        closed_at
+        select
+            {{ grain | join(',\n            ') }},
+            count(*) as n_rows
 
-    from {{ ref('feature_rows') }}
+        from {{ ref(relation) }}
 
-),
+        group by {{ grain | join(', ') }}
 
-labels as (
+        having count(*) > 1
 
-    select
-        cast('labels' as text) as relation,
-        symbol_id,
-        ticker,
-        timeframe,
-        horizon,
-        bar_number,
-        closed_at
+    ),
 
-    from {{ ref('labels') }}
-
-),
-
-combined as (
-
-    select * from bars
-
-    union all
-
-    select * from feature_rows
-
-    union all
-
-    select * from labels
-
-),
+{% endfor %}
 
 duplicates as (
 
-    select
-        relation,
-        symbol_id,
-        min(ticker) as ticker,
-        timeframe,
-        horizon,
-        bar_number,
-        min(closed_at) as closed_at,
-        count(*) as n_rows
+    {% for relation, grain in grains.items() %}
+        select
+            cast('{{ relation }}' as text) as relation,
+            repeated.symbol_id,
+            min(held.ticker) as ticker,
+            repeated.timeframe,
+            {% if 'horizon' in grain -%}
+                repeated.horizon,
+            {%- else -%}
+                cast(null as text) as horizon,
+            {%- endif %}
+            repeated.bar_number,
+            min(held.closed_at) as closed_at,
+            repeated.n_rows
 
-    from combined
+        from repeated_{{ relation }} as repeated
 
-    group by relation, symbol_id, timeframe, horizon, bar_number
+        inner join {{ relation }} as held
+            on
+                {% for column in grain -%}
+                    repeated.{{ column }} = held.{{ column }}
+                    {%- if not loop.last %}
+                        and {% endif -%}
+                {%- endfor %}
 
-    having count(*) > 1
+        group by
+            repeated.{{ grain | join(', repeated.') }}, repeated.n_rows
+
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 ),
 

@@ -2,41 +2,19 @@
 -- from the cut, so that neither's own column is taken at its word.
 with
 
-examples as (
+boundaries as (
 
     select
         cut_id,
-        split_part,
-        symbol_id,
-        ticker,
-        calendar,
-        timeframe,
-        horizon,
-        horizon_bars,
-        bar_number,
-        closed_at,
-        as_of
-
-    from {{ ref('training_examples') }}
-
-    where split_part in ('fit', 'validation')
-
-),
-
-cuts as (
-
-    select
-        cut_id,
-        calendar,
-        timeframe,
         embargo_bars,
-        validation_starts_at
+        validation_bar_number,
+        last_known_bar_number
 
-    from {{ ref('stg_ml__training_cuts') }}
+    from {{ ref('int_cuts_counted_to_boundaries') }}
 
 ),
 
-grid as (
+label_ends as (
 
     select
         calendar,
@@ -48,71 +26,78 @@ grid as (
 
 ),
 
-boundaries as (
-
-    select
-        cuts.cut_id,
-        cuts.embargo_bars,
-        grid.bar_number as validation_bar_number
-
-    from cuts
-
-    inner join grid
-        on
-            cuts.calendar = grid.calendar
-            and cuts.timeframe = grid.timeframe
-            and cuts.validation_starts_at = grid.closed_at
-
-),
-
+-- Cut by cut, so that labels are asked while they are read: joined at once, the
+-- rows of all cuts are made before any is dropped.
 crossing as (
 
     select
-        examples.cut_id,
-        examples.split_part,
-        examples.symbol_id,
-        examples.ticker,
-        examples.timeframe,
-        examples.horizon,
-        examples.bar_number,
-        examples.closed_at,
-        label_ends.closed_at as label_end_at,
+        boundaries.cut_id,
+        found.split_part,
+        found.symbol_id,
+        found.ticker,
+        found.calendar,
+        found.timeframe,
+        found.horizon,
+        found.bar_number,
+        found.closed_at,
+        found.label_end_bar_number,
         boundaries.validation_bar_number
 
-    from examples
+    from boundaries
 
-    inner join boundaries
-        on examples.cut_id = boundaries.cut_id
+    cross join
+        lateral (
+            select
+                examples.split_part,
+                examples.symbol_id,
+                examples.ticker,
+                examples.calendar,
+                examples.timeframe,
+                examples.horizon,
+                examples.bar_number,
+                examples.closed_at,
+                examples.bar_number + examples.horizon_bars
+                    as label_end_bar_number
 
-    left join grid as label_ends
+            from {{ ref('training_examples') }} as examples
+
+            where
+                examples.cut_id = boundaries.cut_id
+                and {{ crosses_its_cut('examples', 'boundaries') }}
+                and {{ read_first('examples.bar_number') }}
+
+            {{ computed_once() }}
+        ) as found
+
+),
+
+timed as (
+
+    select
+        crossing.cut_id,
+        crossing.split_part,
+        crossing.symbol_id,
+        crossing.ticker,
+        crossing.timeframe,
+        crossing.horizon,
+        crossing.bar_number,
+        crossing.closed_at,
+        label_ends.closed_at as label_end_at,
+        crossing.validation_bar_number
+
+    from crossing
+
+    left join label_ends
         on
-            examples.calendar = label_ends.calendar
-            and examples.timeframe = label_ends.timeframe
-            and examples.bar_number + examples.horizon_bars
-            = label_ends.bar_number
-
-    where
-        (
-            examples.split_part = 'fit'
-            and examples.bar_number
-            + examples.horizon_bars
-            + boundaries.embargo_bars
-            > boundaries.validation_bar_number
-        )
-        or (
-            examples.split_part = 'validation'
-            and (
-                examples.bar_number < boundaries.validation_bar_number
-                or label_ends.closed_at is null
-                or label_ends.closed_at > examples.as_of
-            )
-        )
+            crossing.calendar = label_ends.calendar
+            and crossing.timeframe = label_ends.timeframe
+            and crossing.label_end_bar_number = label_ends.bar_number
 
 ),
 
 unaccepted as (
 
-    {{ without_exceptions('audit_label_crosses_cut', 'crossing') }}
+    {{ without_exceptions('audit_label_crosses_cut', 'timed') }}
 
 )
 

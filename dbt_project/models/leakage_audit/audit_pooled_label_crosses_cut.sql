@@ -5,155 +5,80 @@
 -- counts where their labels end.
 with
 
-cuts as (
+boundaries as (
 
     select
         cut_id,
         calendar,
         timeframe,
         embargo_bars,
-        validation_starts_at,
-        as_of
+        validation_bar_number,
+        last_known_bar_number
 
-    from {{ ref('stg_ml__training_cuts') }}
+    from {{ ref('int_cuts_counted_to_boundaries') }}
 
 ),
 
-latest_cuts as (
+ranked as (
 
     select
-        calendar,
-        timeframe,
-        max(cut_id) as cut_id
+        *,
+        max(cut_id) over (
+            partition by calendar, timeframe
+        ) as latest_cut_id
 
-    from cuts
+    from boundaries
 
-    group by calendar, timeframe
+),
+
+latest as (
+
+    select * from ranked
+
+    where cut_id = latest_cut_id
 
 ),
 
 -- Cut by cut: joined at once, the rows of all cuts are made before most are
 -- dropped.
-examples as (
+crossing as (
 
-    select latest_examples.*
+    select
+        latest.cut_id,
+        found.split_part,
+        found.symbol_id,
+        found.ticker,
+        found.timeframe,
+        found.horizon,
+        found.bar_number,
+        found.closed_at,
+        found.label_end_bar_number,
+        latest.validation_bar_number
 
-    from latest_cuts
+    from latest
 
     cross join
         lateral (
             select
-                pooled.cut_id,
-                pooled.split_part,
-                pooled.symbol_id,
-                pooled.ticker,
-                pooled.calendar,
-                pooled.timeframe,
-                pooled.horizon,
-                pooled.horizon_bars,
-                pooled.bar_number,
-                pooled.closed_at
+                examples.split_part,
+                examples.symbol_id,
+                examples.ticker,
+                examples.timeframe,
+                examples.horizon,
+                examples.bar_number,
+                examples.closed_at,
+                examples.bar_number + examples.horizon_bars
+                    as label_end_bar_number
 
-            from {{ ref('pooled_examples') }} as pooled
+            from {{ ref('pooled_examples') }} as examples
 
             where
-                pooled.cut_id = latest_cuts.cut_id
-                and pooled.split_part in ('fit', 'validation')
+                examples.cut_id = latest.cut_id
+                and {{ crosses_its_cut('examples', 'latest') }}
+                and {{ read_first('examples.bar_number') }}
 
             {{ computed_once() }}
-        ) as latest_examples
-
-),
-
-grid as (
-
-    select
-        calendar,
-        timeframe,
-        bar_number,
-        closed_at
-
-    from {{ ref('bar_grid') }}
-
-),
-
-last_known_bars as (
-
-    select
-        cuts.cut_id,
-        max(grid.bar_number) as bar_number
-
-    from cuts
-
-    inner join grid
-        on
-            cuts.calendar = grid.calendar
-            and cuts.timeframe = grid.timeframe
-            and cuts.as_of >= grid.closed_at
-
-    group by cuts.cut_id
-
-),
-
-boundaries as (
-
-    select
-        cuts.cut_id,
-        cuts.embargo_bars,
-        grid.bar_number as validation_bar_number,
-        last_known_bars.bar_number as last_known_bar_number
-
-    from cuts
-
-    inner join latest_cuts
-        on cuts.cut_id = latest_cuts.cut_id
-
-    inner join last_known_bars
-        on cuts.cut_id = last_known_bars.cut_id
-
-    inner join grid
-        on
-            cuts.calendar = grid.calendar
-            and cuts.timeframe = grid.timeframe
-            and cuts.validation_starts_at = grid.closed_at
-
-),
-
-crossing as (
-
-    select
-        examples.cut_id,
-        examples.split_part,
-        examples.symbol_id,
-        examples.ticker,
-        examples.timeframe,
-        examples.horizon,
-        examples.bar_number,
-        examples.closed_at,
-        examples.bar_number + examples.horizon_bars as label_end_bar_number,
-        boundaries.validation_bar_number
-
-    from examples
-
-    inner join boundaries
-        on examples.cut_id = boundaries.cut_id
-
-    where
-        (
-            examples.split_part = 'fit'
-            and examples.bar_number
-            + examples.horizon_bars
-            + boundaries.embargo_bars
-            > boundaries.validation_bar_number
-        )
-        or (
-            examples.split_part = 'validation'
-            and (
-                examples.bar_number < boundaries.validation_bar_number
-                or examples.bar_number + examples.horizon_bars
-                > boundaries.last_known_bar_number
-            )
-        )
+        ) as found
 
 ),
 

@@ -12,6 +12,7 @@ from python_ml.registry.versions import (
     read_versions,
     why_unusable,
 )
+from python_ml.scoring.weights import DEFAULT_WEIGHTS, WeightSettings
 from python_ml.warehouse.connection import Warehouse
 
 logger = get_logger(__name__)
@@ -52,6 +53,8 @@ class Cohort:
     challengers : tuple of Challenger
         Every series trained together, in the order of training, since weights
         are pulled towards those of all.
+    weighting : WeightSettings, optional
+        How these weights were fitted.
     """
 
     calendar: str
@@ -59,6 +62,7 @@ class Cohort:
     cut_id: int
     as_of: datetime
     challengers: tuple[Challenger, ...]
+    weighting: WeightSettings = DEFAULT_WEIGHTS
 
     @property
     def horizons(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def read_evidence(
             for symbol_id, horizons in loaded.items()
             if horizon in horizons and horizons[horizon].validation is not None
         }
-        scored = score_validation(ensembles, bar_numbers)
+        scored = score_validation(ensembles, bar_numbers, cohort.weighting)
         scored = scored[scored["symbol_id"].isin(list(contested))]
         horizon_bars = next(iter(ensembles.values())).horizon_bars
         evidence[horizon] = Evidence(

@@ -1,0 +1,33 @@
+"""The command `swiftbolt`: one module for each group of commands.
+
+Every command is a few lines: parse, call the library, print. What is heavy is
+imported inside the commands, so that help and completion are quick.
+"""
+
+from python_ml.cli import (
+    daily,
+    database,
+    forecasting,
+    ingestion,
+    models,
+    training,
+)
+from python_ml.cli.root import main
+
+__all__ = ["main"]
+
+for command in (
+    database.db,
+    ingestion.ingest,
+    daily.build,
+    daily.validate,
+    daily.run,
+    training.train,
+    training.update_weights,
+    training.request_retrain,
+    training.diff_training_set,
+    models.models,
+    forecasting.forecast,
+    forecasting.check_drift,
+):
+    main.add_command(command)

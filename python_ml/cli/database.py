@@ -1,0 +1,110 @@
+"""Commands on the database of the warehouse."""
+
+import json
+import os
+import shlex
+import sys
+
+import click
+
+from python_ml.cli.options import json_option
+from python_ml.cli.warehouse import open_warehouse
+from python_ml.exceptions import SettingsError
+from python_ml.settings import Settings, load_settings
+
+
+@click.group()
+def db() -> None:
+    """Run and reach the warehouse's database."""
+
+
+@db.command("start", epilog="Example: swiftbolt db start")
+def db_start() -> None:
+    """Start the embedded server and bring its schemas up to date."""
+    from python_ml.warehouse.connection import migrate_to_head
+    from python_ml.warehouse.embedded import EmbeddedServer
+
+    settings = _embedded_settings("start")
+    was_running = EmbeddedServer(settings).status().is_running
+    with open_warehouse(settings, migrate=False) as warehouse:
+        before, after = migrate_to_head(warehouse)
+        click.echo(
+            f"{'Already running' if was_running else 'Started'}: "
+            f"{warehouse.parameters}"
+        )
+    if before != after:
+        click.echo(f"Migrated from {before or 'an empty database'} to {after}.")
+    else:
+        click.echo(f"Schemas are at migration {after}.")
+
+
+@db.command("stop", epilog="Example: swiftbolt db stop")
+def db_stop() -> None:
+    """Stop the embedded server."""
+    from python_ml.warehouse.embedded import EmbeddedServer
+
+    was_running = EmbeddedServer(_embedded_settings("stop")).stop()
+    click.echo("Stopped." if was_running else "It was not running.")
+
+
+@db.command("status", epilog="Example: swiftbolt db status --json")
+@json_option
+def db_status(as_json: bool) -> None:
+    """Say whether the database can be used; exit 0 if so, else 1."""
+    from python_ml.warehouse.connection import database_status
+
+    status = database_status(load_settings())
+    if as_json:
+        click.echo(json.dumps(status))
+    else:
+        for name, value in status.items():
+            click.echo(f"{name}: {'-' if value is None else value}")
+    sys.exit(0 if status["is_running"] else 1)
+
+
+@db.command("url", epilog='Example: psql "$(swiftbolt db url)"')
+def db_url() -> None:
+    """Print the database's address, password included."""
+    with open_warehouse() as warehouse:
+        click.echo(warehouse.parameters.url())
+
+
+@db.command(
+    "env",
+    epilog='Example: eval "$(swiftbolt db env)" && cd dbt_project && dbt build',
+)
+def db_env() -> None:
+    """Print shell lines after which dbt and psql reach the warehouse."""
+    from python_ml.warehouse.dbt import dbt_environment
+
+    with open_warehouse() as warehouse:
+        values = dbt_environment(warehouse.settings, warehouse.parameters)
+    for name, value in values.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@db.command(
+    "psql",
+    epilog="Example: swiftbolt db psql -c 'select * from ml.job_runs'",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def db_psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the warehouse; ARGUMENTS go to psql."""
+    from python_ml.warehouse.embedded import wheel_package
+
+    with open_warehouse() as warehouse:
+        environment = os.environ | warehouse.parameters.environment()
+    program = str(wheel_package() / "pginstall" / "bin" / "psql")
+    sys.stdout.flush()
+    os.execve(program, [program, *arguments], environment)
+
+
+def _embedded_settings(verb: str) -> Settings:
+    settings = load_settings()
+    if settings.target != "embedded":
+        raise SettingsError(
+            f"SWIFTBOLT_TARGET is {settings.target}, a server that is not "
+            f"ours to {verb}. Use SWIFTBOLT_TARGET=embedded for our own."
+        )
+    return settings

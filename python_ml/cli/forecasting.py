@@ -1,0 +1,71 @@
+"""Commands that issue forecasts and see how they do."""
+
+import datetime
+import json
+
+import click
+
+from python_ml.cli.options import json_option, series_options
+from python_ml.cli.warehouse import open_warehouse
+
+
+@click.command(
+    "forecast",
+    epilog="Example: swiftbolt forecast --symbols AAPL --timeframes d1",
+)
+@series_options
+@click.option(
+    "--replay-from",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Forecast past bars from this day (UTC) on, as a replay.",
+)
+@json_option
+def forecast(
+    symbols: tuple[str, ...] | None,
+    timeframes: tuple[str, ...] | None,
+    replay_from: datetime.datetime | None,
+    as_json: bool,
+) -> None:
+    """Issue the forecasts that are due and print the latest of each series.
+
+    Each bar is forecast by the version that was deployed at its close. What
+    is in ml.forecasts already stays as it is.
+    """
+    from python_ml.console.text_tables import to_records
+    from python_ml.forecasting import issue
+    from python_ml.forecasting.latest import forecast_table, latest_forecasts
+
+    with open_warehouse() as warehouse:
+        summary = issue.forecast(
+            warehouse,
+            symbols=symbols,
+            timeframes=timeframes,
+            replay_from=replay_from.date() if replay_from else None,
+        )
+        latest = latest_forecasts(
+            warehouse, symbols=symbols, timeframes=timeframes
+        )
+    if as_json:
+        result = summary.to_dict() | {"latest_forecasts": to_records(latest)}
+        click.echo(json.dumps(result))
+    else:
+        click.echo(f"{summary.to_text()}\n\n{forecast_table(latest)}")
+
+
+@click.command("check-drift", epilog="Example: swiftbolt check-drift --json")
+@json_option
+def check_drift(as_json: bool) -> None:
+    """Settle forecasts and print how each series is doing.
+
+    Drift is a result, not a failure: whatever the status, the exit status is
+    0. Every check is kept in ml.drift_checks.
+    """
+    from python_ml.console.text_tables import to_records
+    from python_ml.monitoring import drift
+
+    with open_warehouse() as warehouse:
+        status = drift.check_drift(warehouse)
+    click.echo(
+        json.dumps(to_records(status)) if as_json else drift.drift_table(status)
+    )

@@ -1,0 +1,37 @@
+"""What commands print, for people or as JSON."""
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Summary(Protocol):
+    """What a job did."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+
+    def to_text(self) -> str:
+        """What a person wants to know."""
+
+
+def print_summary(summary: Summary, as_json: bool) -> None:
+    """Print what a job did."""
+    click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
+
+
+def print_frame(
+    frame: "pd.DataFrame", columns: dict[str, str], as_json: bool
+) -> None:
+    """Print every row: for people `columns` with their headings, else all."""
+    from python_ml.console.text_tables import to_records, to_text
+    from python_ml.warehouse.json_values import to_json
+
+    if as_json:
+        click.echo(to_json(to_records(frame)))
+        return
+    click.echo(to_text(frame, columns=columns, at_most=len(frame)))

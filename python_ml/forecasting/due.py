@@ -1,0 +1,267 @@
+"""What is due: series with an ensemble, and their bars not yet forecast."""
+
+import datetime
+from collections.abc import Sequence
+
+import pandas as pd
+
+from python_ml.console.logs import get_logger, log_event
+from python_ml.console.text_tables import some_names
+from python_ml.examples.series import (
+    SERIES_QUERY,
+    Series,
+    narrow_to_series,
+    to_series,
+)
+from python_ml.exceptions import NoEnsembleError, UnknownSeriesError
+from python_ml.registry.artifacts import TRAIN_COMMAND
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import Warehouse
+
+logger = get_logger(__name__)
+
+LIVE = "live"
+REPLAY = "replay"
+
+DEPLOYED_SERIES_QUERY = f"""
+    with
+
+    series as (
+        {SERIES_QUERY}
+    )
+
+    select
+        series.*,
+        (
+            select min(deployments.effective_at)
+            from {{ml}}.deployments as deployments
+            where
+                deployments.symbol_id = series.symbol_id
+                and deployments.timeframe = series.timeframe
+        ) as deployed_from,
+        (
+            select feature_rows.closed_at
+            from {{features}}.feature_rows as feature_rows
+            where
+                feature_rows.symbol_id = series.symbol_id
+                and feature_rows.timeframe = series.timeframe
+                and feature_rows.is_usable
+            order by feature_rows.bar_number desc
+            limit 1
+        ) as last_closed_at
+    from series
+    order by series.ticker, series.sort_order
+"""
+
+# Where each series starts: live at the bar last forecast, or the first time at
+# the latest bar there is; a replay at the date asked for.
+LIVE_STARTS = """
+    issued as (
+        select symbol_id, max(closed_at) as closed_at
+        from {ml}.forecasts
+        where
+            run_kind = :run_kind
+            and run_name = :run_name
+            and timeframe = :timeframe
+            and symbol_id = any(:symbol_ids)
+        group by symbol_id
+    ),
+
+    latest as (
+        select symbol_id, max(closed_at) as closed_at
+        from {features}.scoring_examples
+        where
+            timeframe = :timeframe
+            and symbol_id = any(:symbol_ids)
+            and symbol_id not in (select symbol_id from issued)
+        group by symbol_id
+    ),
+
+    starts as (
+        select symbol_id, closed_at as starts_at from issued
+        union all
+        select symbol_id, closed_at as starts_at from latest
+    )
+"""
+
+REPLAY_STARTS = """
+    starts as (
+        select symbol_id, cast(:replay_from as timestamptz) as starts_at
+        from {raw}.symbols
+        where symbol_id = any(:symbol_ids)
+    )
+"""
+
+EXAMPLES_QUERY = """
+    with
+
+    STARTS
+
+    select
+        deployed.version_id,
+        examples.*
+    from {features}.scoring_examples as examples
+    inner join starts on examples.symbol_id = starts.symbol_id
+    inner join {ml}.deployment_spans as deployed
+        on
+            examples.symbol_id = deployed.symbol_id
+            and examples.timeframe = deployed.timeframe
+            and examples.horizon = deployed.horizon
+            and examples.closed_at >= deployed.effective_at
+            and (
+                deployed.superseded_at is null
+                or examples.closed_at < deployed.superseded_at
+            )
+    inner join {ml}.ensembles as ensembles
+        on
+            deployed.version_id = ensembles.version_id
+            and examples.closed_at >= ensembles.as_of
+            and jsonb_exists(ensembles.horizons, examples.horizon)
+    where
+        examples.timeframe = :timeframe
+        and examples.symbol_id = any(:symbol_ids)
+        and examples.closed_at >= starts.starts_at
+        and not exists (
+            select 1
+            from {ml}.forecasts as issued
+            where
+                issued.symbol_id = examples.symbol_id
+                and issued.timeframe = examples.timeframe
+                and issued.horizon = examples.horizon
+                and issued.closed_at = examples.closed_at
+                and issued.run_kind = :run_kind
+                and issued.run_name = :run_name
+        )
+"""
+
+
+def read_series(
+    warehouse: Warehouse,
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[str] | None,
+) -> pd.DataFrame:
+    """Read the series that have bars, with their first deployment.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    symbols, timeframes : sequence of str or None
+        Which series, None for all.
+
+    Returns
+    -------
+    DataFrame of shape (n_series, n_columns)
+        The fields of `Series`, `late_after_minutes`, `deployed_from` (when
+        the first deployment took effect) and `last_closed_at` (of the last
+        bar with usable features); by ticker and timeframe.
+
+    Raises
+    ------
+    UnknownSeriesError
+        If there are no bars, or none of a symbol or timeframe named.
+    """
+    series = read_frame(warehouse, DEPLOYED_SERIES_QUERY)
+    if series.empty:
+        raise UnknownSeriesError(
+            "The warehouse has no bars. Load and build some: swiftbolt ingest "
+            "sample && swiftbolt run"
+        )
+    return narrow_to_series(series, symbols, timeframes).reset_index(drop=True)
+
+
+def without_ensemble(series: pd.DataFrame) -> list[Series]:
+    """Series for which nothing was ever deployed."""
+    return to_series(series[series["deployed_from"].isna()])
+
+
+def awaiting_deployment(series: pd.DataFrame) -> list[Series]:
+    """Series whose first deployment takes effect after their last bar."""
+    return to_series(series[series["deployed_from"] > series["last_closed_at"]])
+
+
+def narrow_to_deployed(
+    series: pd.DataFrame,
+    symbols: Sequence[str] | None,
+    timeframes: Sequence[str] | None,
+) -> pd.DataFrame:
+    """Rows of series that have an ensemble; the others are logged.
+
+    Raises
+    ------
+    NoEnsembleError
+        If no series has one; names the command that trains `symbols` and
+        `timeframes`.
+    """
+    deployed = series[series["deployed_from"].notna()]
+    if deployed.empty:
+        chosen = (
+            "--all" if symbols is None else f"--symbols {','.join(symbols)}"
+        )
+        if timeframes is not None:
+            chosen += f" --timeframes {','.join(timeframes)}"
+        raise NoEnsembleError(
+            "No trained ensemble is deployed for "
+            f"{some_names(to_series(series))}. Train "
+            f"first: swiftbolt train {chosen}"
+        )
+    for missing in without_ensemble(series):
+        log_event(
+            logger,
+            "no_ensemble",
+            ticker=missing.ticker,
+            timeframe=missing.timeframe,
+            train=TRAIN_COMMAND.format(
+                ticker=missing.ticker, timeframe=missing.timeframe
+            ),
+        )
+    return deployed
+
+
+def read_due_examples(
+    warehouse: Warehouse,
+    timeframe: str,
+    symbol_ids: Sequence[int],
+    *,
+    run_kind: str,
+    replay_from: datetime.date | None,
+) -> pd.DataFrame:
+    """Read the bars of a timeframe that are due and not yet in the ledger.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    timeframe : str
+    symbol_ids : sequence of int
+    run_kind : {"live", "replay"}
+    replay_from : date or None
+        First day, UTC, of a replay.
+
+    Returns
+    -------
+    DataFrame of shape (n_examples, n_columns)
+        Rows of `features.scoring_examples`, one per bar and horizon, with the
+        `version_id` that was deployed at the bar's close.
+    """
+    examples = read_frame(
+        warehouse,
+        EXAMPLES_QUERY.replace(
+            "STARTS", LIVE_STARTS if run_kind == LIVE else REPLAY_STARTS
+        ),
+        {
+            "timeframe": timeframe,
+            "symbol_ids": list(symbol_ids),
+            "run_kind": run_kind,
+            "run_name": run_kind,
+            "replay_from": replay_from,
+        },
+    )
+    log_event(
+        logger,
+        "rows_read",
+        table="features.scoring_examples",
+        timeframe=timeframe,
+        rows=len(examples),
+        first=None if examples.empty else examples["closed_at"].min(),
+        last=None if examples.empty else examples["closed_at"].max(),
+    )
+    return examples

@@ -1,0 +1,1 @@
+"""Exchange calendars: sessions, the bars they allow, and clocks."""

@@ -1,0 +1,269 @@
+"""Where bars may stand: intervals counted from the open of each session."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Microseconds = NDArray[np.int64]
+
+DAY = 86_400_000_000
+MINUTE = 60_000_000
+# 1970-01-01 was a Thursday: Mondays are this far from whole weeks since.
+FIRST_MONDAY = 4 * DAY
+# Whatever their minutes, these take whole sessions.
+DAILY, WEEKLY = "d1", "w1"
+NO_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class Places:
+    """Bars of the grid that times name.
+
+    Parameters
+    ----------
+    session_date, opened_at, closed_at : ndarray of shape (n,)
+        Microseconds since 1970 UTC; `NO_TIME` where the time names no bar. Of
+        a week, its first session, first open and last close.
+    reason : ndarray of shape (n,)
+        Why it names none: `off_grid` (within a session, or a week, but not
+        where a bar begins), `outside_session` (a day with a session, before
+        its open or after its close), `no_session` (a day without); else None.
+    """
+
+    session_date: Microseconds
+    opened_at: Microseconds
+    closed_at: Microseconds
+    reason: NDArray[np.object_]
+
+
+class SessionGrid:
+    """The bars that can exist on one calendar.
+
+    An intraday bar opens at the session's open plus a whole number of its
+    minutes and closes so much later or with the session, whichever is first.
+    A d1 bar is a session; a w1 bar all sessions from Monday to Sunday.
+
+    Parameters
+    ----------
+    sessions : DataFrame
+        session_date, opened_at and closed_at of the calendar, in order.
+    minutes : mapping of str to int
+        Length of the intraday timeframes.
+    time_zone : str
+        Of the exchange's clocks.
+
+    Examples
+    --------
+    >>> sessions = pd.DataFrame(
+    ...     {
+    ...         "session_date": pd.to_datetime(["2012-07-03"]),
+    ...         "opened_at": pd.to_datetime(["2012-07-03 13:30Z"]),
+    ...         "closed_at": pd.to_datetime(["2012-07-03 17:00Z"]),
+    ...     }
+    ... )
+    >>> grid = SessionGrid(sessions, {"h1": 60}, "America/New_York")
+    >>> times = pd.to_datetime(["2012-07-03 16:30Z", "2012-07-03 18:00Z"])
+    >>> places = grid.place("h1", microseconds(pd.Series(times)))
+    >>> print(to_utc(places.closed_at)[0])  # the half hour before the close
+    2012-07-03 17:00:00+00:00
+    >>> places.reason.tolist()
+    [None, 'outside_session']
+    """
+
+    def __init__(
+        self,
+        sessions: pd.DataFrame,
+        minutes: Mapping[str, int],
+        time_zone: str,
+    ) -> None:
+        self.time_zone = time_zone
+        self._dates = microseconds(sessions["session_date"])
+        self._opened = microseconds(sessions["opened_at"])
+        self._closed = microseconds(sessions["closed_at"])
+        self._minutes = dict(minutes)
+        mondays = _monday(self._dates)
+        # The calendar's last week may have further sessions.
+        starts = np.flatnonzero(np.diff(mondays, prepend=NO_TIME))
+        self._week_first = starts[:-1]
+        self._week_last = starts[1:] - 1
+        self._mondays = mondays[self._week_first]
+
+    @property
+    def timeframes(self) -> frozenset[str]:
+        """Timeframes whose bars have a place."""
+        return frozenset(self._minutes) | {DAILY, WEEKLY}
+
+    @property
+    def intraday_timeframes(self) -> frozenset[str]:
+        """Those whose bars are shorter than a session."""
+        return frozenset(self._minutes)
+
+    def place(self, timeframe: str, times: Microseconds) -> Places:
+        """Find the bars that times name.
+
+        Parameters
+        ----------
+        timeframe : str
+            One of `timeframes`.
+        times : ndarray of shape (n,)
+            Opens in microseconds since 1970 UTC; `NO_TIME` names no bar. A d1
+            bar can also be named by its date at 00:00 UTC, a w1 bar by that
+            of its Monday or of its first session. Not by any other day: some
+            vendors begin weeks on Sunday, others name them by their end, and
+            a bar that lands a week early has seen the future.
+        """
+        if timeframe == DAILY:
+            first = self._named_session(times)
+            last = first
+        elif timeframe == WEEKLY:
+            week = self._named_week(times)
+            first = _take(self._week_first, week)
+            last = _take(self._week_last, week)
+        else:
+            return self._place_within_sessions(
+                times, self._minutes[timeframe] * MINUTE
+            )
+        return self._places(
+            first, self._opened[first], self._closed[last], times, timeframe
+        )
+
+    def _place_within_sessions(
+        self, times: Microseconds, length: int
+    ) -> Places:
+        session = self._session_around(times)
+        since_open = times - self._opened[session]
+        is_on_grid = (session >= 0) & (since_open % length == 0)
+        return self._places(
+            np.where(is_on_grid, session, -1),
+            times,
+            np.minimum(times + length, self._closed[session]),
+            times,
+            None,
+        )
+
+    def _places(
+        self,
+        session: NDArray[np.intp],
+        opened_at: Microseconds,
+        closed_at: Microseconds,
+        times: Microseconds,
+        timeframe: str | None,
+    ) -> Places:
+        """Blank what has no session and say why."""
+        has_place = session >= 0
+        reason = np.full(len(times), None, dtype=object)
+        lost = ~has_place & (times != NO_TIME)
+        reason[lost] = self._why_lost(times[lost], timeframe)
+        return Places(
+            session_date=np.where(has_place, self._dates[session], NO_TIME),
+            opened_at=np.where(has_place, opened_at, NO_TIME),
+            closed_at=np.where(has_place, closed_at, NO_TIME),
+            reason=reason,
+        )
+
+    def _why_lost(
+        self, times: Microseconds, timeframe: str | None
+    ) -> NDArray[np.object_]:
+        is_within = self._session_around(times) >= 0
+        has_session = _find(self._dates, _midnight(times)) >= 0
+        if timeframe == WEEKLY:
+            is_within |= np.isin(_monday(times), _monday(self._dates))
+        return np.select(
+            [is_within, has_session],
+            ["off_grid", "outside_session"],
+            "no_session",
+        ).astype(object)
+
+    def _named_session(self, times: Microseconds) -> NDArray[np.intp]:
+        by_date = _find(self._dates, times)
+        return np.where(by_date >= 0, by_date, _find(self._opened, times))
+
+    def _named_week(self, times: Microseconds) -> NDArray[np.intp]:
+        by_monday = _find(self._mondays, times)
+        by_date = _find(self._dates[self._week_first], times)
+        by_open = _find(self._opened[self._week_first], times)
+        by_first = np.where(by_date >= 0, by_date, by_open)
+        return np.where(by_monday >= 0, by_monday, by_first)
+
+    def _session_around(self, times: Microseconds) -> NDArray[np.intp]:
+        """Number of the session that is open at each time, else -1."""
+        session = np.searchsorted(self._opened, times, side="right") - 1
+        is_open = (session >= 0) & (times < self._closed[session])
+        return np.where(is_open, session, -1)
+
+
+def place_bars(
+    timeframe: "pd.Series[Any]", moments: Microseconds, grid: SessionGrid
+) -> Places:
+    """Places of bars of several timeframes.
+
+    Parameters
+    ----------
+    timeframe : Series of shape (n_bars,)
+        Categories; bars of a timeframe that the grid lacks have no place.
+    moments : array of shape (n_bars,)
+        Times that name the bars.
+    grid : SessionGrid
+    """
+    n_rows = len(moments)
+    places = Places(
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, NO_TIME),
+        np.full(n_rows, None, dtype=object),
+    )
+    for name in grid.timeframes & {*timeframe.cat.categories}:
+        rows = np.flatnonzero(timeframe == name)
+        own = grid.place(name, moments[rows])
+        places.session_date[rows] = own.session_date
+        places.opened_at[rows] = own.opened_at
+        places.closed_at[rows] = own.closed_at
+        places.reason[rows] = own.reason
+    return places
+
+
+def microseconds(times: "pd.Series[Any]") -> Microseconds:
+    """Times as microseconds since 1970 UTC, `NO_TIME` where missing.
+
+    Parameters
+    ----------
+    times : Series of datetime64
+        With a time zone or, taken for UTC, without.
+    """
+    if times.dt.tz is not None:
+        times = times.dt.tz_convert("UTC").dt.tz_localize(None)
+    # Missing times are the smallest number in numpy, too.
+    values: Microseconds = times.to_numpy("datetime64[us]").astype(np.int64)
+    return values
+
+
+def to_utc(times: Microseconds) -> pd.DatetimeIndex:
+    """Times from microseconds since 1970 UTC; the reverse of `microseconds`."""
+    return pd.DatetimeIndex(times.view("datetime64[us]"), tz="UTC")
+
+
+def _find(ordered: Microseconds, wanted: Microseconds) -> NDArray[np.intp]:
+    """Where each wanted value stands among the ordered ones, else -1."""
+    if not len(ordered):
+        return np.full(len(wanted), -1)
+    place = np.searchsorted(ordered, wanted).clip(max=len(ordered) - 1)
+    return np.where(ordered[place] == wanted, place, -1)
+
+
+def _take(
+    values: NDArray[np.intp], place: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Values at places, -1 where the place is -1."""
+    return np.append(values, -1)[place]
+
+
+def _midnight(times: Microseconds) -> Microseconds:
+    return times - times % DAY
+
+
+def _monday(times: Microseconds) -> Microseconds:
+    return times - (times - FIRST_MONDAY) % (7 * DAY)

@@ -1,0 +1,1 @@
+"""Readers of sources: files and packages as frames, nothing checked."""

@@ -1,0 +1,1 @@
+"""Screening: which rows of a load cannot be stored, and why."""

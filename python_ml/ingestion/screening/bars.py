@@ -1,0 +1,154 @@
+"""Which bars of a load cannot be stored, and why."""
+
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from python_ml.ingestion.base import BAR_KEY, BAR_VALUES
+from python_ml.ingestion.calendars.grid import (
+    DAILY,
+    WEEKLY,
+    SessionGrid,
+    place_bars,
+    to_utc,
+)
+from python_ml.ingestion.calendars.times import read_times
+from python_ml.ingestion.screening.order import out_of_order
+from python_ml.ingestion.screening.reasons import (
+    first_reasons,
+    without_repeated,
+)
+from python_ml.ingestion.screening.values import clean_text, read_numbers
+from python_ml.ingestion.screening.zones import is_in_wrong_zone
+
+PRICES = ["open", "high", "low", "close"]
+
+
+def screen_bars(
+    bars: pd.DataFrame,
+    grid: SessionGrid,
+    *,
+    now: datetime,
+    time_zone: str | None = None,
+) -> tuple[pd.DataFrame, "pd.Series[str]"]:
+    """Part bars that can be stored from those that cannot.
+
+    A row has one reason: the first that holds, in the order of this function.
+    Of several good rows for one bar the first is kept, unless it stands out
+    of the order of its series.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        `Load.bars`, on a unique index, with all rows of its tickers.
+    grid : SessionGrid
+        Bars that can exist.
+    now : datetime
+        Bars that close later are rejected; with a time zone.
+    time_zone : str, optional
+        Zone of the times that name none.
+
+    Returns
+    -------
+    accepted : DataFrame
+        ticker, timeframe, session_date (of a week: the first), opened_at,
+        closed_at and values as floats, on the index of `bars`.
+    reasons : Series of str
+        Reason of every other row, on the index of `bars`.
+    """
+    values = read_numbers(bars[BAR_VALUES])
+    prices = values[PRICES]
+    ticker = clean_text(bars["ticker"])
+    timeframe = clean_text(bars["timeframe"])
+    times = read_times(
+        bars["opened_at"],
+        time_zone=time_zone,
+        may_be_date=timeframe.isin([DAILY, WEEKLY]).to_numpy(bool),
+    )
+    places = place_bars(timeframe, times.moments, grid)
+    moment_now = pd.Timestamp(now).value // 1000
+    series = _numbered(ticker, timeframe)
+    reasons = first_reasons(
+        [
+            ("malformed_row", is_malformed(bars)),
+            ("missing_ticker", ticker.isna()),
+            ("unknown_timeframe", ~timeframe.isin(grid.timeframes)),
+            (times.reason, times.reason != None),  # noqa: E711
+            ("in_the_future", times.moments > moment_now),
+            (
+                "wrong_zone",
+                is_in_wrong_zone(
+                    series, timeframe, times.moments, places, grid, moment_now
+                ),
+            ),
+            (places.reason, places.reason != None),  # noqa: E711
+            ("not_closed_yet", places.closed_at > moment_now),
+            ("unreadable_price", prices.isna().any(axis="columns")),
+            (
+                "infinite_price",
+                prices.isin([np.inf, -np.inf]).any(axis="columns"),
+            ),
+            ("price_not_positive", (prices <= 0).any(axis="columns")),
+            ("high_below_low", values["high"] < values["low"]),
+            ("open_outside_range", _is_outside(values, "open")),
+            ("close_outside_range", _is_outside(values, "close")),
+            ("unreadable_volume", values["volume"].isna()),
+            ("infinite_volume", values["volume"].isin([np.inf, -np.inf])),
+            ("negative_volume", values["volume"] < 0),
+        ],
+        bars.index,
+    )
+    screened = pd.DataFrame(
+        {
+            "ticker": ticker,
+            "timeframe": timeframe,
+            "session_date": to_utc(places.session_date).tz_localize(None),
+            "opened_at": to_utc(places.opened_at),
+            "closed_at": to_utc(places.closed_at),
+            **values,
+        },
+        index=bars.index,
+    )
+    is_good = reasons.isna().to_numpy()
+    is_out = np.zeros(len(bars), bool)
+    is_out[is_good] = out_of_order(
+        _numbered_by_file(series, bars)[is_good], places.opened_at[is_good]
+    )
+    return without_repeated(
+        screened, reasons, is_out=is_out, key=BAR_KEY, values=BAR_VALUES
+    )
+
+
+def is_malformed(bars: pd.DataFrame) -> NDArray[np.bool_]:
+    """Mark rows that the source could not tell into columns."""
+    if "malformed_row" not in bars:
+        return np.zeros(len(bars), bool)
+    return bars["malformed_row"].notna().to_numpy(bool)
+
+
+def _numbered(*labels: "pd.Series[Any]") -> NDArray[np.intp]:
+    """Number of each row's combination of categories."""
+    numbers = np.zeros(len(labels[0]), np.int64)
+    for label in labels:
+        numbers = numbers * (len(label.cat.categories) + 1) + (
+            label.cat.codes.to_numpy(np.int64) + 1
+        )
+    return pd.factorize(numbers)[0]
+
+
+def _numbered_by_file(
+    series: NDArray[np.intp], bars: pd.DataFrame
+) -> NDArray[np.intp]:
+    """Tell a series of one file from the same of another."""
+    if "file" not in bars:
+        return series
+    return _numbered(
+        pd.Series(pd.Categorical(series)), clean_text(bars["file"])
+    )
+
+
+def _is_outside(values: pd.DataFrame, price: str) -> "pd.Series[bool]":
+    return (values[price] < values["low"]) | (values[price] > values["high"])
