@@ -30,13 +30,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from python_ml.console.json_text import to_json
 from python_ml.console.logs import (
     get_logger,
     log_event,
 )
 from python_ml.exceptions import SchemaError
 from python_ml.warehouse.binary_rows import BinaryRows, arrow_type
-from python_ml.warehouse.connection import Warehouse, to_json
+from python_ml.warehouse.connection import Warehouse
 
 logger = get_logger(__name__)
 

@@ -1,9 +1,6 @@
 """The warehouse: one database, its schemas and the way in."""
 
 import contextlib
-import datetime
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,11 +8,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateSchema
 
+from python_ml.console.json_text import to_json
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -397,33 +394,3 @@ def _current_revision(
     return connection.execute(
         sa.text(f"select version_num from {schema}.alembic_version")
     ).scalar_one_or_none()
-
-
-def to_json(value: Any) -> str:
-    """Write a value as JSON that `jsonb` takes.
-
-    NumPy scalars and arrays become numbers and lists, times ISO 8601, and
-    what is not finite, for which JSON has no number, null.
-
-    Examples
-    --------
-    >>> to_json({"skill": np.float64(0.5), "error": float("nan")})
-    '{"skill": 0.5, "error": null}'
-    """
-    return json.dumps(_plain(value), allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    return value
