@@ -11,11 +11,11 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from python_ml.ensemble import MemberPredictions
-from python_ml.registry.promotion import (
+from python_ml.registry.promotion.verdict import (
     PairedForecasts,
     Verdict,
-    judge,
     promotion_block_bars,
+    reach_verdict,
 )
 from python_ml.scoring.metrics import mix
 from python_ml.scoring.time_order import (
@@ -194,7 +194,7 @@ def verdict(market, challenging, champions) -> Verdict:
             for name in PairedForecasts.__dataclass_fields__
         }
     )
-    return judge(
+    return reach_verdict(
         paired, block_bars=promotion_block_bars(1, market.horizon_bars)
     )
 

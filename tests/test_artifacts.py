@@ -15,13 +15,15 @@ from python_ml.exceptions import ArtifactError, UnknownVersionError
 from python_ml.members import ROSTER, make_member
 from python_ml.registry.artifacts import (
     check_library_versions,
-    claim_owner,
-    claim_version_id,
     is_intact,
     library_versions,
     load_artifact,
-    release_claim,
     save_ensemble,
+)
+from python_ml.registry.claims import (
+    claim_owner,
+    claim_version_id,
+    release_claim,
     slug,
     sweep_claims,
 )

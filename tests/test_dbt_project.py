@@ -82,6 +82,53 @@ def test_no_dbt_model_outside_labels_looks_ahead(
     assert {name: found for name, found in findings.items() if found} == {}
 
 
+def ancestors(compiled: dict[str, dict], name: str) -> set[str]:
+    """Names of all dbt models that a dbt model is made from."""
+    parents = {
+        parent.rsplit(".", 1)[1]
+        for parent in compiled[name]["depends_on"]["nodes"]
+        if parent.startswith("model.")
+    }
+    return parents.union(*(ancestors(compiled, parent) for parent in parents))
+
+
+def test_forecasting_reads_nothing_of_what_came_after_the_close(
+    compiled: dict[str, dict],
+) -> None:
+    scoring = compiled["scoring_examples"]["depends_on"]["nodes"]
+    assert {name.rsplit(".", 1)[1] for name in scoring} == {
+        "feature_rows",
+        "horizon_scales",
+    }
+    scales = sqlglot.parse_one(
+        compiled["horizon_scales"]["compiled_code"], read="postgres"
+    )
+    assert {column.name for column in scales.find_all(exp.Column)} == {
+        "symbol_id",
+        "ticker",
+        "calendar",
+        "timeframe",
+        "horizon",
+        "horizon_bars",
+        "bar_number",
+        "closed_at",
+        "label_end_bar_number",
+        "label_end_at",
+        "expected_volatility",
+        "label_threshold",
+    }
+
+
+def test_what_is_known_at_the_close_is_made_before_any_label(
+    compiled: dict[str, dict],
+) -> None:
+    for name in ("feature_rows", "int_bars_scaled_to_horizons"):
+        made_from = ancestors(compiled, name)
+        assert made_from.isdisjoint({"labels", "int_bars_matched_to_targets"})
+    targets = compiled["int_bars_matched_to_targets"]["depends_on"]["nodes"]
+    assert "model.swiftbolt.int_bars_scaled_to_horizons" in targets
+
+
 def test_every_compiled_dbt_model_transpiles_to_spark(
     compiled: dict[str, dict],
 ) -> None:

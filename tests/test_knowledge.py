@@ -295,7 +295,7 @@ def test_a_build_of_the_past_shows_no_forecast_and_no_version_of_its_future(
 
     for relation, time in (
         ("staging.stg_ml__forecasts", "closed_at"),
-        ("staging.stg_ml__deployments", "effective_at"),
+        ("staging.stg_ml__deployment_spans", "effective_at"),
         ("staging.stg_ml__ensembles", "as_of"),
         ("staging.stg_ml__training_runs", "as_of"),
         ("staging.stg_ml__training_cuts", "as_of"),

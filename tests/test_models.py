@@ -23,8 +23,9 @@ from python_ml.exceptions import (
 )
 from python_ml.forecasting.issue import forecast
 from python_ml.registry import inspection as models
+from python_ml.registry.comparison import read_losses
 from python_ml.registry.deployments import live_versions
-from python_ml.registry.versions import load_ensemble
+from python_ml.registry.versions import load_ensemble, read_version
 from python_ml.scoring.metrics import (
     block_standard_error,
     log_losses,
@@ -32,6 +33,7 @@ from python_ml.scoring.metrics import (
 from python_ml.scoring.recipe import weighing_of
 from python_ml.scoring.time_order import score_in_time_order
 from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment
 from tests.forecast_market import (
@@ -338,6 +340,47 @@ def test_two_versions_are_compared_on_the_same_bars(market):
     record_version(market, other)
     with pytest.raises(UnknownVersionError, match="two versions of one series"):
         models.compare_versions(market, a.version_id, other.version_id)
+
+
+def test_a_comparison_takes_settled_outcomes_of_forecasts_that_count(market):
+    made = deploy(market, version(market, -30))
+    forecast(market, replay_from=close_of(-30).date())
+    run_dbt(market, ["run", "--select", "forecast_outcomes"])
+
+    def losses():
+        [found] = read_losses(
+            market, [read_version(market, made.version_id)]
+        ).values()
+        return found.set_index(["horizon", "bar_number"])["loss"].sort_index()
+
+    settled = read_frame(
+        market,
+        """
+        select forecasts.horizon, forecasts.bar_number, outcomes.log_loss
+        from {forecasting}.forecast_outcomes as outcomes
+        inner join {ml}.forecasts as forecasts
+            on outcomes.forecast_id = forecasts.forecast_id
+        """,
+    ).set_index(["horizon", "bar_number"])["log_loss"]
+    found = losses()
+    assert len(found) > 40
+    pd.testing.assert_series_equal(
+        found, settled.sort_index(), check_names=False
+    )
+    # A restatement changes labels, not what a forecast became.
+    execute(
+        market,
+        "update {features}.labels set label = 'NEUTRAL' "
+        "where label is not null",
+    )
+    pd.testing.assert_series_equal(losses(), found)
+    last = found.index.get_level_values("bar_number").max()
+    execute(
+        market,
+        "update {ml}.forecasts set run_kind = 'backtest' "
+        f"where bar_number = {last}",
+    )
+    assert losses().index.equals(found.drop(last, level="bar_number").index)
 
 
 def test_verify_lists_what_is_damaged_and_fails(market, swiftbolt):

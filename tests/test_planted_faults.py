@@ -32,9 +32,9 @@ EXAMPLES_SQL = f"{MARTS}/training_examples.sql"
 SPLIT_SQL = f"{MACROS}/split_part.sql"
 TARGETS_SQL = f"{LABELS}/int_bars_matched_to_targets.sql"
 PROFILES_SQL = f"{FEATURES}/int_session_profiles.sql"
-AHEAD_SQL = f"{LABELS}/int_profiles_summed_ahead.sql"
+AHEAD_SQL = f"{FEATURES}/int_profiles_summed_ahead.sql"
 ENDS_BEFORE = "labels.label_end_at < cuts.fit_labels_end_before"
-TARGET_BAR = "aimed.label_end_bar_number = targets.bar_number"
+TARGET_BAR = "scaled.target_bar_number = targets.bar_number"
 PAIR = "symbol_id = (select symbol_id from {raw}.symbols where ticker = 'PAIR')"
 # The constraints of the built tables would refuse what is planted.
 LOOSEN = """
@@ -271,7 +271,7 @@ FAULTS = {
         edits=(
             (
                 TARGETS_SQL,
-                "aimed.symbol_id = targets.symbol_id\n            and ",
+                "scaled.symbol_id = targets.symbol_id\n            and ",
                 "",
             ),
         ),
@@ -285,7 +285,7 @@ FAULTS = {
     "label_end_at moved earlier": Fault(
         edits=(
             (
-                f"{LABELS}/int_horizons_laid_on_grid.sql",
+                f"{FEATURES}/int_horizons_laid_on_grid.sql",
                 "ends.closed_at as label_end_at",
                 "ends.closed_at - interval '1 minute' as label_end_at",
             ),
@@ -327,12 +327,12 @@ FAULTS = {
             (
                 TARGETS_SQL,
                 TARGET_BAR,
-                "least(aimed.label_end_bar_number, aimed.last_bar_number)\n"
+                "least(scaled.target_bar_number, series.last_bar_number)\n"
                 "            = targets.bar_number",
             ),
             (
                 TARGETS_SQL,
-                "aimed.label_end_bar_number <= aimed.last_bar_number as",
+                "scaled.target_bar_number <= series.last_bar_number as",
                 "true as",
             ),
         ),

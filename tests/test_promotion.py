@@ -10,16 +10,15 @@ import pytest
 
 from python_ml import schema
 from python_ml.ensemble import CLASSES, HorizonEnsemble
-from python_ml.registry import promotion
 from python_ml.registry.artifacts import library_versions
-from python_ml.registry.deployments import live_versions
-from python_ml.registry.promotion import (
-    Challenger,
-    Cohort,
+from python_ml.registry.deployments import insert_deployments, live_versions
+from python_ml.registry.promotion import promote as promoting
+from python_ml.registry.promotion.cohort import Challenger, Cohort
+from python_ml.registry.promotion.promote import promote
+from python_ml.registry.promotion.verdict import (
     PairedForecasts,
-    judge,
-    promote,
     promotion_block_bars,
+    reach_verdict,
 )
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.dbt import run_dbt
@@ -67,7 +66,7 @@ def test_the_numbers_are_those_worked_out_by_hand():
     blocks sqrt(sum of squares / (4 x 3)) = 0.2908.
     """
     of_label = np.where(np.arange(20) < 5, 0.25, 0.8)
-    found = judge(paired(of_label, 0.5), block_bars=5)
+    found = reach_verdict(paired(of_label, 0.5), block_bars=5)
     assert (found.n_bars, found.n_blocks, found.n_rows) == (20, 4, 20)
     assert found.champion_log_loss == pytest.approx(np.log(2))
     assert found.climatology_log_loss == pytest.approx(np.log(3))
@@ -88,7 +87,7 @@ def test_one_standard_error_worse_is_the_limit(share_lost, verdict):
     d / sqrt(12). The others are a hair better, which decides the first.
     """
     of_label = np.where(np.arange(20) < 5 * share_lost, 0.4, 0.500001)
-    found = judge(paired(of_label, 0.5), block_bars=5)
+    found = reach_verdict(paired(of_label, 0.5), block_bars=5)
     assert found.verdict == verdict
     assert found.is_promoted == (verdict == "not_worse")
     if share_lost == 1:
@@ -99,7 +98,7 @@ def test_one_standard_error_worse_is_the_limit(share_lost, verdict):
 
 def test_being_no_worse_than_a_bad_champion_does_not_do():
     worse = np.where(np.arange(20) % 2 == 0, 0.24, 0.26)
-    found = judge(paired(worse, worse), block_bars=5)
+    found = reach_verdict(paired(worse, worse), block_bars=5)
     assert found.mean_difference == 0
     assert (found.verdict, found.is_promoted) == ("below_climatology", False)
     assert "below climatology" in found.reason
@@ -107,21 +106,25 @@ def test_being_no_worse_than_a_bad_champion_does_not_do():
 
 @pytest.mark.parametrize("n_bars", [0, 1, 19])
 def test_too_few_bars_keep_the_champion(n_bars):
-    found = judge(paired(0.9, 0.1, n_bars=n_bars, n_series=30), block_bars=5)
+    found = reach_verdict(
+        paired(0.9, 0.1, n_bars=n_bars, n_series=30), block_bars=5
+    )
     assert (found.verdict, found.is_promoted) == ("too_few_bars", False)
     assert f"forecast {n_bars} of the bars" in found.reason
 
 
 def test_many_series_make_no_blocks():
-    found = judge(paired(0.9, 0.1, n_bars=30, n_series=50), block_bars=10)
+    found = reach_verdict(
+        paired(0.9, 0.1, n_bars=30, n_series=50), block_bars=10
+    )
     assert (found.n_rows, found.n_blocks) == (1500, 3)
     assert found.verdict == "too_few_bars"
 
 
 def test_series_that_share_their_days_are_no_independent_evidence():
     of_label = np.where(np.arange(20) < 8, 0.3, 0.6)
-    one = judge(paired(of_label, 0.5), block_bars=5)
-    many = judge(
+    one = reach_verdict(paired(of_label, 0.5), block_bars=5)
+    many = reach_verdict(
         paired(np.repeat(of_label, 40), 0.5, n_series=40), block_bars=5
     )
     assert many.mean_difference_se == pytest.approx(one.mean_difference_se)
@@ -309,7 +312,7 @@ def install_champions(warehouse, *, horizons=("1d",), n_series=N_SERIES):
 
 def deploy(warehouse, ids, horizons, effective_at):
     with warehouse.begin() as connection:
-        promotion.insert_deployments(
+        insert_deployments(
             connection,
             [
                 {
@@ -654,7 +657,7 @@ def test_a_decision_that_breaks_off_leaves_nothing_and_is_made_again(
         raise RuntimeError("the power went")
 
     with monkeypatch.context() as patch:
-        patch.setattr(promotion, "insert_deployments", fail)
+        patch.setattr(promoting, "insert_deployments", fail)
         with pytest.raises(RuntimeError, match="power"):
             decide(warehouse, of)
     assert count(warehouse, "promotions") == 0

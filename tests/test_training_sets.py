@@ -33,7 +33,7 @@ from tests.synthetic_market import SyntheticSource, sessions
 BUILD = [
     *BUILD_WITHOUT_TESTS,
     "--select",
-    "+training_examples +pooled_examples +feature_catalog",
+    "+training_examples +class_counts +feature_catalog",
 ]
 
 

@@ -4,7 +4,10 @@
     bar into its place.
 #}
 
-{# Number of the bar on which a label of `horizon_bars` bars ends. #}
+{#
+    Number of the bar on which a label of `horizon_bars` bars ends: a place on
+    the grid, known when the bar closes.
+#}
 {% macro forward_bar_number(bar_number, horizon_bars) -%}
     {{ bar_number }} + {{ horizon_bars }}
 {%- endmacro %}

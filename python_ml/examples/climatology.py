@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
 FIT_SHARES, WINDOW_SHARES = "fit", "window"
+COUNTS = [f"n_{name.lower()}" for name in CLASSES]
 
 
 @dataclass(frozen=True)
@@ -36,44 +36,31 @@ class Climatologies:
         )
 
 
-def read_climatologies(
-    warehouse: Warehouse, keys: Mapping[str, Any]
-) -> Climatologies:
+def read_climatologies(warehouse: Warehouse, cut_id: int) -> Climatologies:
     """Class shares under a cut over the long window of pooled members.
 
     A few hundred overlapping rows do not know how often a series rises, and
     the market's own rise in their time is a chance of that time. Of all
     series each time counts once, however many have a row then.
     """
-    counts = pd.DataFrame()
-    # A cut on record from before there were pooled members has no longer
-    # window than that of its examples.
-    for view in ("pooled_examples", "training_examples"):
-        if counts.empty:
-            counts = read_frame(
-                warehouse,
-                f"""
-                select
-                    horizon,
-                    horizon_bars,
-                    split_part,
-                    label,
-                    bar_number,
-                    symbol_id,
-                    count(*) as n_rows
-                from {{features}}.{view}
-                where
-                    cut_id = :cut_id
-                    and timeframe = :timeframe
-                group by grouping sets (
-                    (horizon, horizon_bars, split_part, label, bar_number),
-                    (horizon, horizon_bars, split_part, label, symbol_id)
-                )
-                order by
-                    horizon, split_part, label, bar_number, symbol_id
-                """,
-                keys,
-            )
+    counts = read_frame(
+        warehouse,
+        """
+        select
+            horizon,
+            horizon_bars,
+            split_part,
+            bar_number,
+            symbol_id,
+            n_bearish,
+            n_neutral,
+            n_bullish
+        from {features}.class_counts
+        where cut_id = :cut_id
+        order by horizon, bar_number, symbol_id
+        """,
+        {"cut_id": cut_id},
+    )
     of_all: dict[tuple[str, str], FloatArray] = {}
     of_series: dict[tuple[int, str, str], FloatArray] = {}
     for horizon, rows in counts.groupby("horizon"):
@@ -82,34 +69,31 @@ def read_climatologies(
             (FIT_SHARES, rows[rows["split_part"] == "fit"]),
             (WINDOW_SHARES, rows),
         ):
-            of_times = _count_classes(used, "bar_number")
-            every = np.full(len(CLASSES), 1 / len(CLASSES))
-            if len(of_times):
-                shares = of_times.div(of_times.sum(axis=1), axis=0)
-                every = shares.to_numpy(dtype=np.float64).mean(axis=0)
+            every = _mean_shares(used.loc[used["bar_number"].notna(), COUNTS])
             of_all[str(horizon), which] = every
-            of_symbols = _count_classes(used, "symbol_id")
+            of_symbols = used.groupby("symbol_id")[COUNTS].sum()
             for symbol_id, n_rows in zip(
                 of_symbols.index, of_symbols.to_numpy(), strict=True
             ):
-                of_series[symbol_id, str(horizon), which] = shrunken_shares(
-                    np.arange(len(CLASSES)),
-                    n_effective=effective_sample_size(
-                        n_rows.sum(), horizon_bars
-                    ),
-                    prior_shares=every,
-                    sample_weight=n_rows,
+                of_series[int(symbol_id), str(horizon), which] = (
+                    shrunken_shares(
+                        np.arange(len(CLASSES)),
+                        n_effective=effective_sample_size(
+                            n_rows.sum(), horizon_bars
+                        ),
+                        prior_shares=every,
+                        sample_weight=n_rows,
+                    )
                 )
     return Climatologies(of_all, of_series)
 
 
-def _count_classes(counts: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Rows of each class, one column each, by one of the keys."""
-    of_key = counts[counts[by].notna()].astype({by: np.int64})
-    return of_key.pivot_table(
-        index=by,
-        columns="label",
-        values="n_rows",
-        aggfunc="sum",
-        fill_value=0,
-    ).reindex(columns=list(CLASSES), fill_value=0)
+def _mean_shares(counts: pd.DataFrame) -> FloatArray:
+    """Class shares of each time, averaged over times; thirds of none."""
+    if counts.empty:
+        return np.full(len(CLASSES), 1 / len(CLASSES))
+    # Time after time: the order of a sum decides its last bits.
+    n_rows = counts.to_numpy(dtype=np.float64).copy(order="C")
+    shares: FloatArray = n_rows / n_rows.sum(axis=1, keepdims=True)
+    mean: FloatArray = shares.mean(axis=0)
+    return mean

@@ -35,20 +35,19 @@ def read_examples(
     """
     by_symbol = {one.symbol_id: one for one in series}
     calendar, timeframe = series[0].calendar, series[0].timeframe
-    keys = {
-        "cut_id": cut_id,
-        "timeframe": timeframe,
-        "symbol_ids": list(by_symbol),
-    }
     rows = read_labelled_rows(
         warehouse,
         EXAMPLES,
-        keys,
+        {
+            "cut_id": cut_id,
+            "timeframe": timeframe,
+            "symbol_ids": list(by_symbol),
+        },
         feature_names,
         measures=("closed_at", "label_return", "expected_volatility"),
         order_by="symbol_id, horizon_bars, bar_number",
     )
-    climatologies = read_climatologies(warehouse, keys)
+    climatologies = read_climatologies(warehouse, cut_id)
     session_bars = read_session_bars(warehouse, calendar, timeframe)
     labels = rows.labels
     moves = (labels["label_return"] / labels["expected_volatility"]).to_numpy(

@@ -15,7 +15,6 @@ from python_ml.examples.series import (
 )
 from python_ml.exceptions import NoEnsembleError, UnknownSeriesError
 from python_ml.registry.artifacts import TRAIN_COMMAND
-from python_ml.registry.deployments import SPANS_QUERY
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -96,10 +95,6 @@ REPLAY_STARTS = """
 EXAMPLES_QUERY = """
     with
 
-    deployed as (
-        SPANS
-    ),
-
     STARTS
 
     select
@@ -107,7 +102,7 @@ EXAMPLES_QUERY = """
         examples.*
     from {features}.scoring_examples as examples
     inner join starts on examples.symbol_id = starts.symbol_id
-    inner join deployed
+    inner join {ml}.deployment_spans as deployed
         on
             examples.symbol_id = deployed.symbol_id
             and examples.timeframe = deployed.timeframe
@@ -251,7 +246,7 @@ def read_due_examples(
         warehouse,
         EXAMPLES_QUERY.replace(
             "STARTS", LIVE_STARTS if run_kind == LIVE else REPLAY_STARTS
-        ).replace("SPANS", SPANS_QUERY),
+        ),
         {
             "timeframe": timeframe,
             "symbol_ids": list(symbol_ids),

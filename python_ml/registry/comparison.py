@@ -1,32 +1,28 @@
 """Two versions of a series side by side, and on the same bars."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from python_ml.ensemble import CLASSES
+from python_ml.examples.catalog import read_session_bars
+from python_ml.examples.weighting import read_weighting
 from python_ml.exceptions import (
     ArtifactError,
     NotEnoughDataError,
     UnknownVersionError,
 )
-from python_ml.registry.promotion import promotion_block_bars
-from python_ml.registry.versions import (
-    Version,
-    load_version,
-    read_version,
+from python_ml.registry.promotion.verdict import promotion_block_bars
+from python_ml.registry.validation_scores import (
+    read_bar_numbers,
+    score_validation,
+    stack_classes,
 )
-from python_ml.scoring.metrics import (
-    block_standard_error,
-    log_losses,
-)
-from python_ml.scoring.recipe import (
-    predictions_of_recipe,
-    weighing_of,
-)
-from python_ml.scoring.time_order import score_in_time_order
+from python_ml.registry.versions import Version, load_version, read_version
+from python_ml.scoring.metrics import block_standard_error, log_losses
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -47,9 +43,9 @@ def compare_versions(
 ) -> pd.DataFrame:
     """Two versions of one series side by side, horizon by horizon.
 
-    The paired difference is taken on bars of which both have a forecast in
-    the ledger or, where a bar is not there, a validation row scored by
-    weights from before it.
+    The paired difference is taken on bars for which both have a settled
+    forecast that counts (`forecasting.ledger`) or, where a bar is not there, a
+    validation row scored by weights from before it.
 
     Parameters
     ----------
@@ -75,6 +71,29 @@ def compare_versions(
             "two versions of one series. See: swiftbolt models list "
             f"--symbols {a.ticker}"
         )
+    metrics = _read_metrics(warehouse, (a, b))
+    losses = read_losses(warehouse, (a, b))
+    session_bars = read_session_bars(warehouse, a.calendar, a.timeframe)
+    return pd.DataFrame(
+        [
+            {"horizon": horizon}
+            | {
+                f"{metric}_{side}": metrics.get((name, horizon), {}).get(metric)
+                for side, name in (("a", version_a), ("b", version_b))
+                for metric in METRICS
+            }
+            | _pair_losses(
+                losses[version_a], losses[version_b], horizon, session_bars
+            )
+            for horizon in dict.fromkeys((*a.horizons, *b.horizons))
+        ]
+    )
+
+
+def _read_metrics(
+    warehouse: Warehouse, versions: Sequence[Version]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """What training measured, by version and horizon; the first run counts."""
     runs = read_frame(
         warehouse,
         f"""
@@ -83,36 +102,23 @@ def compare_versions(
         where version_id = any(:version_ids) and status = 'succeeded'
         order by training_run_id
         """,
-        {"version_ids": [version_a, version_b]},
-    )
-    rows = []
-    said = {v.version_id: _said(warehouse, v) for v in (a, b)}
-    session_bars = _session_bars(warehouse, a)
-    for horizon in dict.fromkeys((*a.horizons, *b.horizons)):
-        row: dict[str, Any] = {"horizon": horizon}
-        for side, version in (("a", a), ("b", b)):
-            mine = runs[
-                (runs["version_id"] == version.version_id)
-                & (runs["horizon"] == horizon)
-            ]
-            for metric in METRICS:
-                row[f"{metric}_{side}"] = (
-                    mine[metric].iloc[0] if len(mine) else None
-                )
-        row |= _paired(
-            said[a.version_id], said[b.version_id], horizon, session_bars
-        )
-        rows.append(row)
-    return pd.DataFrame(rows)
+        {"version_ids": [version.version_id for version in versions]},
+    ).drop_duplicates(["version_id", "horizon"])
+    return {
+        (row["version_id"], row["horizon"]): {
+            str(name): row[name] for name in row
+        }
+        for row in runs.to_dict("records")
+    }
 
 
-def _paired(
+def _pair_losses(
     a: pd.DataFrame, b: pd.DataFrame, horizon: str, session_bars: int
 ) -> dict[str, Any]:
     both = a[a["horizon"] == horizon].merge(
         b[b["horizon"] == horizon], on="bar_number", suffixes=("_a", "_b")
     )
-    found: dict[str, Any] = {
+    paired: dict[str, Any] = {
         "n_paired": len(both),
         "log_loss_a": None,
         "log_loss_b": None,
@@ -120,7 +126,7 @@ def _paired(
         "difference_se": None,
     }
     if both.empty:
-        return found
+        return paired
     difference = (both["loss_b"] - both["loss_a"]).to_numpy()
     block_bars = promotion_block_bars(
         session_bars, int(both["horizon_bars_a"].iloc[0])
@@ -128,7 +134,7 @@ def _paired(
     error = block_standard_error(
         difference, both["bar_number"].to_numpy() // block_bars
     )
-    return found | {
+    return paired | {
         "log_loss_a": float(both["loss_a"].mean()),
         "log_loss_b": float(both["loss_b"].mean()),
         "difference": float(difference.mean()),
@@ -136,110 +142,102 @@ def _paired(
     }
 
 
-def _said(warehouse: Warehouse, version: Version) -> pd.DataFrame:
-    """Log loss of a version by horizon and bar, the ledger before validation.
+def read_losses(
+    warehouse: Warehouse, versions: Sequence[Version]
+) -> dict[str, pd.DataFrame]:
+    """Log loss of versions of one series, the ledger before validation.
 
-    Columns `horizon`, `horizon_bars`, `bar_number`, `loss`.
+    Returns
+    -------
+    dict of str to DataFrame
+        By version: `horizon`, `horizon_bars`, `bar_number` and `loss`, one row
+        per horizon and bar.
     """
+    ledger = _read_ledger_losses(warehouse, versions)
+    losses = {}
+    for version in versions:
+        is_own = ledger["version_id"] == version.version_id
+        frames = [ledger[is_own].drop(columns="version_id")]
+        # A pruned or damaged artifact leaves the ledger to compare.
+        with contextlib.suppress(ArtifactError):
+            frames += _read_validation_losses(warehouse, version)
+        losses[version.version_id] = pd.concat(
+            frames, ignore_index=True
+        ).drop_duplicates(["horizon", "bar_number"])
+    return losses
+
+
+def _read_ledger_losses(
+    warehouse: Warehouse, versions: Sequence[Version]
+) -> pd.DataFrame:
     ledger = read_frame(
         warehouse,
         """
         select
-            forecasts.horizon,
-            forecasts.horizon_bars,
-            forecasts.bar_number,
-            forecasts.probability_bearish,
-            forecasts.probability_neutral,
-            forecasts.probability_bullish,
-            labels.label
-        from {ml}.forecasts as forecasts
-        inner join {features}.labels as labels
+            ledger.version_id,
+            ledger.horizon,
+            ledger.horizon_bars,
+            ledger.bar_number,
+            ledger.probability_bearish,
+            ledger.probability_neutral,
+            ledger.probability_bullish,
+            outcomes.outcome
+        from {forecasting}.ledger as ledger
+        inner join {forecasting}.forecast_outcomes as outcomes
             on
-                forecasts.symbol_id = labels.symbol_id
-                and forecasts.timeframe = labels.timeframe
-                and forecasts.horizon = labels.horizon
-                and forecasts.bar_number = labels.bar_number
+                ledger.forecast_id = outcomes.forecast_id
+                and ledger.symbol_id = outcomes.symbol_id
+                and ledger.timeframe = outcomes.timeframe
         where
-            forecasts.version_id = :version_id
-            and forecasts.symbol_id = :symbol_id
-            and not forecasts.is_late
-            and labels.label is not null
-        """,
-        {"version_id": version.version_id, "symbol_id": version.symbol_id},
-    )
-    P = ledger[[f"probability_{name.lower()}" for name in CLASSES]].to_numpy(
-        dtype=np.float64
-    )
-    y = ledger["label"].map({name: i for i, name in enumerate(CLASSES)})
-    frames = [
-        ledger[["horizon", "horizon_bars", "bar_number"]].assign(
-            loss=log_losses(P, np.asarray(y, dtype=np.int64))
-        )
-    ]
-    # A pruned or damaged artifact leaves the ledger to compare.
-    with contextlib.suppress(ArtifactError):
-        frames += _said_in_validation(warehouse, version)
-    return pd.concat(frames, ignore_index=True).drop_duplicates(
-        ["horizon", "bar_number"]
-    )
-
-
-def _said_in_validation(
-    warehouse: Warehouse, version: Version
-) -> list[pd.DataFrame]:
-    ensemble = load_version(warehouse, version)
-    grid = read_frame(
-        warehouse,
-        """
-        select bar_number, closed_at
-        from {features}.bar_grid
-        where
-            calendar = :calendar
-            and timeframe = :timeframe
-            and closed_at <= :as_of
+            ledger.symbol_id = :symbol_id
+            and ledger.timeframe = :timeframe
+            and ledger.version_id = any(:version_ids)
+        order by ledger.horizon_bars, ledger.bar_number
         """,
         {
-            "calendar": version.calendar,
-            "timeframe": version.timeframe,
-            "as_of": version.as_of,
+            "symbol_id": versions[0].symbol_id,
+            "timeframe": versions[0].timeframe,
+            "version_ids": [version.version_id for version in versions],
         },
     )
-    numbers = pd.Series(
-        grid["bar_number"].to_numpy(),
-        index=grid["closed_at"].dt.tz_convert("UTC").dt.tz_localize(None),
+    y = ledger["outcome"].map({name: i for i, name in enumerate(CLASSES)})
+    return ledger[
+        ["version_id", "horizon", "horizon_bars", "bar_number"]
+    ].assign(
+        loss=log_losses(
+            stack_classes(ledger, "probability"), np.asarray(y, dtype=np.int64)
+        )
     )
+
+
+def _read_validation_losses(
+    warehouse: Warehouse, version: Version
+) -> list[pd.DataFrame]:
+    """Of each horizon whose validation is long enough to score."""
+    ensemble = load_version(warehouse, version)
+    bar_numbers = read_bar_numbers(
+        warehouse, version.calendar, version.timeframe, as_of=version.as_of
+    )
+    settings = read_weighting(warehouse)[version.timeframe]
     frames = []
     for name, horizon in ensemble.horizons.items():
-        held = horizon.validation
-        if held is None:
+        if horizon.validation is None:
             continue
-        weighing = weighing_of(held, horizon.horizon_bars)
         with contextlib.suppress(NotEnoughDataError):
-            [score] = score_in_time_order([held], weighing)
-            P = predictions_of_recipe(horizon, score)
+            scored = score_validation(
+                {version.symbol_id: horizon}, bar_numbers, settings
+            )
             frames.append(
                 pd.DataFrame(
                     {
                         "horizon": name,
                         "horizon_bars": horizon.horizon_bars,
-                        "bar_number": pd.Series(held.closed_at[score.rows])
-                        .map(numbers)
-                        .to_numpy(),
-                        "loss": log_losses(P, held.y[score.rows]),
+                        "bar_number": scored["bar_number"],
+                        "loss": log_losses(
+                            stack_classes(scored, "probability"),
+                            scored["y"].to_numpy(),
+                        ),
                     }
                 )
             )
     return frames
-
-
-def _session_bars(warehouse: Warehouse, version: Version) -> int:
-    found = read_frame(
-        warehouse,
-        """
-        select coalesce(max(full_session_bars), 1) as session_bars
-        from {features}.bar_grid
-        where calendar = :calendar and timeframe = :timeframe
-        """,
-        {"calendar": version.calendar, "timeframe": version.timeframe},
-    )
-    return int(found["session_bars"].iloc[0])

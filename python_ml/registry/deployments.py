@@ -3,7 +3,7 @@
 `ml.deployments` is only ever added to. A row is about some horizons of one
 series; at a time t the live version of a horizon is that of the row with the
 greatest `effective_at` not after t whose horizons hold it, the last written
-among equals.
+among equals. `ml.deployment_spans` says from when until when that is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,31 +17,6 @@ from python_ml import schema
 from python_ml.registry.versions import narrow_to_recorded
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
-
-# One row per deployment and horizon, with the time at which the next one of
-# that horizon takes over (null while none does).
-SPANS_QUERY = """
-    select
-        deployments.deployment_id,
-        deployments.symbol_id,
-        deployments.timeframe,
-        horizons.horizon,
-        deployments.version_id,
-        deployments.effective_at,
-        deployments.reason,
-        deployments.created_at,
-        lead(deployments.effective_at) over (
-            partition by
-                deployments.symbol_id,
-                deployments.timeframe,
-                horizons.horizon
-            order by deployments.effective_at, deployments.deployment_id
-        ) as superseded_at
-    from {ml}.deployments as deployments
-    cross join
-        lateral jsonb_array_elements_text(deployments.horizons)
-            as horizons (horizon)
-"""
 
 
 def live_versions(
@@ -65,9 +40,7 @@ def live_versions(
     """
     return read_frame(
         warehouse,
-        f"""
-        with spans as ({SPANS_QUERY})
-
+        """
         select
             spans.symbol_id,
             symbols.ticker,
@@ -81,10 +54,10 @@ def live_versions(
             spans.reason,
             spans.created_at,
             spans.deployment_id
-        from spans
-        inner join {{raw}}.symbols as symbols
+        from {ml}.deployment_spans as spans
+        inner join {raw}.symbols as symbols
             on spans.symbol_id = symbols.symbol_id
-        inner join {{ml}}.ensembles as ensembles
+        inner join {ml}.ensembles as ensembles
             on spans.version_id = ensembles.version_id
         cross join
             lateral jsonb_array_elements_text(ensembles.horizons)
@@ -134,12 +107,10 @@ def history(
     else:
         frame = read_frame(
             warehouse,
-            f"""
-            with spans as ({SPANS_QUERY})
-
+            """
             select symbols.ticker, spans.*
-            from spans
-            inner join {{raw}}.symbols as symbols
+            from {ml}.deployment_spans as spans
+            inner join {raw}.symbols as symbols
                 on spans.symbol_id = symbols.symbol_id
             order by
                 symbols.ticker,

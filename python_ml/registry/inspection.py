@@ -15,10 +15,7 @@ import pandas as pd
 from python_ml.console.text_tables import to_records
 from python_ml.registry.artifacts import is_intact
 from python_ml.registry.comparison import compare_versions
-from python_ml.registry.deployments import (
-    SPANS_QUERY,
-    history,
-)
+from python_ml.registry.deployments import history, live_versions
 from python_ml.registry.pruning import (
     Pruning,
     artifacts_in_use,
@@ -86,21 +83,12 @@ def list_versions(
     """
     frame = read_frame(
         warehouse,
-        f"""
-        with spans as ({SPANS_QUERY}),
-
-        live as (
-            select version_id, jsonb_agg(horizon order by horizon) as horizons
-            from spans
-            where
-                effective_at <= now()
-                and (superseded_at is null or superseded_at > now())
-            group by version_id
-        ),
+        """
+        with
 
         skills as (
             select version_id, jsonb_object_agg(horizon, skill) as skill
-            from {{ml}}.training_runs
+            from {ml}.training_runs
             where version_id is not null
             group by version_id
         )
@@ -112,22 +100,22 @@ def list_versions(
             ensembles.as_of,
             ensembles.created_at,
             ensembles.horizons,
-            coalesce(live.horizons, '[]'::jsonb) as live_horizons,
+            -- Of these the live ones, below.
+            ensembles.horizons as live_horizons,
             exists (
                 select 1
-                from {{ml}}.deployments as deployments
+                from {ml}.deployments as deployments
                 where deployments.version_id = ensembles.version_id
             ) as was_deployed,
             skills.skill,
             ensembles.members_version_id,
             case when removals.version_id is null then 'kept' else 'pruned' end
                 as artifact
-        from {{ml}}.ensembles as ensembles
-        inner join {{raw}}.symbols as symbols
+        from {ml}.ensembles as ensembles
+        inner join {raw}.symbols as symbols
             on ensembles.symbol_id = symbols.symbol_id
-        left join live on ensembles.version_id = live.version_id
         left join skills on ensembles.version_id = skills.version_id
-        left join {{ml}}.artifact_removals as removals
+        left join {ml}.artifact_removals as removals
             on ensembles.version_id = removals.version_id
         order by
             symbols.ticker,
@@ -136,11 +124,12 @@ def list_versions(
             ensembles.version_id desc
         """,
     )
-    # Shortest first, as the version has them.
+    found = live_versions(warehouse)
+    live = set(zip(found["version_id"], found["horizon"], strict=True))
     frame["live_horizons"] = [
-        [horizon for horizon in horizons if horizon in live]
-        for horizons, live in zip(
-            frame["horizons"], frame["live_horizons"], strict=True
+        [name for name in horizons if (version_id, name) in live]
+        for version_id, horizons in zip(
+            frame["version_id"], frame["horizons"], strict=True
         )
     ]
     return narrow_to_recorded(warehouse, frame, symbols, timeframes)
@@ -221,16 +210,16 @@ def verify_versions(
     pruned = pruned_paths(warehouse)
     states: dict[SharedArtifact, str] = {}
 
-    def state(one: Version | SharedArtifact) -> str:
-        if isinstance(one, Version):
-            return _state(warehouse, one)
-        if one not in states:
-            states[one] = (
+    def state(artifact: Version | SharedArtifact) -> str:
+        if isinstance(artifact, Version):
+            return _state(warehouse, artifact)
+        if artifact not in states:
+            states[artifact] = (
                 "pruned"
-                if one.artifact_path in pruned
-                else _state(warehouse, one)
+                if artifact.artifact_path in pruned
+                else _state(warehouse, artifact)
             )
-        return states[one]
+        return states[artifact]
 
     frame = pd.DataFrame(
         [
@@ -238,11 +227,11 @@ def verify_versions(
                 "ticker": version.ticker,
                 "timeframe": version.timeframe,
                 "version_id": version.version_id,
-                "artifact_path": one.artifact_path,
-                "state": state(one),
+                "artifact_path": artifact.artifact_path,
+                "state": state(artifact),
             }
             for version in versions.values()
-            for one in _still_needed(version)
+            for artifact in _still_needed(version)
         ],
         columns=[
             *("ticker", "timeframe", "version_id", "artifact_path", "state")
@@ -258,12 +247,12 @@ def _still_needed(
     return version.artifacts if version.removed_at is None else (version,)
 
 
-def _state(warehouse: Warehouse, one: Version | SharedArtifact) -> str:
-    if isinstance(one, Version) and one.removed_at is not None:
+def _state(warehouse: Warehouse, artifact: Version | SharedArtifact) -> str:
+    if isinstance(artifact, Version) and artifact.removed_at is not None:
         return "pruned"
     is_whole = is_intact(
-        artifact_file(warehouse, one),
-        sha256=one.sha256,
+        artifact_file(warehouse, artifact),
+        sha256=artifact.sha256,
         folder=warehouse.settings.artifacts_dir,
     )
     return "intact" if is_whole else "damaged"

@@ -10,17 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from python_ml.ensemble import CLASSES, Ensemble
+from python_ml.ensemble import Ensemble
 from python_ml.examples.catalog import read_feature_names
-from python_ml.exceptions import (
-    ArtifactError,
-    NoEnsembleError,
-    SettingsError,
-)
-from python_ml.registry import artifacts
+from python_ml.exceptions import NoEnsembleError, SettingsError
+from python_ml.registry.artifacts import TRAIN_COMMAND
 from python_ml.registry.deployments import live_versions
 from python_ml.registry.versions import (
     Version,
+    check_classes,
     load_version,
     read_versions,
 )
@@ -100,21 +97,21 @@ def load_ensemble(
         raise SettingsError(f"at {at} has no time zone.")
     if at is not None and version_id is not None:
         raise SettingsError("Give either version_id or at, not both.")
-    with _opened(warehouse) as there:
+    with _opened(warehouse) as opened:
         if version_id is not None:
-            chosen = _horizons_of(there, ticker, timeframe, version_id)
+            chosen = _horizons_of(opened, ticker, timeframe, version_id)
         else:
-            chosen = _live_horizons(there, ticker, timeframe, at)
-        versions = read_versions(there, list(dict.fromkeys(chosen.values())))
-        feature_names = read_feature_names(there)
+            chosen = _live_horizons(opened, ticker, timeframe, at)
+        versions = read_versions(opened, list(dict.fromkeys(chosen.values())))
+        feature_names = read_feature_names(opened)
         loaded = {
-            name: _load(there, version, feature_names)
+            name: _load(opened, version, feature_names)
             for name, version in versions.items()
         }
     first = loaded[next(iter(chosen.values()))]
     return replace(
         first,
-        as_of=max(one.as_of for one in loaded.values()),
+        as_of=max(ensemble.as_of for ensemble in loaded.values()),
         horizons={
             horizon: loaded[name].horizons[horizon]
             for horizon, name in chosen.items()
@@ -142,13 +139,13 @@ def list_ensembles(
 
     Examples
     --------
-    >>> [one.ticker for one in list_ensembles()]  # doctest: +SKIP
+    >>> [info.ticker for info in list_ensembles()]  # doctest: +SKIP
     ['AAPL', 'GOOG', 'IBM', 'MSFT']
     """
     if at is not None and at.tzinfo is None:
         raise SettingsError(f"at {at} has no time zone.")
-    with _opened(warehouse) as there:
-        live = live_versions(there, at=at)
+    with _opened(warehouse) as opened:
+        live = live_versions(opened, at=at)
     return [
         EnsembleInfo(
             ticker=str(ticker),
@@ -177,14 +174,14 @@ def _live_horizons(
     warehouse: Warehouse, ticker: str, timeframe: str, at: datetime | None
 ) -> dict[str, str]:
     live = live_versions(warehouse, at=at)
-    mine = live[(live["ticker"] == ticker) & (live["timeframe"] == timeframe)]
-    if mine.empty:
+    live = live[(live["ticker"] == ticker) & (live["timeframe"] == timeframe)]
+    if live.empty:
         when = "now" if at is None else f"at {at.astimezone(UTC):%Y-%m-%d}"
         raise NoEnsembleError(
             f"No trained ensemble is live {when} for {ticker} {timeframe}. "
             f"Train it: {_train_command(ticker, timeframe)}"
         )
-    return dict(zip(mine["horizon"], mine["version_id"], strict=True))
+    return dict(zip(live["horizon"], live["version_id"], strict=True))
 
 
 def _horizons_of(
@@ -206,16 +203,11 @@ def _horizons_of(
 def _load(
     warehouse: Warehouse, version: Version, feature_names: tuple[str, ...]
 ) -> Ensemble:
-    if version.classes != CLASSES:
-        raise ArtifactError(
-            f"Version {version.version_id} predicts "
-            f"{', '.join(version.classes)}; now the classes are "
-            f"{', '.join(CLASSES)}. Train again: {version.train_command}"
-        )
+    check_classes(version)
     ensemble = load_version(warehouse, version)
     ensemble.check_features(feature_names)
     return ensemble
 
 
 def _train_command(ticker: str, timeframe: str) -> str:
-    return artifacts.TRAIN_COMMAND.format(ticker=ticker, timeframe=timeframe)
+    return TRAIN_COMMAND.format(ticker=ticker, timeframe=timeframe)

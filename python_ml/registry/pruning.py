@@ -176,9 +176,9 @@ def _plan(
     needed = artifacts_in_use(versions, left)
     pruned = pruned_paths(warehouse)
     shared = [
-        one
-        for one in read_shared_artifacts(warehouse)
-        if one.artifact_path not in needed | pruned
+        artifact
+        for artifact in read_shared_artifacts(warehouse)
+        if artifact.artifact_path not in needed | pruned
     ]
     return Pruning(
         not is_dry_run,
@@ -186,11 +186,11 @@ def _plan(
         pd.DataFrame(
             [
                 {
-                    "artifact_path": one.artifact_path,
-                    "sha256": one.sha256,
-                    "megabytes": _megabytes(warehouse, one),
+                    "artifact_path": artifact.artifact_path,
+                    "sha256": artifact.sha256,
+                    "megabytes": _megabytes(warehouse, artifact),
                 }
-                for one in shared
+                for artifact in shared
             ],
             columns=["artifact_path", "sha256", "megabytes"],
         ),
@@ -222,21 +222,23 @@ def artifacts_in_use(
         if version is None or version.artifact_path in paths:
             continue
         paths.add(version.artifact_path)
-        paths.update(one.artifact_path for one in version.shared)
+        paths.update(artifact.artifact_path for artifact in version.shared)
         if version.members_version_id is not None:
             waiting.append(version.members_version_id)
     return paths
 
 
-def _megabytes(warehouse: Warehouse, one: Version | SharedArtifact) -> float:
+def _megabytes(
+    warehouse: Warehouse, artifact: Version | SharedArtifact
+) -> float:
     try:
-        return artifact_file(warehouse, one).stat().st_size / 1e6
+        return artifact_file(warehouse, artifact).stat().st_size / 1e6
     except OSError:
         return 0.0
 
 
 def _pruning_frame(
-    warehouse: Warehouse, doomed: Sequence[Version]
+    warehouse: Warehouse, versions: Sequence[Version]
 ) -> pd.DataFrame:
     return pd.DataFrame(
         [
@@ -249,7 +251,7 @@ def _pruning_frame(
                 "sha256": version.sha256,
                 "megabytes": _megabytes(warehouse, version),
             }
-            for version in doomed
+            for version in versions
         ],
         columns=[
             *("ticker", "timeframe", "version_id", "created_at"),

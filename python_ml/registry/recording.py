@@ -23,13 +23,15 @@ from python_ml.ensemble import (
 )
 from python_ml.exceptions import ArtifactError
 from python_ml.registry.artifacts import (
-    claim_version_id,
     library_versions,
-    release_claim,
     save_ensemble,
     save_pooled,
 )
-from python_ml.registry.versions import sweep_orphans
+from python_ml.registry.claims import (
+    claim_version_id,
+    release_claim,
+    sweep_orphans,
+)
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import code_version
 
@@ -92,7 +94,7 @@ class Recorder:
     ----------
     warehouse : Warehouse
     owner : str
-        Of the claims; see `artifacts.claim_owner`.
+        Of the claims; see `claims.claim_owner`.
     created_at : datetime
         Part of the artifacts' names.
     job_run_id : int
@@ -195,28 +197,34 @@ class Recorder:
         self.release(written)
 
     def version_row(
-        self, written: WrittenArtifact[Ensemble], **values: Any
+        self,
+        written: WrittenArtifact[Ensemble],
+        *,
+        cut_id: int,
+        data_fingerprint: str,
+        settings_fingerprint: str,
+        members_version_id: str | None = None,
     ) -> dict[str, Any]:
-        """Row of `ml.ensembles`; `values` are columns beside those known."""
+        """Row of `ml.ensembles`."""
         ensemble = written.artifact
         return {
             "version_id": ensemble.version_id,
             "symbol_id": ensemble.symbol_id,
             "timeframe": ensemble.timeframe,
             "as_of": ensemble.as_of,
-            "cut_id": ensemble.metadata["cut_id"],
+            "cut_id": cut_id,
             "artifact_path": written.artifact_path,
             "sha256": written.sha256,
             "horizons": list(ensemble.horizons),
             "pooled_members": pooled_member_ids(ensemble),
             "feature_names": list(ensemble.feature_names),
             "classes": list(CLASSES),
-            "data_fingerprint": ensemble.metadata["data_fingerprint"],
-            "settings_fingerprint": ensemble.metadata["settings_fingerprint"],
+            "data_fingerprint": data_fingerprint,
+            "settings_fingerprint": settings_fingerprint,
             "code_version": code_version(),
             "library_versions": library_versions(),
             "job_run_id": self.job_run_id,
-            **values,
+            "members_version_id": members_version_id,
         }
 
     def run_row(self, **values: Any) -> dict[str, Any]:

@@ -5,21 +5,16 @@ contradict a live forecast, or would never be live.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pandas as pd
 import sqlalchemy as sa
 
-from python_ml.console.logs import (
-    get_logger,
-    log_event,
-)
+from python_ml.console.logs import get_logger, log_event
 from python_ml.console.text_tables import some_names
 from python_ml.examples.catalog import read_feature_names
-from python_ml.exceptions import (
-    DeploymentError,
-    SettingsError,
-)
+from python_ml.exceptions import DeploymentError, SettingsError
 from python_ml.registry.deployments import (
     history,
     insert_deployments,
@@ -38,6 +33,14 @@ from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A version to deploy, and the horizons it is to be live for."""
+
+    version: Version
+    horizons: tuple[str, ...]
 
 
 def promote_version(
@@ -94,22 +97,17 @@ def promote_version(
     ):
         lock_deployments(connection, warehouse)
         live = live_versions(warehouse)
-        mine = live[
-            (live["symbol_id"] == version.symbol_id)
-            & (live["timeframe"] == version.timeframe)
-            & (live["version_id"] == version_id)
-        ]
-        if set(chosen) <= set(mine["horizon"]):
+        is_live = live["version_id"] == version_id
+        if set(chosen) <= set(live.loc[is_live, "horizon"]):
             raise DeploymentError(
                 f"Version {version_id} is live for "
                 f"{', '.join(chosen)} already. See: swiftbolt models history "
                 f"--symbols {version.ticker}"
             )
-        moves = [(version, tuple(chosen))]
         return _deploy(
             warehouse,
             connection,
-            moves,
+            [_Move(version, chosen)],
             reason=reason,
             effective_at=effective_at,
             job_run_id=job.job_run_id,
@@ -185,9 +183,7 @@ def rollback(
         )
 
 
-def _moves_back(
-    warehouse: Warehouse, spans: pd.DataFrame
-) -> list[tuple[Version, tuple[str, ...]]]:
+def _moves_back(warehouse: Warehouse, spans: pd.DataFrame) -> list[_Move]:
     """Version to go back to and its horizons, for every series."""
     now = datetime.now(UTC)
     spans = spans[spans["effective_at"] <= now]
@@ -196,19 +192,10 @@ def _moves_back(
     for (ticker, timeframe), rows in spans.groupby(
         ["ticker", "timeframe"], sort=False
     ):
-        stacks = {
-            str(horizon): deployment_stack(of_horizon["version_id"])
-            for horizon, of_horizon in rows.groupby("horizon", sort=False)
-        }
+        stacks = _stacks_by_horizon(rows)
         # The live version that was deployed last is the one taken back.
-        tops = rows[
-            [
-                stacks[horizon][-1] == version_id
-                for horizon, version_id in zip(
-                    rows["horizon"], rows["version_id"], strict=True
-                )
-            ]
-        ]
+        live = {horizon: stack[-1] for horizon, stack in stacks.items()}
+        tops = rows[rows["horizon"].map(live) == rows["version_id"]]
         last = tops.sort_values(["effective_at", "created_at"], kind="stable")[
             "version_id"
         ].iloc[-1]
@@ -230,9 +217,13 @@ def _moves_back(
         )
     versions = read_versions(warehouse, [key[0] for key in found])
     return [
-        (
+        _Move(
             versions[version_id],
-            tuple(h for h in versions[version_id].horizons if h in horizons),
+            tuple(
+                horizon
+                for horizon in versions[version_id].horizons
+                if horizon in horizons
+            ),
         )
         for (version_id, _), horizons in found.items()
     ]
@@ -259,18 +250,21 @@ def deployment_stack(version_ids: Iterable[str]) -> list[str]:
     return stack
 
 
-def _move_to(
-    warehouse: Warehouse, spans: pd.DataFrame, to: str
-) -> tuple[Version, tuple[str, ...]]:
+def _stacks_by_horizon(spans: pd.DataFrame) -> dict[str, list[str]]:
+    """Stack of each horizon of one series."""
+    return {
+        str(horizon): deployment_stack(rows["version_id"])
+        for horizon, rows in spans.groupby("horizon", sort=False)
+    }
+
+
+def _move_to(warehouse: Warehouse, spans: pd.DataFrame, to: str) -> _Move:
     version = read_version(warehouse, to)
     rows = spans[
         (spans["ticker"] == version.ticker)
         & (spans["timeframe"] == version.timeframe)
     ]
-    stacks = {
-        str(horizon): deployment_stack(of_horizon["version_id"])
-        for horizon, of_horizon in rows.groupby("horizon", sort=False)
-    }
+    stacks = _stacks_by_horizon(rows)
     horizons = tuple(
         name for name in version.horizons if to in stacks.get(name, [])[:-1]
     )
@@ -280,13 +274,13 @@ def _move_to(
             f"{version.series}, so there is no going back to it. Deploy it "
             f'with: swiftbolt models promote {to} --reason "..."'
         )
-    return version, horizons
+    return _Move(version, horizons)
 
 
 def _deploy(
     warehouse: Warehouse,
     connection: sa.Connection,
-    moves: Sequence[tuple[Version, tuple[str, ...]]],
+    moves: Sequence[_Move],
     *,
     reason: str,
     effective_at: datetime | None,
@@ -300,7 +294,7 @@ def _deploy(
     time = effective_at or datetime.now(UTC)
     feature_names = read_feature_names(warehouse)
     verified: set[SharedArtifact] = set()
-    for version, _ in moves:
+    for version in (move.version for move in moves):
         check_usable(warehouse, version, feature_names, verified=verified)
         if time < version.as_of:
             raise DeploymentError(
@@ -314,31 +308,31 @@ def _deploy(
         connection,
         [
             {
-                "symbol_id": version.symbol_id,
-                "timeframe": version.timeframe,
-                "version_id": version.version_id,
-                "horizons": list(horizons),
+                "symbol_id": move.version.symbol_id,
+                "timeframe": move.version.timeframe,
+                "version_id": move.version.version_id,
+                "horizons": list(move.horizons),
                 "effective_at": time,
                 "reason": reason,
                 "job_run_id": job_run_id,
             }
-            for version, horizons in moves
+            for move in moves
         ],
     )
-    for version, horizons in moves:
+    for move in moves:
         log_event(
             logger,
             "deployed",
-            version_id=version.version_id,
-            horizons=",".join(horizons),
+            version_id=move.version.version_id,
+            horizons=",".join(move.horizons),
             effective_at=time,
         )
     return pd.DataFrame(
         {
-            "ticker": [version.ticker for version, _ in moves],
-            "timeframe": [version.timeframe for version, _ in moves],
-            "version_id": [version.version_id for version, _ in moves],
-            "horizons": [list(horizons) for _, horizons in moves],
+            "ticker": [move.version.ticker for move in moves],
+            "timeframe": [move.version.timeframe for move in moves],
+            "version_id": [move.version.version_id for move in moves],
+            "horizons": [list(move.horizons) for move in moves],
             "effective_at": pd.Timestamp(time),
         }
     )
@@ -346,7 +340,7 @@ def _deploy(
 
 def _check_time(
     warehouse: Warehouse,
-    moves: Sequence[tuple[Version, tuple[str, ...]]],
+    moves: Sequence[_Move],
     time: datetime,
 ) -> None:
     """Refuse what would contradict the ledger, or never be live."""
@@ -378,12 +372,15 @@ def _check_time(
         """,
         {
             "time": time,
-            "symbol_ids": [version.symbol_id for version, _ in moves],
+            "symbol_ids": [move.version.symbol_id for move in moves],
         },
     )
-    series = {(v.symbol_id, v.timeframe): v for v, _ in moves}
+    versions = {
+        (move.version.symbol_id, move.version.timeframe): move.version
+        for move in moves
+    }
     for row in against.to_dict("records"):
-        version = series.get((row["symbol_id"], row["timeframe"]))
+        version = versions.get((row["symbol_id"], row["timeframe"]))
         if version is None:
             continue
         if pd.notna(row["forecast_at"]):

@@ -1,15 +1,13 @@
 """Ensemble versions on record, and whether one can still be used."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import sqlalchemy as sa
 
-from python_ml import schema
 from python_ml.console.text_tables import some_names
 from python_ml.ensemble import CLASSES, Ensemble
 from python_ml.examples.series import narrow_to_series
@@ -23,9 +21,7 @@ from python_ml.exceptions import (
 from python_ml.registry.artifacts import (
     TRAIN_COMMAND,
     check_library_versions,
-    claim_owner,
     load_artifact,
-    sweep_claims,
     verify_artifact,
 )
 from python_ml.warehouse.bulk import read_frame
@@ -40,6 +36,7 @@ VERSIONS_QUERY = """
         ensembles.timeframe,
         ensembles.as_of,
         ensembles.cut_id,
+        ensembles.data_fingerprint,
         ensembles.created_at,
         ensembles.horizons,
         ensembles.feature_names,
@@ -92,6 +89,8 @@ class Version:
     as_of : datetime
         UTC; nothing that closed later was used.
     cut_id : int
+    data_fingerprint : str
+        SHA-256 of the rows that its members were fitted on.
     created_at : datetime
     horizons, feature_names, classes : tuple of str
         In the artifact's order.
@@ -116,6 +115,7 @@ class Version:
     timeframe: str
     as_of: datetime
     cut_id: int
+    data_fingerprint: str
     created_at: datetime
     horizons: tuple[str, ...]
     feature_names: tuple[str, ...]
@@ -161,8 +161,9 @@ def read_versions(
         VERSIONS_QUERY,
         {"version_ids": None if version_ids is None else list(version_ids)},
     )
-    pooled = {
-        one.pooled_member_id: one for one in read_shared_artifacts(warehouse)
+    shared = {
+        artifact.pooled_member_id: artifact
+        for artifact in read_shared_artifacts(warehouse)
     }
     versions = {}
     for row in frame.to_dict("records"):
@@ -178,7 +179,7 @@ def read_versions(
             source if isinstance(source, str) else None
         )
         values["shared"] = tuple(
-            pooled[name] for name in values.pop("pooled_members")
+            shared[name] for name in values.pop("pooled_members")
         )
         versions[values["version_id"]] = Version(**values)
     return versions
@@ -245,39 +246,29 @@ def check_usable(
     FeatureMismatchError
         If a feature that it was trained on is gone.
     """
-    again = f"Train again: {version.train_command}"
     check_not_pruned(version)
-    if version.classes != CLASSES:
-        raise ArtifactError(
-            f"Version {version.version_id} predicts "
-            f"{', '.join(version.classes)}; now the classes are "
-            f"{', '.join(CLASSES)}. {again}"
-        )
-    check_library_versions(
-        version.version_id,
-        version.library_versions,
-        train_command=version.train_command,
-    )
+    check_classes(version)
+    check_libraries(version)
     missing = [
         name for name in version.feature_names if name not in feature_names
     ]
     if missing:
         raise FeatureMismatchError(
             f"Version {version.version_id} was trained on features that are "
-            f"gone: {', '.join(missing)}. {again}"
+            f"gone: {', '.join(missing)}. Train again: {version.train_command}"
         )
     verified = set() if verified is None else verified
-    for one in version.artifacts:
-        if isinstance(one, SharedArtifact) and one in verified:
+    for artifact in version.artifacts:
+        if isinstance(artifact, SharedArtifact) and artifact in verified:
             continue
         verify_artifact(
-            warehouse.settings.home / one.artifact_path,
-            sha256=one.sha256,
+            artifact_file(warehouse, artifact),
+            sha256=artifact.sha256,
             folder=warehouse.settings.artifacts_dir,
             train_command=version.train_command,
         )
-        if isinstance(one, SharedArtifact):
-            verified.add(one)
+        if isinstance(artifact, SharedArtifact):
+            verified.add(artifact)
 
 
 def why_unusable(
@@ -305,11 +296,7 @@ def load_version(warehouse: Warehouse, version: Version) -> Ensemble:
         or was written with another major version of a library.
     """
     check_not_pruned(version)
-    check_library_versions(
-        version.version_id,
-        version.library_versions,
-        train_command=version.train_command,
-    )
+    check_libraries(version)
     return load_artifact(
         artifact_file(warehouse, version),
         sha256=version.sha256,
@@ -341,42 +328,30 @@ def check_not_pruned(version: Version) -> None:
         )
 
 
-def sweep_orphans(warehouse: Warehouse) -> str:
-    """Remove artifacts that a killed run left without a row.
+def check_classes(version: Version) -> None:
+    """Raise an `ArtifactError` if a version predicts other classes."""
+    if version.classes != CLASSES:
+        raise ArtifactError(
+            f"Version {version.version_id} predicts "
+            f"{', '.join(version.classes)}; now the classes are "
+            f"{', '.join(CLASSES)}. Train again: {version.train_command}"
+        )
 
-    Call it only under the lock that training holds.
 
-    Returns
-    -------
-    str
-        Owner of the claims of this run; see `artifacts.claim_owner`.
-    """
-
-    def on_record(names: Set[str]) -> set[str]:
-        found: set[str] = set()
-        with warehouse.begin() as connection:
-            for column in (
-                schema.ensembles.c.version_id,
-                schema.pooled_members.c.pooled_member_id,
-            ):
-                query = sa.select(column).where(column.in_(names))
-                found |= set(connection.execute(query).scalars())
-        return found
-
-    parameters = warehouse.parameters
-    owner = claim_owner(
-        warehouse.settings,
-        database=f"{parameters.host}:{parameters.port}/{parameters.database}",
+def check_libraries(version: Version) -> None:
+    """Raise an `ArtifactError` if libraries have another major version."""
+    check_library_versions(
+        version.version_id,
+        version.library_versions,
+        train_command=version.train_command,
     )
-    sweep_claims(
-        warehouse.settings.artifacts_dir, owner=owner, on_record=on_record
-    )
-    return owner
 
 
-def artifact_file(warehouse: Warehouse, one: Version | SharedArtifact) -> Path:
+def artifact_file(
+    warehouse: Warehouse, artifact: Version | SharedArtifact
+) -> Path:
     """Where an artifact lies."""
-    return warehouse.settings.home / one.artifact_path
+    return warehouse.settings.home / artifact.artifact_path
 
 
 def pruned_paths(warehouse: Warehouse) -> set[str]:

@@ -75,7 +75,7 @@ def is_climatology_alone(ensemble: HorizonEnsemble) -> bool:
     return ensemble.weights.get(CLIMATOLOGY) == 1.0
 
 
-def predictions_of_recipe(
+def recipe_probabilities(
     ensemble: HorizonEnsemble, score: TimeOrderedScore
 ) -> FloatArray:
     """What the recipe of an ensemble predicted for the scored validation rows.

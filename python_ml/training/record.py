@@ -90,24 +90,21 @@ def _record_together(
     outcomes: list[Recorded | NotRecorded] = []
     written: list[tuple[Series, WrittenArtifact[Ensemble], VersionRecord]] = []
     for each in series:
-        horizons = weighed[each.symbol_id]
-        make = partial(
-            _make_ensemble,
+        about = (
             run,
             group,
             each,
-            horizons,
+            weighed[each.symbol_id],
             identities[each.symbol_id],
         )
         try:
             artifact = run.recorder.write_ensemble(
-                each.ticker, each.timeframe, make
+                each.ticker, each.timeframe, partial(_make_ensemble, *about)
             )
         except ArtifactError as error:
             outcomes.append(NotRecorded(each, str(error)))
         else:
-            record = _rows_of(run, group, each, horizons, artifact)
-            written.append((each, artifact, record))
+            written.append((each, artifact, _rows_of(*about, artifact)))
     if written:
         artifacts = [artifact for _, artifact, _ in written]
         with run.recorder.transaction(artifacts) as connection:
@@ -168,6 +165,7 @@ def _rows_of(
     group: Group,
     series: Series,
     horizons: Sequence[WeighedHorizon],
+    identity: Identity,
     written: WrittenArtifact[Ensemble],
 ) -> VersionRecord:
     runs, weights = [], []
@@ -185,7 +183,7 @@ def _rows_of(
                 status="succeeded",
                 lookback_bars=group.cut.window_bars,
                 models_artifact_path=written.artifact_path,
-                data_fingerprint=written.artifact.metadata["data_fingerprint"],
+                data_fingerprint=identity.data_fingerprint,
             )
         )
         weights += weight_rows(
@@ -196,7 +194,13 @@ def _rows_of(
             alpha=horizon.weights.alpha,
             reason=horizon.weights.reason,
         )
-    return VersionRecord(run.recorder.version_row(written), runs, weights)
+    row = run.recorder.version_row(
+        written,
+        cut_id=group.cut_id,
+        data_fingerprint=identity.data_fingerprint,
+        settings_fingerprint=identity.settings_fingerprint,
+    )
+    return VersionRecord(row, runs, weights)
 
 
 def _without_members(horizon: HorizonEnsemble) -> HorizonEnsemble:

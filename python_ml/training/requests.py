@@ -28,7 +28,7 @@ from python_ml.exceptions import (
     SwiftBoltError,
     TrainingError,
 )
-from python_ml.registry.promotion import PromotionMode
+from python_ml.registry.promotion.decisions import PromotionMode
 from python_ml.training.summary import TrainingSummary
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from python_ml.examples.catalog import read_feature_names
-from python_ml.exceptions import SettingsError
+from python_ml.examples.weighting import read_weighting
 from python_ml.members import Roster
-from python_ml.registry.promotion import PromotionMode
+from python_ml.registry.promotion.decisions import PromotionMode
 from python_ml.registry.recording import Recorder
 from python_ml.scoring.weights import WeightSettings
 from python_ml.warehouse.connection import Warehouse
@@ -63,7 +63,6 @@ def begin_run(
     SchemaError
         If the features were not built.
     """
-    settings = warehouse.settings
     weighting = read_weighting(warehouse)
     if weights is not None:
         weighting = dict.fromkeys(weighting, weights)
@@ -73,31 +72,7 @@ def begin_run(
         trigger,
         promotion,
         n_jobs,
-        Roster.from_seed(read_seed(settings, "roster")),
+        Roster.from_seed(read_seed(warehouse.settings, "roster")),
         weighting,
         read_feature_names(warehouse),
     )
-
-
-def read_weighting(warehouse: Warehouse) -> dict[str, WeightSettings]:
-    """How weights are fitted, by timeframe, from the seed `weighting`.
-
-    Raises
-    ------
-    SettingsError
-        If a timeframe is missing or a value cannot be used.
-    """
-    settings = warehouse.settings
-    try:
-        weighting = WeightSettings.from_seed(read_seed(settings, "weighting"))
-    except SettingsError as error:
-        raise SettingsError(
-            f"{error} Mend dbt_project/seeds/weighting.csv."
-        ) from error
-    timeframes = read_seed(settings, "timeframes")["timeframe"]
-    if missing := sorted(set(timeframes) - set(weighting)):
-        raise SettingsError(
-            f"The seed weighting has no row for {', '.join(missing)}. Mend "
-            "dbt_project/seeds/weighting.csv."
-        )
-    return weighting

@@ -12,10 +12,8 @@ from python_ml.console.text_tables import (
     to_records,
     to_text,
 )
-from python_ml.registry.promotion import (
-    Cohort,
-    Decision,
-)
+from python_ml.registry.promotion.cohort import Cohort
+from python_ml.registry.promotion.decisions import Decision
 
 COUNTS = ("trained", "up_to_date", "failed")
 TABLE = {

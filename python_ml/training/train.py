@@ -7,7 +7,7 @@ A training is a row of stages, each of which takes and returns plain data:
 3. identify what is on record already (`identify.py`);
 4. fit the rest and weigh it (`fit_and_weigh.py`);
 5. record versions (`record.py`);
-6. promote what is not worse than what is live (`registry/promotion.py`).
+6. promote what is not worse than what is live (`registry/promotion`).
 
 Whatever stops a training, the same command finishes it: a series whose rows,
 settings and cut have a version already is up to date, and what was not decided
@@ -42,14 +42,13 @@ from python_ml.exceptions import (
     SwiftBoltError,
     TrainingError,
 )
-from python_ml.registry.promotion import (
+from python_ml.registry.promotion.cohort import Challenger, Cohort
+from python_ml.registry.promotion.decisions import (
     MODES,
-    Challenger,
-    Cohort,
     Decision,
     PromotionMode,
-    promote,
 )
+from python_ml.registry.promotion.promote import promote
 from python_ml.scoring.weights import WeightSettings
 from python_ml.training.fit_and_weigh import (
     GroupFits,
@@ -396,6 +395,7 @@ def _promote(
             for series in group.series
             if (version := versions.get(series.symbol_id)) is not None
         ),
+        run.weighting[group.cut.timeframe],
     )
     decisions = promote(
         run.warehouse,

@@ -61,7 +61,7 @@ REBUILD = (
     "test",
     "--select",
     "+training_examples",
-    "+pooled_examples",
+    "+class_counts",
     "+feature_catalog",
 )
 MAX_VERSIONS_NAMED = 5

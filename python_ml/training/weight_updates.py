@@ -22,6 +22,7 @@ from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.ensemble import Ensemble
 from python_ml.examples.catalog import read_session_bars
+from python_ml.examples.weighting import read_weighting
 from python_ml.exceptions import NoEnsembleError
 from python_ml.registry.deployments import (
     insert_deployments,
@@ -39,7 +40,6 @@ from python_ml.registry.recording import (
 from python_ml.registry.versions import Version, load_version, read_versions
 from python_ml.scoring.weights import WeightSettings
 from python_ml.training.reweighing import LiveVersion, NewWeights, reweigh
-from python_ml.training.run import read_weighting
 from python_ml.training.settled import read_settled
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import excluding, job_run
@@ -548,7 +548,13 @@ def _rows_of(
             alpha=run["weight_alpha"],
             reason=run["weight_reason"],
         )
-    row = recorder.version_row(artifact, members_version_id=update.root)
+    row = recorder.version_row(
+        artifact,
+        cut_id=version.cut_id,
+        data_fingerprint=version.data_fingerprint,
+        settings_fingerprint=update.fingerprint,
+        members_version_id=update.root,
+    )
     return VersionRecord(row, runs, weights)
 
 

@@ -30,10 +30,7 @@ counted as (
         timeframe,
         horizon,
         horizon_bars,
-        count(*) as n_rows,
-        sum(case when label = 'BEARISH' then 1 else 0 end) as n_bearish,
-        sum(case when label = 'NEUTRAL' then 1 else 0 end) as n_neutral,
-        sum(case when label = 'BULLISH' then 1 else 0 end) as n_bullish
+        {{ class_counts() }}
 
     from examples
 

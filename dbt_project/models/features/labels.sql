@@ -1,5 +1,6 @@
 -- In one process: the other processor is for the feature rows, which are made
--- beside the labels and take longer.
+-- beside the labels and take longer. What is known at a bar's close stands
+-- beside what came of it, so that millions of rows are written once.
 {{ config(sql_header=without_parallel_workers()) }}
 with
 
@@ -18,25 +19,11 @@ targets as (
         label_end_at,
         label_return,
         is_target_due,
-        rule,
-        volatility_multiple,
-        fixed_return,
-        variance_ahead,
+        expected_volatility,
+        label_threshold,
         batch_id
 
     from {{ ref('int_bars_matched_to_targets') }}
-
-),
-
-scaled as (
-
-    select
-        *,
-        {{ volatility_of(
-            'variance_ahead', 'horizon_bars'
-        ) }} as expected_volatility
-
-    from targets
 
     {{ computed_once() }}
 
@@ -47,16 +34,12 @@ measured as (
     select
         *,
         case
-            when rule = 'fixed_return' then fixed_return
-            else volatility_multiple * expected_volatility
-        end as label_threshold,
-        case
             when not is_target_due then 'not_closed'
             when label_return is null then 'missing_bar'
             when expected_volatility is null then 'no_volatility'
         end as label_reason
 
-    from scaled
+    from targets
 
     {{ computed_once() }}
 

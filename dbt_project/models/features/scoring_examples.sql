@@ -10,7 +10,6 @@ feature_rows as (
 
 ),
 
--- Of the label table only what is known when the bar closes.
 targets as (
 
     select
@@ -19,16 +18,16 @@ targets as (
         horizon,
         horizon_bars,
         bar_number,
-        label_end_bar_number as target_bar_number,
-        label_end_at as target_at,
+        target_bar_number,
+        target_at,
         expected_volatility,
         label_threshold
 
-    from {{ ref('labels') }}
+    from {{ ref('horizon_scales') }}
 
     where
         expected_volatility is not null
-        and label_end_at is not null
+        and target_at is not null
 
 ),
 

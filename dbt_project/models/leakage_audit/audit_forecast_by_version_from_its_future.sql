@@ -35,7 +35,7 @@ deployments as (
         version_id,
         effective_at
 
-    from {{ ref('int_deployments_split_to_spans') }}
+    from {{ ref('stg_ml__deployment_spans') }}
 
 ),
 

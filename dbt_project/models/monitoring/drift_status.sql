@@ -9,7 +9,7 @@ deployments as (
         symbol_id,
         timeframe
 
-    from {{ ref('stg_ml__deployments') }}
+    from {{ ref('stg_ml__deployment_spans') }}
 
 ),
 

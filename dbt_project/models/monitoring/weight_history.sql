@@ -11,7 +11,7 @@ deployments as (
         effective_at,
         superseded_at
 
-    from {{ ref('int_deployments_split_to_spans') }}
+    from {{ ref('stg_ml__deployment_spans') }}
 
 ),
 

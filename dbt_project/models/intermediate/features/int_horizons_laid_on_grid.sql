@@ -1,6 +1,7 @@
 -- Every bar of the grid with each horizon, the bar on which that ends and the
--- rule for its label, from the first bar on that any series is due from. What
--- series have in common is joined here, once for all of them.
+-- rule for its label, from the first bar on that any series is due from. Where
+-- a horizon ends is the calendar's knowledge. What series have in common is
+-- joined here, once for all of them.
 with
 
 due as (

@@ -2,7 +2,7 @@ with
 
 source as (
 
-    select * from {{ source('ml', 'deployments') }}
+    select * from {{ source('ml', 'deployment_spans') }}
 
     where {{ is_not_after_as_of('effective_at') }}
 
@@ -19,11 +19,14 @@ renamed as (
 
         ---------- series
         timeframe,
-        horizons,
+        horizon,
         reason,
 
         ---------- timestamps
         effective_at,
+        case
+            when {{ is_not_after_as_of('superseded_at') }} then superseded_at
+        end as superseded_at,
         created_at
 
     from source
