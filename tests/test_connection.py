@@ -1,11 +1,8 @@
-import datetime
-import json
 import os
 import signal
 import time
 from dataclasses import replace
 
-import numpy as np
 import psycopg2
 import psycopg2.extensions
 import pytest
@@ -23,7 +20,6 @@ from python_ml.warehouse.connection import (
 from python_ml.warehouse.embedded import EmbeddedServer
 from python_ml.warehouse.embedded.processes import find_processes
 from python_ml.warehouse.errors import translate_database_error
-from python_ml.warehouse.json_values import to_json
 from python_ml.warehouse.parameters import ConnectionParameters
 from tests.conftest import embedded_settings, warehouse_environment
 
@@ -129,25 +125,6 @@ def test_the_url_means_the_same_to_libpq_and_to_sqlalchemy(parameters):
     )
     _, keywords = engine.dialect.create_connect_args(engine.url)
     assert {k: str(v) for k, v in keywords.items()} == expected
-
-
-def test_json_holds_no_number_that_is_not_finite():
-    value = {
-        "a": [np.float64("nan"), float("inf"), np.int64(3), np.bool_(True)],
-        1: np.array([[1.5, np.nan]]),
-        "at": datetime.datetime(2012, 6, 29, tzinfo=datetime.UTC),
-        "on": datetime.date(2012, 6, 29),
-        "set": {"x"},
-        "none": None,
-    }
-    assert json.loads(to_json(value)) == {
-        "a": [None, None, 3, True],
-        "1": [[1.5, None]],
-        "at": "2012-06-29T00:00:00+00:00",
-        "on": "2012-06-29",
-        "set": ["x"],
-        "none": None,
-    }
 
 
 # A server that goes away

@@ -416,11 +416,11 @@ def test_series_without_an_ensemble_are_listed_and_the_others_forecast(built):
     deploy(built, make_ensemble(built, ticker="AAA", as_of=close_of(-9)))
     summary = forecast(built)
     assert summary.n_forecasts == 3
-    assert summary.to_dict()["series_without_ensemble"] == (
-        ("AAA", "w1"),
-        ("BBB", "d1"),
-        ("BBB", "w1"),
-    )
+    assert summary.to_dict()["series_without_ensemble"] == [
+        ["AAA", "w1"],
+        ["BBB", "d1"],
+        ["BBB", "w1"],
+    ]
 
 
 def test_a_series_whose_version_takes_effect_after_its_last_bar_is_listed(
@@ -432,7 +432,7 @@ def test_a_series_whose_version_takes_effect_after_its_last_bar_is_listed(
     )
     summary = forecast(built, timeframes=["w1"])
     assert summary.n_forecasts == 0
-    assert summary.to_dict()["series_awaiting_deployment"] == (("AAA", "w1"),)
+    assert summary.to_dict()["series_awaiting_deployment"] == [["AAA", "w1"]]
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ def models_list(
 @json_option
 def models_show(version_id: str, as_json: bool) -> None:
     """Show all that is on record about a version."""
+    from python_ml.console.json_text import to_json
     from python_ml.registry import inspection as models
-    from python_ml.warehouse.json_values import to_json
 
     with open_warehouse() as warehouse:
         found = models.show_version(warehouse, version_id)

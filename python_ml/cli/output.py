@@ -28,8 +28,8 @@ def print_frame(
     frame: "pd.DataFrame", columns: dict[str, str], as_json: bool
 ) -> None:
     """Print every row: for people `columns` with their headings, else all."""
+    from python_ml.console.json_text import to_json
     from python_ml.console.text_tables import to_records, to_text
-    from python_ml.warehouse.json_values import to_json
 
     if as_json:
         click.echo(to_json(to_records(frame)))

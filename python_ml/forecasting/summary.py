@@ -1,11 +1,12 @@
 """What a run issued, for people and for machines."""
 
 import datetime
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
+from python_ml.console.json_text import to_plain
 from python_ml.console.text_tables import some_names
 from python_ml.examples.series import Series
 from python_ml.forecasting.due import awaiting_deployment, without_ensemble
@@ -47,10 +48,13 @@ class ForecastSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Fields ready for JSON."""
-        return {
-            field.name: _to_plain(getattr(self, field.name))
-            for field in fields(self)
-        }
+        plain: dict[str, Any] = to_plain(asdict(self))
+        for name in ("series_without_ensemble", "series_awaiting_deployment"):
+            plain[name] = [
+                [series["ticker"], series["timeframe"]]
+                for series in plain[name]
+            ]
+        return plain
 
     def to_text(self) -> str:
         """What a person wants to know, in a few lines."""
@@ -115,11 +119,3 @@ def summarise(
         series_without_ensemble=tuple(without_ensemble(series)),
         series_awaiting_deployment=tuple(awaiting_deployment(series)),
     )
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, datetime.datetime):
-        return value.isoformat()
-    if isinstance(value, tuple):
-        return tuple((series.ticker, series.timeframe) for series in value)
-    return value

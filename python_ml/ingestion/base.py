@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from python_ml.console.json_text import to_plain
 from python_ml.console.text_tables import to_text
 
 BAR_KEY = ["ticker", "timeframe", "opened_at"]
@@ -153,13 +154,7 @@ class IngestSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, dates as ISO text."""
-        plain = asdict(self)
-        plain["sessions_differing"] = [
-            day.isoformat() for day in self.sessions_differing
-        ]
-        for series in plain["series"]:
-            for name in ("first_session", "last_session"):
-                series[name] = series[name].isoformat()
+        plain: dict[str, Any] = to_plain(asdict(self))
         return plain
 
     def to_text(self) -> str:

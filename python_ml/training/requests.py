@@ -5,7 +5,6 @@ request; it is closed by the training that leaves the series with an up-to-date
 version, and stays open, with the reason, when that fails.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from python_ml import schema
+from python_ml.console.json_text import to_plain
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -34,7 +34,6 @@ from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
-from python_ml.warehouse.json_values import to_json
 
 logger = get_logger(__name__)
 
@@ -90,7 +89,7 @@ class RequestsSummary:
         return {
             "served": self.count("served"),
             "open": self.count("open"),
-            "requests": json.loads(to_json(to_records(self.requests))),
+            "requests": to_plain(to_records(self.requests)),
             "trainings": [one.to_dict() for one in self.trainings],
         }
 

@@ -1,6 +1,5 @@
 """What a training did, for people and for machines."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from python_ml.console.json_text import to_plain
 from python_ml.console.text_tables import (
     to_records,
     to_text,
 )
 from python_ml.registry.promotion.cohort import Cohort
 from python_ml.registry.promotion.decisions import Decision
-from python_ml.warehouse.json_values import to_json
 
 COUNTS = ("trained", "up_to_date", "failed")
 TABLE = {
@@ -72,12 +71,9 @@ class TrainingSummary:
         """Everything, for machines."""
         return {
             "job_run_id": self.job_run_id,
-            "as_of": {
-                calendar: end.isoformat()
-                for calendar, end in self.as_of.items()
-            },
+            "as_of": to_plain(self.as_of),
             **{name: self.count(name.replace("_", " ")) for name in COUNTS},
-            "results": json.loads(to_json(to_records(self.results))),
+            "results": to_plain(to_records(self.results)),
             "decisions": to_records(self.decisions),
         }
 

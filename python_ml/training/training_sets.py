@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy.schema import DropSchema
 
+from python_ml.console.json_text import to_plain
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -143,10 +144,8 @@ class TrainingSet:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, times as ISO text."""
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in asdict(self).items()
-        }
+        plain: dict[str, Any] = to_plain(asdict(self))
+        return plain
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
+from python_ml.console.json_text import to_json
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -37,7 +38,6 @@ from python_ml.console.logs import (
 from python_ml.exceptions import SchemaError
 from python_ml.warehouse.binary_rows import BinaryRows, arrow_type
 from python_ml.warehouse.connection import Warehouse
-from python_ml.warehouse.json_values import to_json
 
 logger = get_logger(__name__)
 

@@ -12,6 +12,7 @@ import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateSchema
 
+from python_ml.console.json_text import to_json
 from python_ml.console.logs import (
     get_logger,
     log_event,
@@ -20,7 +21,6 @@ from python_ml.exceptions import SchemaError, ServerError
 from python_ml.schema import ML, RAW
 from python_ml.settings import Settings, Target
 from python_ml.warehouse.embedded import EmbeddedServer
-from python_ml.warehouse.json_values import to_json
 from python_ml.warehouse.parameters import ConnectionParameters
 
 if TYPE_CHECKING:
