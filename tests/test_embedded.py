@@ -556,7 +556,7 @@ def test_a_lock_held_too_long_is_an_error_that_names_it(server, monkeypatch):
     monkeypatch.setattr(files, "LOCK_SECONDS", 0.1)
     other = EmbeddedServer(server.files.settings)
     with (
-        other._locked(),
+        other.files.locked(),
         pytest.raises(ServerError, match=r"holds .*lock"),
     ):
         server.start()
