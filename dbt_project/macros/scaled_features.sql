@@ -13,7 +13,9 @@
 {% macro scaled_features(blocks, condition='true') -%}
 {%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
 {%- set window_bars = var('volatility_window_bars') | int(20) -%}
-{%- set places_ahead = var('profile_places_ahead') | int(4) -%}
+{%- set features = (
+    feature_definitions() | selectattr(4, 'ne', none) | list
+) -%}
 {%- set spans = [1, 2, 5, 10, 20, 60] -%}
 {%- set looks_back = (
     [2, 5, 10, 14, 20, 40, 60, window_bars, longest_bars] | unique | sort
@@ -312,97 +314,10 @@ scaled as (
             max_recorded_at, coalesce(profile_recorded_at, max_recorded_at)
         ) as max_recorded_at,
         batch_id,
-        move / volatility_1 as return_1,
-        {% for bars in spans[1:] -%}
-            move_{{ bars }} / volatility_{{ bars }} as return_{{ bars }},
-        {% endfor -%}
-        abs(move) / volatility_1 as absolute_return_1,
-        {% for bars in [5, 20] -%}
-            mean_absolute_move_{{ bars }} * sqrt({{ bars }}.0)
-            / volatility_{{ bars }} as absolute_return_{{ bars }},
-        {% endfor -%}
-        abs(previous_move) / volatility_1 as previous_absolute_return_1,
-        gap / volatility_1 as overnight_gap,
-        {{ half_log_ratio(
-            'squared_moves_5 / nullif(variance_5, 0)', 'squared_moves_20 / nullif(variance_20, 0)'
-        ) }} as volatility_ratio_5_20,
-        {{ half_log_ratio(
-            'squared_moves_20 / nullif(variance_20, 0)', 'squared_moves_60 / nullif(variance_60, 0)'
-        ) }} as volatility_ratio_20_60,
-        -- With one place in the session the two are the same number.
-        case
-            when full_session_bars = 1 then 0
-            else {{ half_log_ratio('squared_moves_20', 'variance_20') }}
-        end as realized_to_expected_20,
-        {{ half_log_ratio(
-            'squared_ranges_5 / nullif(variance_5, 0)', 'squared_ranges_20 / nullif(variance_20, 0)'
-        ) }} as parkinson_ratio_5_20,
-        {{ half_log_ratio(
-            'squared_ranges_20 / nullif(variance_20, 0)',
-            'squared_ranges_60 / nullif(variance_60, 0)'
-        ) }} as parkinson_ratio_20_60,
-        -- Parkinson (1980): the variance is the squared range / (4 ln 2).
-        {{ half_log_ratio(
-            'squared_ranges_20 / (4 * ln(2.0))', 'squared_moves_20'
-        ) }} as parkinson_to_realized_20,
-        {{ half_log_ratio(
-            'garman_klass_variances_5 / nullif(variance_5, 0)',
-            'garman_klass_variances_20 / nullif(variance_20, 0)'
-        ) }} as garman_klass_ratio_5_20,
-        {{ half_log_ratio(
-            'garman_klass_variances_20', 'squared_moves_20'
-        ) }} as garman_klass_to_realized_20,
-        {{ guarded_ratio('squared_losses_20', 'squared_moves_20') }}
-            as downside_share_20,
-        {% for bars in [5, 10, 20, 60] -%}
-            (log_close - ln(mean_close_{{ bars }})) / volatility_{{ bars }}
-                as distance_from_average_{{ bars }},
-        {% endfor -%}
-        {% for bars in [5, 20, 60] -%}
-            {{ guarded_ratio(
-                'adjusted_close - low_' ~ bars,
-                'high_' ~ bars ~ ' - low_' ~ bars
-            ) }} as range_place_{{ bars }},
-        {% endfor -%}
-        {{ guarded_ratio('gains_14', 'absolute_moves_14') }} as rsi_14,
-        {% for bars in [20, 60] -%}
-            slope_{{ bars }} * {{ bars }} / volatility_{{ bars }}
-                as trend_slope_{{ bars }},
-        {% endfor -%}
-        {{ guarded_log('adjusted_volume') }}
-        - {{ guarded_log('mean_volume_20') }} as volume_ratio_20,
-        {{ guarded_log('mean_volume_5') }}
-        - {{ guarded_log('mean_volume_20') }} as volume_ratio_5_20,
-        body / volatility_1 as candle_body,
-        log_range / volatility_1 as candle_range,
-        upper_shadow / volatility_1 as upper_shadow,
-        lower_shadow / volatility_1 as lower_shadow,
-        cast({{ utc_minute_of_day('closed_at') }} as double precision)
-            as minute_of_day,
-        cast(place_in_session as double precision) / session_bars
-            as place_in_session,
-        {{ half_log_ratio(
-            'variance_1 * full_session_bars', 'session_variance'
-        ) }} as place_volatility,
-        -- Where all places of the session are ahead, it is the session itself.
-        case
-            when full_session_bars <= {{ places_ahead }} then 0
-            else {{ half_log_ratio(
-                'ahead_variance * full_session_bars',
-                'session_variance * ' ~ places_ahead,
-            ) }}
-        end as ahead_place_volatility,
-        case
-            when full_session_bars = 1 then 0
-            else {{ half_log_ratio('ahead_recent_variance', 'ahead_variance') }}
-        end as ahead_volatility_ratio_5_20,
-        case
-            when full_session_bars = 1 then 0
-            else {{ half_log_ratio(
-                'ahead_range_variance / (4 * ln(2.0))', 'ahead_variance'
-            ) }}
-        end as ahead_parkinson_to_realized_20,
-        date_part('isodow', session_date) as weekday
+        {% for feature, family, lookback_bars, unit, formula in features -%}
+            {{ formula }} as {{ feature }}
+            {{- ',\n        ' if not loop.last }}
+        {%- endfor %}
 
     from rooted
 

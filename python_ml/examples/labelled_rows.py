@@ -32,18 +32,15 @@ class Window:
     view : str
         Of the schema features, with the labels of its rows.
     starts_at : str
-        Its first close, as SQL over `ml.training_cuts`.
+        Column of the cut with its first close.
     """
 
     view: str
     starts_at: str
 
 
-EXAMPLES = Window("training_examples", "cuts.window_starts_at")
-POOLED = Window(
-    "pooled_examples",
-    "coalesce(cuts.pooled_window_starts_at, cuts.window_starts_at)",
-)
+EXAMPLES = Window("training_examples", "window_starts_at")
+POOLED = Window("pooled_examples", "pooled_window_starts_at")
 
 
 @dataclass(frozen=True)
@@ -199,11 +196,11 @@ def _rows_in(window: Window) -> str:
     """From and where of the usable feature rows in a window."""
     return f"""
         from {{features}}.feature_rows as feature_rows
-        inner join {{ml}}.training_cuts as cuts
+        inner join {{staging}}.stg_ml__training_cuts as cuts
             on
                 feature_rows.calendar = cuts.calendar
                 and feature_rows.timeframe = cuts.timeframe
-                and feature_rows.closed_at >= {window.starts_at}
+                and feature_rows.closed_at >= cuts.{window.starts_at}
                 and feature_rows.closed_at <= cuts.as_of
         where
             cuts.cut_id = :cut_id

@@ -2,7 +2,8 @@ with
 
 definitions as (
 
-    {% for feature, family, lookback_bars, unit in feature_definitions() %}
+    {% for feature, family, lookback_bars, unit, formula
+        in feature_definitions() %}
         select
             cast({{ loop.index }} as integer) as sort_order,
             cast('{{ feature }}' as text) as feature,

@@ -25,8 +25,6 @@ targets as (
 
     from {{ ref('int_bars_matched_to_targets') }}
 
-    {{ computed_once() }}
-
 ),
 
 measured as (

@@ -131,6 +131,8 @@ scaled as (
 
     from aimed
 
+    {{ computed_once() }}
+
 ),
 
 bounded as (
