@@ -35,6 +35,7 @@ from python_ml.training import train
 from python_ml.versions import load_ensemble
 from python_ml.warehouse.bulk import read_frame
 from tests.conftest import (
+    run_command_process,
     run_swiftbolt,
     warehouse_environment,
 )
@@ -45,10 +46,9 @@ TABLES = ("ensembles", "training_runs", "ensemble_weights", "deployments")
 
 
 @pytest.fixture(scope="module")
-def sample_copy(built_sample, fresh_warehouse):
+def sample_copy(sample_database, fresh_warehouse):
     """Factory of warehouses that hold the built sample."""
-    built_sample.close()
-    return lambda: fresh_warehouse(template=built_sample.parameters.database)
+    return lambda: fresh_warehouse(template=sample_database)
 
 
 @pytest.fixture
@@ -745,7 +745,9 @@ def test_what_cannot_be_trained_is_told_with_the_way_out(
 
 
 def test_an_unbuilt_warehouse_says_how_to_build(warehouse):
-    process = run_swiftbolt(warehouse, "train", "--all")
+    process = run_command_process(
+        warehouse_environment(warehouse), "train", "--all"
+    )
     assert process.returncode == 1
     assert "swiftbolt run" in process.stderr
 
