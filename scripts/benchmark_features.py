@@ -74,7 +74,7 @@ HALF_PREFIX = "half_"
 N_COMPARED_SYMBOLS = 10
 TOLERANCE = 1e-9
 BUILD_CODE = """
-from python_ml.pipeline import BUILD
+from python_ml.operations.daily import BUILD
 from python_ml.settings import load_settings
 from python_ml.warehouse.connection import open_warehouse
 from python_ml.warehouse.dbt import run_dbt

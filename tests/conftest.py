@@ -7,17 +7,26 @@ Pick by how long the database may live:
 - `fresh_warehouse()`: makes as many as wanted, from fixtures of any scope.
 
 Each is a database of its own with a home of its own, so tests cannot meet.
-`warehouse_environment(warehouse)` is what a subprocess (`swiftbolt`, `dbt`)
-needs to work on one, and `run_swiftbolt(warehouse, "train", "--all")` runs
-the command in one.
+What many tests start from is made once, by `shared_template`, and copied.
+
+`run_swiftbolt(warehouse, "train", "--all")` runs the command, in this process:
+importing what it needs costs seconds. `run_command_process` runs a real one;
+`warehouse_environment(warehouse)` is the environment that both need.
 
 `throwaway_home()` makes a `SWIFTBOLT_HOME` that root's server user can reach,
 for tests that run an embedded server of their own; whatever runs there is
 stopped at the end.
+
+The processes of one run (`pytest -n 2`) share a folder, the server in it, the
+templates and what dbt has parsed; whoever needs a part first makes it.
 """
 
+import contextlib
+import fcntl
 import itertools
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,11 +34,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg2
 import pytest
+from click.testing import CliRunner
 
+from python_ml.cli import main
+from python_ml.console.logs import ROOT_LOGGER
 from python_ml.ingestion.load import ingest
 from python_ml.ingestion.readers.sample import SampleSource
 from python_ml.settings import PROJECT_ROOT, Settings
@@ -42,9 +55,17 @@ from python_ml.warehouse.parameters import ConnectionParameters
 # Threads of two test runs side by side would wait for each other, spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-HOME_PREFIX = "swiftbolt-test-"
+FOLDER_PREFIX = "swiftbolt-test-"
 OWN_VARIABLES = ("PG", "SWIFTBOLT_", "DBT_")
 STATEMENT_SECONDS = 120
+LONGEST_FIRST = (
+    "test_planted_faults",
+    "test_training",
+    "test_incremental",
+    "test_knowledge",
+    "test_main_job",
+    "test_training_sets",
+)
 
 
 def clean_environment() -> dict[str, str]:
@@ -67,13 +88,104 @@ def run_swiftbolt(
     warehouse: Warehouse, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command `swiftbolt` on `warehouse` and return how it ended."""
+    return run_command(
+        warehouse_environment(warehouse) | environment, *arguments
+    )
+
+
+def run_command(
+    environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process; what it does not expect is raised."""
+    with _log_as_before():
+        ended = CliRunner().invoke(
+            main,
+            arguments,
+            env=environment,
+            catch_exceptions=False,
+            prog_name="swiftbolt",
+        )
+    return subprocess.CompletedProcess(
+        arguments, ended.exit_code, ended.stdout, ended.stderr
+    )
+
+
+def run_command_process(
+    environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "python_ml.cli", *arguments],
         cwd=PROJECT_ROOT,
-        env=warehouse_environment(warehouse) | environment,
+        env=environment,
         capture_output=True,
         text=True,
     )
+
+
+@contextlib.contextmanager
+def _log_as_before() -> Iterator[None]:
+    """Undo what the command sets of the package's log."""
+    logger = logging.getLogger(ROOT_LOGGER)
+    before = logger.handlers[:], logger.level, logger.propagate
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.propagate = before[0], before[2]
+        logger.setLevel(before[1])
+
+
+@pytest.fixture(autouse=True)
+def _log_of_each_test() -> Iterator[None]:
+    with _log_as_before():
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files that take long first, so that all processes end together."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
+
+RUN_FOLDER = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that the processes of the run share."""
+    if hasattr(config, "workerinput"):
+        config.stash[RUN_FOLDER] = Path(config.workerinput["run_folder"])
+        return
+    _remove_folders_of_dead_runs()
+    # Not pytest's tmp_path, which only its owner can enter.
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
+    folder.chmod(0o755)
+    config.stash[RUN_FOLDER] = folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist the folder."""
+    node.workerinput["run_folder"] = str(node.config.stash[RUN_FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder and stop what runs in it."""
+    if not hasattr(config, "workerinput"):
+        _remove(config.stash[RUN_FOLDER])
+
+
+@pytest.fixture(scope="session")
+def run_folder(pytestconfig: pytest.Config) -> Path:
+    """Folder that the processes of the run share."""
+    return pytestconfig.stash[RUN_FOLDER]
+
+
+@pytest.fixture(scope="session")
+def unique_name(pytestconfig: pytest.Config) -> Callable[[], str]:
+    """Factory of names that no process of the run has given yet."""
+    worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
+    numbers = itertools.count(1)
+    return lambda: f"{worker}_{next(numbers)}"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,39 +198,42 @@ def _no_database_of_the_caller() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _parsed_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _parsed_once(run_folder: Path) -> Iterator[None]:
     """Keep what dbt has parsed in one place for all warehouses of the run."""
-    folder = tmp_path_factory.mktemp("parsed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dbt_manifest, "kept_dir", lambda settings: folder)
+        patch.setattr(
+            dbt_manifest, "kept_dir", lambda settings: run_folder / "parsed"
+        )
         yield
 
 
 @pytest.fixture(scope="session")
-def throwaway_home() -> Iterator[Callable[..., Path]]:
+def throwaway_home(
+    run_folder: Path, unique_name: Callable[[], str]
+) -> Callable[..., Path]:
     """Factory of homes: `throwaway_home(name="a home")`; all go at the end."""
-    _remove_homes_of_dead_runs()
-    # Not pytest's tmp_path, which only its owner can enter.
-    root = Path(tempfile.mkdtemp(prefix=f"{HOME_PREFIX}{os.getpid()}-"))
-    root.chmod(0o755)
-    numbers = itertools.count(1)
-    homes: list[Path] = []
-
-    def make(name: str = "home") -> Path:
-        folder = root / str(next(numbers))
-        folder.mkdir(mode=0o755)
-        folder.chmod(0o755)
-        homes.append(folder / name)
-        return folder / name
-
-    yield make
-    _remove(root)
+    return lambda name="home": _home(run_folder, unique_name(), name)
 
 
-def _remove_homes_of_dead_runs() -> None:
+def _home(run_folder: Path, owner: str, name: str = "home") -> Path:
+    folder = run_folder / owner
+    folder.mkdir(mode=0o755, exist_ok=True)
+    folder.chmod(0o755)
+    return folder / name
+
+
+@contextlib.contextmanager
+def _locked(run_folder: Path, name: str) -> Iterator[None]:
+    """Let one process of the run in at a time."""
+    with open(run_folder / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_folders_of_dead_runs() -> None:
     """Clear up after runs that were killed before they could."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{HOME_PREFIX}*"):
-        pid = folder.name.removeprefix(HOME_PREFIX).partition("-")[0]
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
         if (
             pid.isdecimal()
             and not psutil.pid_exists(int(pid))
@@ -127,15 +242,19 @@ def _remove_homes_of_dead_runs() -> None:
             _remove(folder)
 
 
-def _remove(root: Path) -> None:
-    for data in root.glob("*/*/server/data"):
+def _remove(folder: Path) -> None:
+    for data in folder.glob("*/*/server/data"):
         server = EmbeddedServer(embedded_settings(data.parents[1]))
         if (pid := server.status().pid) is not None:
             # At once, without writing out what is deleted anyway.
             os.kill(pid, signal.SIGQUIT)
         server.stop()
     # Half a minute for the files of a hundred databases: none waits for it.
-    subprocess.Popen(["rm", "-rf", str(root)], start_new_session=True)
+    subprocess.run(
+        ["sh", "-c", 'rm -rf "$0" &', str(folder)],
+        start_new_session=True,
+        check=True,
+    )
 
 
 def embedded_settings(home: Path, *, schema_prefix: str = "") -> Settings:
@@ -144,52 +263,91 @@ def embedded_settings(home: Path, *, schema_prefix: str = "") -> Settings:
 
 
 @pytest.fixture(scope="session")
-def server_parameters(
-    throwaway_home: Callable[..., Path],
-) -> ConnectionParameters:
+def server_parameters(run_folder: Path) -> ConnectionParameters:
     """Login of the run's server, as superuser, to its first database."""
-    settings = embedded_settings(throwaway_home("shared"))
-    parameters = EmbeddedServer(settings).start()
-    # Nothing here need survive a power cut, and fresh databases come quicker.
-    _execute(parameters, "alter system set fsync = off")
-    # A statement that hangs fails its test, which names it, long before the
-    # test's own time is up.
-    _execute(
-        parameters,
-        f"alter system set statement_timeout = '{STATEMENT_SECONDS}s'",
-    )
-    _execute(parameters, "select pg_reload_conf()")
+    settings = embedded_settings(_home(run_folder, "shared"))
+    with _locked(run_folder, "server"):
+        parameters = EmbeddedServer(settings).start()
+        # Nothing here need survive a power cut, and fresh databases come
+        # quicker.
+        _execute(parameters, "alter system set fsync = off")
+        # A statement that hangs fails its test, which names it, long before
+        # the test's own time is up.
+        _execute(
+            parameters,
+            f"alter system set statement_timeout = '{STATEMENT_SECONDS}s'",
+        )
+        _execute(parameters, "select pg_reload_conf()")
     return parameters
 
 
 @pytest.fixture(scope="session")
-def template_database(
-    server_parameters: ConnectionParameters, throwaway_home: Callable[..., Path]
-) -> str:
-    """Name of a migrated database, copied for every fresh warehouse."""
-    name = "migrated"
-    _execute(server_parameters, f"create database {name}")
-    parameters = replace(server_parameters, database=name)
-    settings = Settings(PROJECT_ROOT, throwaway_home(), "postgres")
-    with connect(settings, parameters) as warehouse:
-        migrate_to_head(warehouse)
-    return name
+def shared_template(
+    run_folder: Path, server_parameters: ConnectionParameters
+) -> Callable[..., str]:
+    """Make a database once in the run and return its name, to be copied.
+
+    `shared_template("loaded", fill)` migrates an empty one and lets `fill`
+    write to it. Nothing may connect to it afterwards.
+    """
+
+    def make(
+        name: str,
+        fill: Callable[[Warehouse], object],
+        *,
+        template: str = "template1",
+    ) -> str:
+        database = f"template_{name}"
+        made = run_folder / f"{database}.made"
+        with _locked(run_folder, database):
+            if not made.exists():
+                _execute(
+                    server_parameters,
+                    f"drop database if exists {database} with (force)",
+                )
+                with _copy(
+                    run_folder, server_parameters, database, template
+                ) as warehouse:
+                    migrate_to_head(warehouse)
+                    fill(warehouse)
+                made.touch()
+        return database
+
+    return make
+
+
+def _copy(
+    run_folder: Path,
+    server: ConnectionParameters,
+    database: str,
+    template: str,
+    schema_prefix: str = "",
+) -> Warehouse:
+    """Copy a database and the artifacts beside it."""
+    _execute(server, f"create database {database} template {template}")
+    settings = Settings(
+        PROJECT_ROOT, _home(run_folder, database), "postgres", schema_prefix
+    )
+    artifacts = run_folder / template / "home" / settings.artifacts_dir.name
+    if artifacts.exists():
+        shutil.copytree(artifacts, settings.artifacts_dir)
+    return connect(settings, replace(server, database=database))
 
 
 @pytest.fixture(scope="session")
 def fresh_warehouse(
+    run_folder: Path,
     server_parameters: ConnectionParameters,
-    template_database: str,
-    throwaway_home: Callable[..., Path],
+    shared_template: Callable[..., str],
+    unique_name: Callable[[], str],
 ) -> Iterator[Callable[..., Warehouse]]:
     """Factory of empty, migrated warehouses: `fresh_warehouse()`.
 
     Each has a database and a home of its own. With `schema_prefix` the
     schemas carry it; with `migrate=False` the database is empty;
-    `template=other.parameters.database` copies another warehouse, to which
-    nothing may be connected (`other.close()`).
+    `template=other.parameters.database` copies another warehouse with its
+    artifacts, to which nothing may be connected (`other.close()`).
     """
-    numbers = itertools.count(1)
     made: list[Warehouse] = []
 
     def make(
@@ -198,19 +356,18 @@ def fresh_warehouse(
         migrate: bool = True,
         template: str | None = None,
     ) -> Warehouse:
-        name = f"warehouse_{next(numbers)}"
         if template is None:
             template = (
-                template_database
+                shared_template("migrated", lambda warehouse: None)
                 if migrate and not schema_prefix
                 else "template1"
             )
-        _execute(
-            server_parameters, f"create database {name} template {template}"
-        )
-        warehouse = connect(
-            Settings(PROJECT_ROOT, throwaway_home(), "postgres", schema_prefix),
-            replace(server_parameters, database=name),
+        warehouse = _copy(
+            run_folder,
+            server_parameters,
+            f"warehouse_{unique_name()}",
+            template,
+            schema_prefix,
         )
         made.append(warehouse)
         if migrate and schema_prefix:
@@ -265,31 +422,41 @@ BUILD_WITHOUT_TESTS = [
 
 
 @pytest.fixture(scope="session")
-def built_sample(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
-    """The real sample ingested and built, to read from and to copy.
+def sample_database(shared_template: Callable[..., str]) -> str:
+    """Name of a database with the real sample ingested and built."""
 
-    Tests must not write to it: `fresh_warehouse(template=...)` makes a copy,
-    after `built_sample.close()`.
-    """
-    made = fresh_warehouse()
-    ingest(made, SampleSource())
-    run_dbt(made, BUILD_WITHOUT_TESTS)
-    return made
+    def fill(warehouse: Warehouse) -> None:
+        ingest(warehouse, SampleSource())
+        run_dbt(warehouse, BUILD_WITHOUT_TESTS)
+
+    return shared_template("sample", fill)
 
 
 @pytest.fixture(scope="session")
-def market_database(fresh_warehouse: Callable[..., Warehouse]) -> str:
+def built_sample(
+    fresh_warehouse: Callable[..., Warehouse], sample_database: str
+) -> Warehouse:
+    """The real sample, to read from.
+
+    Tests must not write to it: `fresh_warehouse(template=sample_database)`
+    makes a copy.
+    """
+    return fresh_warehouse(template=sample_database)
+
+
+@pytest.fixture(scope="session")
+def market_database(shared_template: Callable[..., str]) -> str:
     """Name of a database with the market of `forecast_market`, built.
 
     For copies: `fresh_warehouse(template=market_database)`.
     """
     from tests.forecast_market import build, load_bars
 
-    made = fresh_warehouse()
-    load_bars(made)
-    build(made)
-    made.close()
-    return made.parameters.database
+    def fill(warehouse: Warehouse) -> None:
+        load_bars(warehouse)
+        build(warehouse)
+
+    return shared_template("market", fill)
 
 
 @pytest.fixture

@@ -12,7 +12,14 @@ import pytest
 from python_ml.cli import main
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.embedded import EmbeddedServer
-from tests.conftest import clean_environment, embedded_settings, run_swiftbolt
+from tests.conftest import (
+    clean_environment,
+    embedded_settings,
+    run_command,
+    run_command_process,
+    run_swiftbolt,
+    warehouse_environment,
+)
 
 BIN = Path(sys.executable).parent
 
@@ -32,12 +39,11 @@ def _stopped(home: Path) -> Iterator[None]:
 def swiftbolt(
     home: Path, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "python_ml.cli", *arguments],
-        cwd=PROJECT_ROOT,
-        env=clean_environment() | {"SWIFTBOLT_HOME": str(home)} | environment,
-        capture_output=True,
-        text=True,
+    # psql takes the place of the process.
+    run = run_command_process if "psql" in arguments else run_command
+    return run(
+        clean_environment() | {"SWIFTBOLT_HOME": str(home)} | environment,
+        *arguments,
     )
 
 
@@ -153,8 +159,9 @@ def test_the_postgres_target_has_status_url_and_psql(warehouse):
     assert json.loads(status.stdout)["target"] == "postgres"
     url = run_swiftbolt(warehouse, "db", "url").stdout.strip()
     assert url == warehouse.parameters.url()
-    psql = run_swiftbolt(
-        warehouse, "db", "psql", "-Atc", "select current_database()"
+    psql = run_command_process(
+        warehouse_environment(warehouse),
+        *("db", "psql", "-Atc", "select current_database()"),
     )
     assert psql.stdout.strip() == warehouse.parameters.database
 

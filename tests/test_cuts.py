@@ -167,9 +167,8 @@ AS_OF = {"XNYS": datetime(2012, 6, 29, 23, 59, 59, 999999, tzinfo=UTC)}
 
 
 @pytest.fixture(scope="module")
-def sample(built_sample, fresh_warehouse):
-    built_sample.close()
-    with fresh_warehouse(template=built_sample.parameters.database) as made:
+def sample(sample_database, fresh_warehouse):
+    with fresh_warehouse(template=sample_database) as made:
         yield made
 
 

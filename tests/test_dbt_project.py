@@ -243,10 +243,9 @@ def dbt(
 
 
 def test_dbt_build_by_hand_passes_with_every_test(
-    built_sample: Warehouse, fresh_warehouse: Callable[..., Warehouse]
+    sample_database: str, fresh_warehouse: Callable[..., Warehouse]
 ) -> None:
-    built_sample.close()
-    with fresh_warehouse(template=built_sample.parameters.database) as by_hand:
+    with fresh_warehouse(template=sample_database) as by_hand:
         environment = warehouse_environment(by_hand)
         home = by_hand.settings.home
         built = dbt(

@@ -41,11 +41,11 @@ MIN_PREDICTIONS = 2
 
 
 @pytest.fixture(scope="module")
-def market(fresh_warehouse: Callable[..., Warehouse]) -> str:
+def market(
+    fresh_warehouse: Callable[..., Warehouse], market_database: str
+) -> str:
     """Name of a database with bars, all built, and d1 versions deployed."""
-    made = fresh_warehouse()
-    load_bars(made)
-    build(made)
+    made = fresh_warehouse(template=market_database)
     for ticker in TICKERS:
         for session in (-100, -40):
             deploy(
@@ -60,7 +60,7 @@ def market(fresh_warehouse: Callable[..., Warehouse]) -> str:
 def deployed(
     fresh_warehouse: Callable[..., Warehouse], market: str
 ) -> Iterator[Warehouse]:
-    """A copy of that database; its artifacts are elsewhere."""
+    """A copy of that database; with the artifacts."""
     with fresh_warehouse(template=market) as made:
         yield made
 

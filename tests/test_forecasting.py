@@ -1,4 +1,3 @@
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -39,23 +38,10 @@ from tests.forecast_market import (
 AUDIT = "audit_forecast_by_version_from_its_future"
 
 
-@pytest.fixture(scope="module")
-def market(fresh_warehouse: Callable[..., Warehouse]) -> str:
-    """Name of a database with bars and everything built on them."""
-    made = fresh_warehouse()
-    load_bars(made)
-    build(made)
-    made.close()
-    return made.parameters.database
-
-
 @pytest.fixture
-def built(
-    fresh_warehouse: Callable[..., Warehouse], market: str
-) -> Iterator[Warehouse]:
-    """A copy of the market, with nothing trained on it."""
-    with fresh_warehouse(template=market) as made:
-        yield made
+def built(market_warehouse: Warehouse) -> Warehouse:
+    """The market, with nothing trained on it."""
+    return market_warehouse
 
 
 def ledger(warehouse: Warehouse, where: str = "true") -> pd.DataFrame:

@@ -19,6 +19,13 @@ from python_ml.warehouse.errors import translate_database_error
 from python_ml.warehouse.jobs import code_version, job_run, peak_memory_mb
 from tests.conftest import embedded_settings, warehouse_environment
 
+ADVISORY_LOCKS = """
+    select pg_locks.pid
+    from pg_locks
+    inner join pg_database on pg_locks.database = pg_database.oid
+    where locktype = 'advisory' and datname = current_database()
+"""
+
 
 def rows(warehouse):
     with warehouse.begin() as connection:
@@ -135,7 +142,7 @@ def test_a_killed_run_leaves_no_lock_and_is_marked_abandoned(warehouse):
 
 def wait_for_locks(warehouse) -> None:
     """Until the server has noticed that the killed process is gone."""
-    query = sa.text("select count(*) from pg_locks where locktype = 'advisory'")
+    query = sa.text(f"select count(*) from ({ADVISORY_LOCKS}) as locks")
     while True:
         with warehouse.begin() as connection:
             if connection.execute(query).scalar_one() == 0:
@@ -175,8 +182,7 @@ def test_a_server_killed_within_a_job_is_the_error_that_is_told(
 def test_a_lock_connection_lost_at_the_end_does_not_hide_success(warehouse):
     with job_run(warehouse, "train", {}), warehouse.begin() as connection:
         connection.exec_driver_sql(
-            "select pg_terminate_backend(pid) from pg_locks "
-            "where locktype = 'advisory'"
+            f"select pg_terminate_backend(pid) from ({ADVISORY_LOCKS}) as locks"
         )
     assert [row.status for row in rows(warehouse)] == ["succeeded"]
 
@@ -184,7 +190,7 @@ def test_a_lock_connection_lost_at_the_end_does_not_hide_success(warehouse):
 def test_the_pool_gets_no_connection_with_a_lock_back(warehouse):
     with job_run(warehouse, "train", {}):
         pass
-    query = sa.text("select count(*) from pg_locks where locktype = 'advisory'")
+    query = sa.text(f"select count(*) from ({ADVISORY_LOCKS}) as locks")
     wait_for_locks(warehouse)
     with warehouse.begin() as connection:
         assert connection.execute(query).scalar_one() == 0

@@ -15,7 +15,13 @@ from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.embedded import EmbeddedServer
-from tests.conftest import clean_environment, embedded_settings, run_swiftbolt
+from tests.conftest import (
+    clean_environment,
+    embedded_settings,
+    run_command_process,
+    run_swiftbolt,
+    warehouse_environment,
+)
 
 ANALYST_QUERY = """
 select date, ticker, timeframe, accuracy, baseline_accuracy, drift_margin,
@@ -30,13 +36,10 @@ AS_OF = "2012-06-29"
 
 @pytest.fixture(scope="module")
 def demo(
-    built_sample: Warehouse, fresh_warehouse: Callable[..., Warehouse]
+    sample_database: str, fresh_warehouse: Callable[..., Warehouse]
 ) -> Iterator[Warehouse]:
     """The built sample after the demo's remaining commands."""
-    built_sample.close()
-    with fresh_warehouse(
-        template=built_sample.parameters.database
-    ) as warehouse:
+    with fresh_warehouse(template=sample_database) as warehouse:
         for command in (
             ("validate",),
             ("train", "--all", "--as-of", AS_OF),
@@ -90,7 +93,7 @@ def test_a_second_round_adds_nothing(demo: Warehouse) -> None:
 
 
 def test_run_issues_the_live_forecasts_that_are_due(demo: Warehouse) -> None:
-    result = run_swiftbolt(demo, "run")
+    result = run_command_process(warehouse_environment(demo), "run")
     assert result.returncode == 0, result.stderr
     live = read_frame(
         demo, "select * from {ml}.forecasts where run_kind = 'live'"

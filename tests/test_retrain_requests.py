@@ -22,9 +22,8 @@ from tests.conftest import warehouse_environment
 
 
 @pytest.fixture
-def sample(built_sample, fresh_warehouse):
-    built_sample.close()
-    with fresh_warehouse(template=built_sample.parameters.database) as made:
+def sample(sample_database, fresh_warehouse):
+    with fresh_warehouse(template=sample_database) as made:
         yield made
 
 

@@ -39,6 +39,7 @@ from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import (
+    run_command_process,
     run_swiftbolt,
     warehouse_environment,
 )
@@ -49,10 +50,9 @@ TABLES = ("ensembles", "training_runs", "ensemble_weights", "deployments")
 
 
 @pytest.fixture(scope="module")
-def sample_copy(built_sample, fresh_warehouse):
+def sample_copy(sample_database, fresh_warehouse):
     """Factory of warehouses that hold the built sample."""
-    built_sample.close()
-    return lambda: fresh_warehouse(template=built_sample.parameters.database)
+    return lambda: fresh_warehouse(template=sample_database)
 
 
 @pytest.fixture
@@ -762,7 +762,9 @@ def test_what_cannot_be_trained_is_told_with_the_way_out(
 
 
 def test_an_unbuilt_warehouse_says_how_to_build(warehouse):
-    process = run_swiftbolt(warehouse, "train", "--all")
+    process = run_command_process(
+        warehouse_environment(warehouse), "train", "--all"
+    )
     assert process.returncode == 1
     assert "swiftbolt run" in process.stderr
 

@@ -17,9 +17,8 @@ SERIES = {"symbols": ["AAPL", "IBM"], "timeframes": ["d1"], "n_jobs": 1}
 
 
 @pytest.fixture(scope="module")
-def sample(built_sample, fresh_warehouse):
-    built_sample.close()
-    with fresh_warehouse(template=built_sample.parameters.database) as made:
+def sample(sample_database, fresh_warehouse):
+    with fresh_warehouse(template=sample_database) as made:
         yield made
 
 

@@ -89,18 +89,12 @@ def settled_database(fresh_warehouse, market_database):
         """,
     )
     made.close()
-    return made.parameters.database, made.settings.artifacts_dir
+    return made.parameters.database
 
 
 @pytest.fixture
 def settled(fresh_warehouse, settled_database):
-    name, folder = settled_database
-    with fresh_warehouse(template=name) as made:
-        made.settings.artifacts_dir.mkdir(parents=True)
-        for file in folder.iterdir():
-            (made.settings.artifacts_dir / file.name).write_bytes(
-                file.read_bytes()
-            )
+    with fresh_warehouse(template=settled_database) as made:
         yield made
 
 

@@ -101,7 +101,6 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
     started = time.monotonic()
     with (
         _environment(dbt_environment(settings, parameters)),
-        _loggers_kept(),
         _parsing_in_turn(),
         progress_bar(total=None, description=f"dbt {command}") as bar,
     ):
@@ -176,10 +175,11 @@ def _invoke(
         f"--target-path={settings.home / 'dbt_target'}",
     ]
     runner = dbtRunner(manifest=manifest, callbacks=list(callbacks))
-    try:
-        return runner.invoke(full_arguments)
-    finally:
-        cleanup_event_logger()
+    with _loggers_kept():
+        try:
+            return runner.invoke(full_arguments)
+        finally:
+            cleanup_event_logger()
 
 
 def _variables(arguments: Sequence[str]) -> str:
