@@ -33,8 +33,8 @@ from python_ml.registry.artifacts import (
 from python_ml.registry.versions import load_ensemble
 from python_ml.scoring.weights import WeightSettings
 from python_ml.settings import PROJECT_ROOT
+from python_ml.training import read as read_stage
 from python_ml.training import record
-from python_ml.training import train as training
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
@@ -684,7 +684,7 @@ def test_a_fault_of_the_data_explains_what_came_of_it(sample, monkeypatch):
         "delete from {features}.feature_rows where ticker = 'AAPL' "
         "and timeframe = 'd1'",
     )
-    monkeypatch.setattr(training, "read_pooled_examples", fail)
+    monkeypatch.setattr(read_stage, "read_pooled_examples", fail)
     with pytest.raises(
         ValidationFailedError, match="expect_series_to_be_in_both_parts"
     ):

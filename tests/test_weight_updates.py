@@ -21,7 +21,7 @@ from python_ml.scoring.metrics import (
 )
 from python_ml.scoring.recipe import weighing_of
 from python_ml.scoring.time_order import score_in_time_order
-from python_ml.training import weight_updates
+from python_ml.training import weight_versions
 from python_ml.training.weight_updates import update_weights
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
@@ -286,14 +286,14 @@ def test_a_rollback_meanwhile_is_not_undone(settled, monkeypatch):
     first = live(settled)
     change_outcomes(settled)
     files = {path.name for path in settled.settings.artifacts_dir.iterdir()}
-    lock = weight_updates.lock_deployments
+    lock = weight_versions.lock_deployments
 
     def roll_back_first(connection, warehouse):
-        monkeypatch.setattr(weight_updates, "lock_deployments", lock)
+        monkeypatch.setattr(weight_versions, "lock_deployments", lock)
         models.rollback(settled, symbols=["AAA"])
         lock(connection, warehouse)
 
-    monkeypatch.setattr(weight_updates, "lock_deployments", roll_back_first)
+    monkeypatch.setattr(weight_versions, "lock_deployments", roll_back_first)
     summary = update_weights(settled)
 
     results = summary.results.set_index(["ticker", "horizon"])
@@ -435,7 +435,7 @@ def test_an_update_that_breaks_off_leaves_nothing_and_is_made_again(
         raise RuntimeError("the power went")
 
     with monkeypatch.context() as patch:
-        patch.setattr(weight_updates, "insert_deployments", fail)
+        patch.setattr(weight_versions, "insert_deployments", fail)
         with pytest.raises(RuntimeError, match="power"):
             update_weights(settled)
     assert sorted(path.name for path in folder.iterdir()) == files

@@ -3,7 +3,8 @@
 A training is a row of stages, each of which takes and returns plain data:
 
 1. resolve the series and cut their time (`plan.py`);
-2. read rows and begin to fit pooled members (`pooled_members.py`);
+2. read rows (`read.py`) and begin to fit pooled members
+   (`pooled_members.py`);
 3. identify what is on record already (`identify.py`);
 4. fit the rest and weigh it (`fit_and_weigh.py`);
 5. record versions (`record.py`);
@@ -33,9 +34,6 @@ from python_ml.examples.cuts import (
     check_embargo,
     fit_share,
 )
-from python_ml.examples.leakage import check_cut
-from python_ml.examples.pooled import read_pooled_examples
-from python_ml.examples.reading import read_examples
 from python_ml.examples.series import Series
 from python_ml.exceptions import (
     SettingsError,
@@ -65,11 +63,11 @@ from python_ml.training.outcomes import (
 )
 from python_ml.training.plan import Group, Plan, make_plan
 from python_ml.training.pooled_members import (
-    Pool,
     PooledFits,
     begin_pooled_fits,
     predict_pooled,
 )
+from python_ml.training.read import read_group, read_pool
 from python_ml.training.record import NotRecorded, record_group
 from python_ml.training.run import TrainingRun, begin_run
 from python_ml.training.summary import (
@@ -216,7 +214,7 @@ def _train_groups(run: TrainingRun, plan: Plan) -> list[_Outcome]:
     ):
         try:
             for group in plan.groups:
-                pool = _read_pool(run, group)
+                pool = read_pool(run, group)
                 warming.join()
                 pooled_fits = begin_pooled_fits(
                     run.recorder, pool, n_jobs=run.n_jobs
@@ -253,7 +251,7 @@ def _train_group(
     record_as_failed = partial(
         record_failures, run, as_ofs=plan.as_ofs, cut_id=group.cut_id
     )
-    examples, absent = _read_group(run, group)
+    examples, absent = read_group(run, group)
     results = record_as_failed(absent, horizons=plan.horizons)
     identities = identify(
         run,
@@ -301,58 +299,6 @@ def _train_group(
             ]
     validation.require()
     return _Outcome(results, _promote(run, group, versions))
-
-
-def _read_group(
-    run: TrainingRun, group: Group
-) -> tuple[dict[int, SeriesExamples], dict[Series, str]]:
-    """Rows of the group by symbol_id, and why a series has none."""
-    examples = read_examples(
-        run.warehouse, group.cut_id, group.series, run.feature_names
-    )
-    absent = {}
-    for series in group.series:
-        if series.symbol_id not in examples:
-            absent[series] = (
-                f"{series} has no usable row with labels in the window since "
-                f"{group.cut.window_starts_at:%Y-%m-%d}. See "
-                "features.feature_rows (unusable_reason)."
-            )
-            continue
-        for rows in examples[series.symbol_id].horizons:
-            check_cut(
-                rows.label_end_at,
-                rows.split_parts,
-                fit_labels_end_before=group.cut.fit_labels_end_before,
-                as_of=group.cut.as_of,
-                what=f"{series} {rows.horizon}",
-            )
-    return examples, absent
-
-
-def _read_pool(run: TrainingRun, group: Group) -> Pool:
-    examples = (
-        read_pooled_examples(
-            run.warehouse, group.cut_id, group.pool, run.feature_names
-        )
-        if run.roster.pooled
-        else []
-    )
-    for rows in examples:
-        check_cut(
-            rows.label_end_at,
-            rows.split_parts,
-            fit_labels_end_before=group.cut.fit_labels_end_before,
-            as_of=group.cut.as_of,
-            what=f"Pooled members of {group.cut.timeframe} {rows.horizon}",
-        )
-    return Pool(
-        group.cut_id,
-        group.cut,
-        run.roster.pooled,
-        run.feature_names,
-        tuple(examples),
-    )
 
 
 def _fit(
