@@ -475,7 +475,11 @@ class _Training:
         bar: Any,
     ) -> None:
         examples = read_examples(
-            self.warehouse, group.cut_id, group.series, feature_names
+            self.warehouse,
+            group.cut_id,
+            group.series,
+            feature_names,
+            n_path_bars=self.roster.n_path_bars,
         )
         absent = [one for one in group.series if one.symbol_id not in examples]
         self._record_failures(
