@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from python_ml.ensemble import FloatArray
+from python_ml.examples.bar_paths import BarPath
+from python_ml.exceptions import NotEnoughDataError
 from python_ml.members.base import IntArray
 
 TimeArray = npt.NDArray[np.datetime64]
@@ -42,6 +44,9 @@ class HorizonExamples:
         time, over the long window of pooled members.
     session_bars : int, default=1
         Grid bars of a full session.
+    bars : BarPath, optional
+        Bars of the series, from those that the first row looks back at to the
+        last row's own; None where no member asks for them.
     """
 
     horizon: str
@@ -56,6 +61,21 @@ class HorizonExamples:
     fit_climatology: FloatArray
     window_climatology: FloatArray
     session_bars: int = 1
+    bars: BarPath | None = None
+
+    def paths(self, n_bars: int) -> FloatArray:
+        """The last bars that had closed with each row's; see `BarPath`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_bars, 5)
+        """
+        if self.bars is None:
+            raise NotEnoughDataError(
+                f"No bars were read beside the rows of {self.horizon}: no "
+                "member of the roster has n_path_bars above 0."
+            )
+        return self.bars.windows(self.bar_numbers, n_bars)
 
     def count(self, part: int) -> int:
         """Number of rows in a part of the split."""
@@ -100,6 +120,7 @@ class SeriesExamples:
                 rows.split_parts,
                 rows.fit_climatology,
                 rows.window_climatology,
+                *([] if rows.bars is None else [rows.bars.values]),
             ):
                 digest.update(str(array.shape).encode())
                 digest.update(np.ascontiguousarray(array).tobytes())

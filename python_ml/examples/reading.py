@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from python_ml.examples.arrays import HorizonExamples, SeriesExamples
+from python_ml.examples.bar_paths import BarPath, read_bar_paths
 from python_ml.examples.catalog import read_session_bars
 from python_ml.examples.climatology import (
     FIT_SHARES,
@@ -25,8 +26,21 @@ def read_examples(
     cut_id: int,
     series: Sequence[Series],
     feature_names: Sequence[str],
+    *,
+    n_path_bars: int = 0,
 ) -> dict[int, SeriesExamples]:
     """Training rows of the series of one cut.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    cut_id : int
+    series : sequence of Series
+        Of one calendar and timeframe.
+    feature_names : sequence of str
+        Columns of `X`.
+    n_path_bars : int, default=0
+        Last bars up to each row's own; with 0 none are read.
 
     Returns
     -------
@@ -55,6 +69,15 @@ def read_examples(
     )
     bar_numbers = rows.integers("bar_number")
     closed_at = to_times(labels["closed_at"])
+    paths: dict[int, BarPath] = {}
+    if n_path_bars and len(bar_numbers):
+        paths = read_bar_paths(
+            warehouse,
+            timeframe,
+            list(by_symbol),
+            first_bar_number=int(bar_numbers.min()) - n_path_bars + 1,
+            last_bar_number=int(bar_numbers.max()),
+        )
     horizons: dict[int, list[HorizonExamples]] = {}
     for first, last in rows.runs("symbol_id", "horizon_bars"):
         used = slice(first, last)
@@ -78,6 +101,7 @@ def read_examples(
                     symbol_id, horizon, WINDOW_SHARES
                 ),
                 session_bars=session_bars,
+                bars=paths.get(symbol_id),
             )
         )
     return {

@@ -144,6 +144,11 @@ class Roster:
         return tuple(name for name in self.names if not ROSTER[name].is_pooled)
 
     @property
+    def n_path_bars(self) -> int:
+        """Bars of a path that suffice for every member; 0 for none."""
+        return max(ROSTER[name].member.n_path_bars for name in self.names)
+
+    @property
     def learned(self) -> tuple[bool, ...]:
         """Which members are learned, in order."""
         return tuple(ROSTER[name].is_learned for name in self.names)

@@ -44,7 +44,15 @@ class Member(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     climatology : array-like of shape (3,), optional
         Class shares known from a longer history, taken as they are instead of
         those of the rows it is fitted on.
+
+    Attributes
+    ----------
+    n_path_bars : int
+        Last bars that it wants to see of each row beside its features, the
+        row's own included; 0 for none.
     """
+
+    n_path_bars = 0
 
     def __init__(
         self,

@@ -15,7 +15,11 @@ def read_group(
 ) -> tuple[dict[int, SeriesExamples], dict[Series, str]]:
     """Rows of the group by symbol_id, and why a series has none."""
     examples = read_examples(
-        run.warehouse, group.cut_id, group.series, run.feature_names
+        run.warehouse,
+        group.cut_id,
+        group.series,
+        run.feature_names,
+        n_path_bars=run.roster.n_path_bars,
     )
     absent = {}
     for series in group.series:
