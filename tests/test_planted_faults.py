@@ -927,7 +927,7 @@ def by_name() -> Iterator[Any]:
         )
 
 
-@pytest.mark.parametrize("fault", by_name())
+@pytest.mark.parametrize("fault", list(by_name()))
 def test_a_planted_fault_is_reported_by_name(
     bench: Bench, fault: Fault
 ) -> None:

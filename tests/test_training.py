@@ -75,6 +75,20 @@ def trained(sample_copy):
         yield made, summary
 
 
+@pytest.fixture(scope="module")
+def aapl_database(sample_copy):
+    with sample_copy() as made:
+        train_one(made)
+    return made.parameters.database
+
+
+@pytest.fixture
+def aapl(fresh_warehouse, aapl_database):
+    """AAPL d1, trained alone, to be changed."""
+    with fresh_warehouse(template=aapl_database) as made:
+        yield made
+
+
 def read(warehouse, query, **parameters):
     return read_frame(warehouse, query, parameters)
 
@@ -340,35 +354,33 @@ def test_another_warehouse_and_number_of_jobs_give_the_same_figures(
     assert read(sample, FIGURES).equals(read(warehouse, FIGURES))
 
 
-def test_nothing_after_the_as_of_time_reaches_a_version(sample):
-    train_one(sample)
-    before = read(sample, FIGURES)
+def test_nothing_after_the_as_of_time_reaches_a_version(aapl):
+    before = read(aapl, FIGURES)
     execute(
-        sample,
+        aapl,
         "update {features}.feature_rows set "
         "return_1 = return_1 + 1 where closed_at > :as_of",
         as_of=AS_OF,
     )
     execute(
-        sample,
+        aapl,
         "update {features}.labels set label = 'NEUTRAL', label_return = 0 "
         "where label_end_at > :as_of and label is not null",
         as_of=AS_OF,
     )
-    assert train_one(sample).count("up to date") == 1
-    assert read(sample, FIGURES).equals(before)
+    assert train_one(aapl).count("up to date") == 1
+    assert read(aapl, FIGURES).equals(before)
 
 
-def test_class_shares_of_fit_know_nothing_of_validation(sample):
-    train_one(sample)
-    cut = read(sample, "select * from {ml}.training_cuts").iloc[0]
+def test_class_shares_of_fit_know_nothing_of_validation(aapl):
+    cut = read(aapl, "select * from {ml}.training_cuts").iloc[0]
     series, _, _ = resolve_series(
-        sample, symbols=["AAPL"], timeframes=["d1"], as_of=AS_OF
+        aapl, symbols=["AAPL"], timeframes=["d1"], as_of=AS_OF
     )
 
     def class_shares():
         examples = read_examples(
-            sample, int(cut["cut_id"]), series, read_feature_names(sample)
+            aapl, int(cut["cut_id"]), series, read_feature_names(aapl)
         )
         return [
             (rows.fit_climatology, rows.window_climatology)
@@ -377,7 +389,7 @@ def test_class_shares_of_fit_know_nothing_of_validation(sample):
 
     before = class_shares()
     execute(
-        sample,
+        aapl,
         "update {features}.labels set label = 'BULLISH' "
         "where label is not null and label_end_at >= :boundary",
         boundary=cut["fit_labels_end_before"],
@@ -389,22 +401,22 @@ def test_class_shares_of_fit_know_nothing_of_validation(sample):
         assert changed[BULLISH] > window[BULLISH] + 0.01
 
 
-def test_what_members_said_in_validation_knows_no_label_of_it(sample):
+def test_what_members_said_in_validation_knows_no_label_of_it(aapl):
     """Truncation, through every process and the places of pooled members."""
 
     def said():
-        train_one(sample)
+        train_one(aapl)
         version_id = read(
-            sample,
+            aapl,
             "select version_id from {ml}.ensembles "
             "order by created_at desc limit 1",
         )["version_id"].iloc[0]
-        return load_ensemble(sample, version_id).horizons
+        return load_ensemble(aapl, version_id).horizons
 
     before = said()
-    cut = read(sample, "select * from {ml}.training_cuts").iloc[0]
+    cut = read(aapl, "select * from {ml}.training_cuts").iloc[0]
     execute(
-        sample,
+        aapl,
         "update {features}.labels set label = case label "
         "when 'NEUTRAL' then 'BULLISH' when 'BULLISH' then 'NEUTRAL' "
         "else label end where label_end_at >= :boundary",
@@ -420,10 +432,9 @@ def test_what_members_said_in_validation_knows_no_label_of_it(sample):
         )
 
 
-def test_a_changed_row_of_the_window_makes_a_new_version(sample):
-    train_one(sample)
+def test_a_changed_row_of_the_window_makes_a_new_version(aapl):
     execute(
-        sample,
+        aapl,
         """
         update {features}.feature_rows set return_1 = return_1 + 1
         where ticker = 'AAPL' and timeframe = 'd1' and closed_at = (
@@ -432,14 +443,13 @@ def test_a_changed_row_of_the_window_makes_a_new_version(sample):
         )
         """,
     )
-    assert train_one(sample).count("trained") == 1
-    assert count_rows(sample)["ensembles"] == 2
+    assert train_one(aapl).count("trained") == 1
+    assert count_rows(aapl)["ensembles"] == 2
 
 
-def test_series_are_weighed_together_or_alone_as_asked(trained, sample):
+def test_series_are_weighed_together_or_alone_as_asked(trained, aapl):
     warehouse, _ = trained
-    train_one(sample)
-    alone, together = read(sample, FIGURES), read(warehouse, FIGURES)
+    alone, together = read(aapl, FIGURES), read(warehouse, FIGURES)
     together = together[together["ticker"] == "AAPL"].reset_index(drop=True)
     # Climatology and members are the same, the weights' prior is not.
     assert alone["data_fingerprint"].equals(together["data_fingerprint"])
@@ -543,23 +553,22 @@ def test_a_full_disk_fails_the_series_and_deploys_nothing(sample, monkeypatch):
     assert list(failed["status"]) == ["failed"] * 3
 
 
-def test_an_altered_artifact_is_replaced_by_a_new_version(sample):
-    train_one(sample)
-    [name] = artifacts(sample)
-    path = sample.settings.artifacts_dir / name
+def test_an_altered_artifact_is_replaced_by_a_new_version(aapl):
+    [name] = artifacts(aapl)
+    path = aapl.settings.artifacts_dir / name
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
-    assert train_one(sample).count("trained") == 1
-    assert train_one(sample).count("up to date") == 1
+    assert train_one(aapl).count("trained") == 1
+    assert train_one(aapl).count("up to date") == 1
     versions = read(
-        sample,
+        aapl,
         "select version_id from {ml}.deployments order by deployment_id",
     )["version_id"]
     assert len(set(versions)) == 2
-    assert load_ensemble(sample, versions.iloc[-1])
+    assert load_ensemble(aapl, versions.iloc[-1])
     with pytest.raises(ArtifactError, match="altered"):
-        load_ensemble(sample, versions.iloc[0])
+        load_ensemble(aapl, versions.iloc[0])
 
 
 def test_weights_are_pulled_towards_what_the_pool_is_large_enough_for(trained):
@@ -594,23 +603,22 @@ def test_pooled_members_are_read_once_for_all_series(trained):
     assert (read_in_all.misses, read_in_all.hits) == (6, 6)
 
 
-def test_an_altered_pooled_member_is_refused_and_replaced(sample):
-    train_one(sample)
-    old = read(sample, "select version_id from {ml}.ensembles")["version_id"]
-    name = pooled_artifacts(sample)[0]
-    path = sample.settings.artifacts_dir / name
+def test_an_altered_pooled_member_is_refused_and_replaced(aapl):
+    old = read(aapl, "select version_id from {ml}.ensembles")["version_id"]
+    name = pooled_artifacts(aapl)[0]
+    path = aapl.settings.artifacts_dir / name
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
     _load_pooled.cache_clear()
     with pytest.raises(ArtifactError, match="altered and was not read"):
-        load_ensemble(sample, old.iloc[0])
-    assert train_one(sample).count("trained") == 1
-    assert train_one(sample).count("up to date") == 1
-    assert len(pooled_artifacts(sample)) == 7
-    versions = read(sample, "select version_id from {ml}.ensembles")
+        load_ensemble(aapl, old.iloc[0])
+    assert train_one(aapl).count("trained") == 1
+    assert train_one(aapl).count("up to date") == 1
+    assert len(pooled_artifacts(aapl)) == 7
+    versions = read(aapl, "select version_id from {ml}.ensembles")
     (new,) = set(versions["version_id"]) - set(old)
-    assert load_ensemble(sample, new)
+    assert load_ensemble(aapl, new)
 
 
 @pytest.mark.parametrize(
