@@ -71,35 +71,7 @@ N_SLOWEST = 15
 # A look at all processes takes some milliseconds of what is measured.
 MEMORY_SECONDS = 0.25
 CLI = ("-m", "python_ml.cli")
-# `swiftbolt run`, and what dbt says of the nodes of its build.
-RUN_CODE = """
-import json
-import sys
-from python_ml import pipeline
-from python_ml.cli import main
-
-build = pipeline.build
-
-def build_and_tell(*arguments, **keywords):
-    summary = build(*arguments, **keywords)
-    nodes = [
-        {
-            "name": result.node.name,
-            "is_test": result.node.resource_type == "test",
-            "started": timing.started_at.timestamp(),
-            "ended": timing.completed_at.timestamp(),
-        }
-        for result in summary.output.results
-        for timing in result.timing
-        if timing.name == "execute" and timing.completed_at is not None
-    ]
-    with open(sys.argv.pop(), "w") as file:
-        json.dump(nodes, file)
-    return summary
-
-pipeline.build = build_and_tell
-main(["run"])
-"""
+RUN_SCRIPT = Path(__file__).with_name("run_with_node_times.py")
 
 CYCLE = "one day: load and run"
 LOAD = "load"
@@ -310,7 +282,7 @@ def run_daily(warehouse: Warehouse) -> Run:
     started = time.perf_counter()
     peak, _ = run_python(
         warehouse,
-        ["-c", RUN_CODE, str(path)],
+        [str(RUN_SCRIPT), str(path)],
         sample_seconds=MEMORY_SECONDS,
     )
     seconds = time.perf_counter() - started
