@@ -18,11 +18,11 @@ from python_ml.examples.reading import read_examples
 from python_ml.examples.series import Series
 from python_ml.exceptions import UnknownVersionError
 from python_ml.ingestion.load import ingest
-from python_ml.training import training_sets
-from python_ml.training.training_sets import (
+from python_ml.training.training_set_diff import (
     TrainingSetDiff,
     diff_training_sets,
 )
+from python_ml.training.training_sets import read_training_set
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
@@ -162,8 +162,8 @@ def test_new_weights_were_trained_on_what_their_members_were(
 ) -> None:
     record_new_weights(versions, "reweighed", "first")
     assert replace(
-        training_sets._training_set(versions, "reweighed"), version_id="first"
-    ) == training_sets._training_set(versions, "first")
+        read_training_set(versions, "reweighed"), version_id="first"
+    ) == read_training_set(versions, "first")
 
 
 def test_what_cannot_be_told_is_said(restated: TrainingSetDiff) -> None:

@@ -273,7 +273,7 @@ def diff_training_set(
     on is built again from what had been loaded by then; rows are added,
     removed, restated (another value) or moved (another part of the split).
     """
-    from python_ml.training.training_sets import diff_training_sets
+    from python_ml.training.training_set_diff import diff_training_sets
 
     with open_warehouse() as warehouse:
         diff = diff_training_sets(warehouse, version_a, version_b)
