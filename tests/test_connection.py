@@ -236,6 +236,7 @@ def test_a_missing_privilege_names_the_relation(warehouse):
     )
     with pytest.raises(Exception) as caught:  # noqa: PT011
         read_frame(reader, "select * from {ml}.forecasts")
+    reader.close_readers()
     translated = translate_database_error(caught.value)
     assert isinstance(translated, ServerError)
     assert "forecasts" in str(translated)

@@ -58,19 +58,14 @@ LIVE_SCHEMAS = (
 
 def tables(warehouse: Warehouse, *, past: str = "") -> dict[str, pd.DataFrame]:
     """Tables of a build by name, each in the order of its key."""
-    settings = warehouse.settings
-    there = dataclasses.replace(
-        warehouse,
-        settings=dataclasses.replace(
-            settings, schema_prefix=settings.schema_prefix + past
-        ),
-    )
-    return {
-        name: read_frame(
-            there, f"select * from {{features}}.{name} order by {key}"
-        )
-        for name, key in KEYS.items()
-    }
+    prefix = warehouse.settings.schema_prefix + past
+    with warehouse.with_prefix(prefix) as there:
+        return {
+            name: read_frame(
+                there, f"select * from {{features}}.{name} order by {key}"
+            )
+            for name, key in KEYS.items()
+        }
 
 
 def relations(warehouse: Warehouse) -> dict[tuple[str, str], tuple[int, str]]:

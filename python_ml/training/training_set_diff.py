@@ -170,19 +170,15 @@ def diff_training_sets(
     return diff
 
 
-def _as_of_load(warehouse: Warehouse, batch_id: int) -> Warehouse:
-    """The warehouse as dbt builds it from the loads up to one."""
-    settings = warehouse.settings
-    return replace(
-        warehouse,
-        settings=replace(
-            settings, schema_prefix=f"{settings.schema_prefix}batch_{batch_id}_"
-        ),
-    )
+def _prefix_of_load(warehouse: Warehouse, batch_id: int) -> str:
+    """Schema prefix of what dbt builds from the loads up to one."""
+    return f"{warehouse.settings.schema_prefix}batch_{batch_id}_"
 
 
 def _schemas_of_load(warehouse: Warehouse, batch_id: int) -> list[str]:
-    settings = _as_of_load(warehouse, batch_id).settings
+    settings = replace(
+        warehouse.settings, schema_prefix=_prefix_of_load(warehouse, batch_id)
+    )
     return [settings.schema(name) for name in SCHEMAS[2:]]
 
 
@@ -295,16 +291,24 @@ def _compare(
     warehouse: Warehouse, a: TrainingSet, b: TrainingSet
 ) -> TrainingSetDiff:
     """Compare two training sets that have been rebuilt."""
-    rebuilt_a, rebuilt_b = (
-        _as_of_load(warehouse, version.last_batch_id) for version in (a, b)
-    )
-    rows = read_frame(
-        warehouse,
-        _comparison_query(
+    with (
+        warehouse.with_prefix(
+            _prefix_of_load(warehouse, a.last_batch_id)
+        ) as rebuilt_a,
+        warehouse.with_prefix(
+            _prefix_of_load(warehouse, b.last_batch_id)
+        ) as rebuilt_b,
+    ):
+        is_exact_a = _is_exact(rebuilt_a, a)
+        is_exact_b = _is_exact(rebuilt_b, b)
+        query = _comparison_query(
             rebuilt_a.sql("{features}.training_examples"),
             rebuilt_b.sql("{features}.training_examples"),
             (*MEASURES, *read_feature_names(rebuilt_a)),
-        ),
+        )
+    rows = read_frame(
+        warehouse,
+        query,
         {
             "cut_id_a": a.cut_id,
             "cut_id_b": b.cut_id,
@@ -320,8 +324,8 @@ def _compare(
     return TrainingSetDiff(
         a=a,
         b=b,
-        is_exact_a=_is_exact(rebuilt_a, a),
-        is_exact_b=_is_exact(rebuilt_b, b),
+        is_exact_a=is_exact_a,
+        is_exact_b=is_exact_b,
         series=counted.groupby([*SERIES, "horizon_bars"], as_index=False)[
             ["rows_a", "rows_b", *CHANGES]
         ]

@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -117,11 +117,26 @@ class Warehouse:
 
         return pool
 
+    @contextlib.contextmanager
+    def with_prefix(self, schema_prefix: str) -> Iterator["Warehouse"]:
+        """The same database as dbt builds it with another schema prefix."""
+        other = replace(
+            self, settings=replace(self.settings, schema_prefix=schema_prefix)
+        )
+        try:
+            yield other
+        finally:
+            other.close_readers()
+
+    def close_readers(self) -> None:
+        """Close what `reader` has opened; `engine` stays."""
+        if "_readers" in vars(self):
+            self._readers.dispose()
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
-        if "_readers" in vars(self):
-            self._readers.dispose()
+        self.close_readers()
 
     def __enter__(self) -> "Warehouse":
         return self
