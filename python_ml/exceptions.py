@@ -59,6 +59,10 @@ class ProbabilityError(SwiftBoltError, ValueError):
     """Probabilities or weights that are missing, impossible or misshapen."""
 
 
+class WorkerError(SwiftBoltError, RuntimeError):
+    """A process that shared the work was killed."""
+
+
 class TrainingError(SwiftBoltError, RuntimeError):
     """No series of a training run could be fitted."""
 

@@ -21,9 +21,11 @@ from python_ml.ingestion.base import BarSource
 from python_ml.ingestion.load import ingest
 from python_ml.operations import daily as pipeline
 from python_ml.schema import ensemble_weights, training_cuts
+from python_ml.warehouse import dbt
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.dbt_manifest import kept_manifest
 from tests import forecast_market
 from tests.conftest import BUILD_WITHOUT_TESTS
 from tests.forecast_market import close_of
@@ -361,7 +363,7 @@ def test_a_build_of_the_past_makes_outcomes_anew_and_the_live_one_does_not(
 def test_a_build_of_the_past_has_schemas_of_its_own(
     module_warehouse: Warehouse, as_of: str, prefix: str, schema: str
 ) -> None:
-    assert schema_of_bars(module_warehouse, as_of, prefix) == schema
+    assert schema_of_features(module_warehouse, as_of, prefix) == schema
 
 
 @pytest.mark.parametrize(
@@ -375,30 +377,43 @@ def test_a_build_of_the_past_has_schemas_of_its_own(
 def test_a_time_that_is_none_and_a_name_too_long_are_refused(
     module_warehouse: Warehouse, as_of: str, prefix: str, message: str
 ) -> None:
-    with pytest.raises(BuildError, match=message):
-        schema_of_bars(module_warehouse, as_of, prefix)
-
-
-def schema_of_bars(warehouse: Warehouse, as_of: str, prefix: str) -> str:
-    settings = dataclasses.replace(warehouse.settings, schema_prefix=prefix)
-    listed = run_dbt(
-        dataclasses.replace(warehouse, settings=settings),
-        [
-            "list",
-            "--select",
-            "bars",
-            "--output",
-            "json",
-            "--output-keys",
-            "schema",
-            "--resource-type",
-            "model",
-            "--vars",
-            f"as_of: {as_of}",
-        ],
+    settings = dataclasses.replace(
+        module_warehouse.settings, schema_prefix=prefix
     )
-    (found,) = listed.output
-    return str(json.loads(found)["schema"])
+    warehouse = dataclasses.replace(module_warehouse, settings=settings)
+    with pytest.raises(BuildError, match=message):
+        run_dbt(warehouse, ["list", "--vars", f"as_of: {as_of}"])
+
+
+def schema_of_features(warehouse: Warehouse, as_of: str, prefix: str) -> str:
+    """Where dbt would build the features of a time.
+
+    Asked of the project as it is parsed without the time, since parsing takes
+    far longer than to say it.
+    """
+    inline = ["compile", "--inline"]
+    parsed = []
+
+    def keep(*arguments):
+        parsed.append(kept_manifest(*arguments))
+        return parsed[0]
+
+    prefixed = dataclasses.replace(warehouse.settings, schema_prefix=prefix)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dbt, "kept_manifest", keep)
+        run_dbt(warehouse, [*inline, "select 1"])
+        patch.setattr(dbt, "kept_manifest", lambda *_: parsed[0])
+        compiled = run_dbt(
+            dataclasses.replace(warehouse, settings=prefixed),
+            [
+                *inline,
+                "{{ generate_schema_name('features', none) }}",
+                "--vars",
+                f"as_of: {as_of}",
+            ],
+        )
+    (inlined,) = compiled.output.results
+    return str(inlined.node.compiled_code).strip()
 
 
 def lineage(

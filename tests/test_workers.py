@@ -7,16 +7,14 @@ import numpy as np
 import psutil
 import pytest
 
-from python_ml.exceptions import TrainingError
+from python_ml.exceptions import WorkerError
+from python_ml.processes import count_workers
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training.fitting import (
     FitFailure,
     fit_series,
 )
-from python_ml.training.workers import (
-    count_workers,
-    fit_all,
-)
+from python_ml.training.workers import fit_all
 from tests.training_arrays import make_series
 
 
@@ -42,16 +40,16 @@ def test_processes_give_what_one_process_gives_in_the_same_order():
 
 
 def test_little_work_starts_no_process():
-    assert count_workers(3, None) <= 1
-    assert count_workers(1, 8) == 1
-    assert count_workers(170, 3) == 3
+    assert count_workers(3, least_per_worker=4) <= 1
+    assert count_workers(1, 8, least_per_worker=4) == 1
+    assert count_workers(170, 3, least_per_worker=4) == 3
 
 
 def test_a_killed_worker_is_told(monkeypatch):
     monkeypatch.setattr(
-        "python_ml.training.workers._in_worker", lambda *_: os._exit(9)
+        "python_ml.processes._in_worker", lambda *_: os._exit(9)
     )
-    with pytest.raises(TrainingError, match="smaller --jobs"):
+    with pytest.raises(WorkerError, match="smaller --jobs"):
         list(fit_all(make_market(2), n_jobs=2))
 
 

@@ -22,13 +22,22 @@ from python_ml.forecasting.due import (
 )
 from python_ml.forecasting.score import score
 from python_ml.forecasting.summary import ForecastSummary, summarise
+from python_ml.processes import Outcomes, count_workers
 from python_ml.registry.deployments import last_deployment_id, lock_deployments
-from python_ml.registry.versions import load_version, read_versions
+from python_ml.registry.versions import (
+    Version,
+    load_version,
+    read_versions,
+)
+from python_ml.settings import Settings
 from python_ml.warehouse.bulk import insert_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
+
+# A new process costs about as much as that many series.
+MIN_VERSIONS_PER_WORKER = 60
 
 
 def forecast(
@@ -177,12 +186,24 @@ def _score_versions(
     """Forecasts of the examples, version by version."""
     if examples.empty:
         return
-    groups = examples.groupby("version_id", sort=True)
     versions = read_versions(
         warehouse, examples["version_id"].unique().tolist()
     )
-    for version_id, rows in progress(
-        groups, total=groups.ngroups, description="forecasting"
-    ):
-        version = versions[str(version_id)]
-        yield score(load_version(warehouse, version), rows)
+    tasks = [
+        (warehouse.settings, versions[str(version_id)], rows)
+        for version_id, rows in examples.groupby("version_id", sort=True)
+    ]
+    n_workers = count_workers(
+        len(tasks), least_per_worker=MIN_VERSIONS_PER_WORKER
+    )
+    yield from progress(
+        Outcomes(_load_and_score, tasks, n_workers),
+        total=len(tasks),
+        description="forecasting",
+    )
+
+
+def _load_and_score(
+    settings: Settings, version: Version, examples: pd.DataFrame
+) -> pd.DataFrame:
+    return score(load_version(settings, version), examples)

@@ -214,7 +214,7 @@ def _read_validation_losses(
     warehouse: Warehouse, version: Version
 ) -> list[pd.DataFrame]:
     """Of each horizon whose validation is long enough to score."""
-    ensemble = load_version(warehouse, version)
+    ensemble = load_version(warehouse.settings, version)
     bar_numbers = read_bar_numbers(
         warehouse, version.calendar, version.timeframe, as_of=version.as_of
     )

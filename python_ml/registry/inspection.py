@@ -251,7 +251,7 @@ def _state(warehouse: Warehouse, artifact: Version | SharedArtifact) -> str:
     if isinstance(artifact, Version) and artifact.removed_at is not None:
         return "pruned"
     is_whole = is_intact(
-        artifact_file(warehouse, artifact),
+        artifact_file(warehouse.settings, artifact),
         sha256=artifact.sha256,
         folder=warehouse.settings.artifacts_dir,
     )

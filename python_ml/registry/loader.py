@@ -204,7 +204,7 @@ def _load(
     warehouse: Warehouse, version: Version, feature_names: tuple[str, ...]
 ) -> Ensemble:
     check_classes(version)
-    ensemble = load_version(warehouse, version)
+    ensemble = load_version(warehouse.settings, version)
     ensemble.check_features(feature_names)
     return ensemble
 

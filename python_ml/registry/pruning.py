@@ -232,7 +232,7 @@ def _megabytes(
     warehouse: Warehouse, artifact: Version | SharedArtifact
 ) -> float:
     try:
-        return artifact_file(warehouse, artifact).stat().st_size / 1e6
+        return artifact_file(warehouse.settings, artifact).stat().st_size / 1e6
     except OSError:
         return 0.0
 

@@ -24,6 +24,7 @@ from python_ml.registry.artifacts import (
     load_artifact,
     verify_artifact,
 )
+from python_ml.settings import Settings
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -262,7 +263,7 @@ def check_usable(
         if isinstance(artifact, SharedArtifact) and artifact in verified:
             continue
         verify_artifact(
-            artifact_file(warehouse, artifact),
+            artifact_file(warehouse.settings, artifact),
             sha256=artifact.sha256,
             folder=warehouse.settings.artifacts_dir,
             train_command=version.train_command,
@@ -286,7 +287,7 @@ def why_unusable(
     return None
 
 
-def load_version(warehouse: Warehouse, version: Version) -> Ensemble:
+def load_version(settings: Settings, version: Version) -> Ensemble:
     """Read the ensemble of a version.
 
     Raises
@@ -298,9 +299,9 @@ def load_version(warehouse: Warehouse, version: Version) -> Ensemble:
     check_not_pruned(version)
     check_libraries(version)
     return load_artifact(
-        artifact_file(warehouse, version),
+        artifact_file(settings, version),
         sha256=version.sha256,
-        folder=warehouse.settings.artifacts_dir,
+        folder=settings.artifacts_dir,
         train_command=version.train_command,
     )
 
@@ -315,7 +316,7 @@ def load_ensemble(warehouse: Warehouse, version_id: str) -> Ensemble:
     ArtifactError
         As `load_version`.
     """
-    return load_version(warehouse, read_version(warehouse, version_id))
+    return load_version(warehouse.settings, read_version(warehouse, version_id))
 
 
 def check_not_pruned(version: Version) -> None:
@@ -348,10 +349,10 @@ def check_libraries(version: Version) -> None:
 
 
 def artifact_file(
-    warehouse: Warehouse, artifact: Version | SharedArtifact
+    settings: Settings, artifact: Version | SharedArtifact
 ) -> Path:
     """Where an artifact lies."""
-    return warehouse.settings.home / artifact.artifact_path
+    return settings.home / artifact.artifact_path
 
 
 def pruned_paths(warehouse: Warehouse) -> set[str]:

@@ -8,6 +8,7 @@ from python_ml.ensemble import MemberPredictions
 from python_ml.examples.arrays import SeriesExamples
 from python_ml.examples.series import Series
 from python_ml.exceptions import ArtifactError
+from python_ml.processes import Outcomes
 from python_ml.registry.deployments import live_versions
 from python_ml.registry.versions import load_version, read_versions
 from python_ml.scoring.recipe import weighing_of
@@ -22,7 +23,7 @@ from python_ml.training.identify import Identity
 from python_ml.training.plan import Group
 from python_ml.training.run import TrainingRun
 from python_ml.training.weighing import WeighedHorizon, weigh_horizon
-from python_ml.training.workers import Outcome, Outcomes
+from python_ml.training.workers import Outcome
 
 logger = get_logger(__name__)
 
@@ -206,7 +207,7 @@ def _validation_of_others(
     for version_id, rows in live.groupby("version_id", sort=True):
         version = versions[str(version_id)]
         try:
-            ensemble = load_version(run.warehouse, version)
+            ensemble = load_version(run.warehouse.settings, version)
         except ArtifactError as error:
             log_event(
                 logger,

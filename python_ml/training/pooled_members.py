@@ -20,6 +20,7 @@ from python_ml.examples.arrays import SeriesExamples
 from python_ml.examples.cuts import Cut
 from python_ml.examples.pooled import PooledExamples
 from python_ml.members import ROSTER
+from python_ml.processes import Outcomes
 from python_ml.registry.artifacts import (
     SUFFIX,
     is_intact,
@@ -33,7 +34,7 @@ from python_ml.training.fingerprints import (
 )
 from python_ml.training.fitting import PooledPrediction, PooledPredictions
 from python_ml.training.pooled_fitting import PooledFailure, PooledFit
-from python_ml.training.workers import Outcomes, fit_all_pooled
+from python_ml.training.workers import fit_all_pooled
 from python_ml.warehouse.jobs import code_version
 
 logger = get_logger(__name__)
@@ -192,7 +193,7 @@ def predict_pooled(
     ------
     ArtifactError
         If an artifact cannot be written.
-    TrainingError
+    WorkerError
         If a worker process was killed.
     """
     predicted: dict[int, dict[str, dict[str, PooledPrediction | str]]] = {

@@ -76,7 +76,7 @@ from python_ml.training.summary import (
     decision_frame,
 )
 from python_ml.training.validation import BackgroundValidation
-from python_ml.training.workers import count_workers, fit_all, warm_up
+from python_ml.training.workers import fit_all, warm_up_to_fit
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 
@@ -364,7 +364,7 @@ def _warm_up(run: TrainingRun, plan: Plan) -> Thread:
             .limit(1)
         )
     n_series = max((len(group.series) for group in plan.groups), default=0)
-    return warm_up(0 if is_begun else count_workers(n_series, run.n_jobs))
+    return warm_up_to_fit(0 if is_begun else n_series, run.n_jobs)
 
 
 def _check_arguments(

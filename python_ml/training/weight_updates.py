@@ -175,7 +175,7 @@ def _load_live(warehouse: Warehouse, live: pd.DataFrame) -> list[LiveVersion]:
         bases.append(
             LiveVersion(
                 version,
-                load_version(warehouse, version),
+                load_version(warehouse.settings, version),
                 [name for name in version.horizons if name in horizons],
             )
         )

@@ -1,25 +1,17 @@
-"""Fit many series in several processes.
+"""Fit many series in several processes."""
 
-Each process uses one thread, so that there are as many threads as cores. A
-process ends with the one that started it, however that ended: otherwise a
-killed training would leave its workers waiting for ever, with their memory.
-"""
-
-import contextlib
-import os
-import threading
-import time
-import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, TypeVar
-
-import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from collections.abc import Sequence
+from threading import Thread
 
 from python_ml.examples.arrays import SeriesExamples
 from python_ml.examples.pooled import PooledExamples
-from python_ml.exceptions import TrainingError
 from python_ml.members import PER_SERIES, Roster
+from python_ml.processes import (
+    Outcomes,
+    count_cores,
+    count_workers,
+    warm_up,
+)
 from python_ml.training.fitting import (
     FitFailure,
     FittedHorizon,
@@ -32,69 +24,10 @@ from python_ml.training.pooled_fitting import (
 )
 
 Outcome = tuple[FittedHorizon, ...] | FitFailure
-T = TypeVar("T")
 
 # A new process costs about as much as two series.
 MIN_SERIES_PER_WORKER = 4
 MIN_POOLED_ROWS = 40_000
-PARENT_CHECK_SECONDS = 1.0
-
-_watched = threading.Event()
-
-
-class Outcomes(Iterator[T]):
-    """What becomes of tasks, in order, as each is done.
-
-    Other processes have begun when it exists, so that the caller may do other
-    things before it asks. Close one that is not used up: until then they go
-    on, and the collector of garbage would end what was begun after it.
-
-    Parameters
-    ----------
-    function : callable
-        Of a task's values; importable.
-    tasks : sequence of tuple
-        Its arguments.
-    n_workers : int
-        Processes; 1 or less means this one, when asked.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., T],
-        tasks: Sequence[tuple[Any, ...]],
-        n_workers: int,
-    ) -> None:
-        self._found: Generator[T, None, None]
-        if n_workers <= 1 or not tasks:
-            self._found = (function(*task) for task in tasks)
-            return
-        parent = os.getpid()
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            self._found = joblib.Parallel(
-                n_jobs=n_workers, return_as="generator", batch_size=1
-            )(
-                joblib.delayed(_in_worker)(parent, function, *task)
-                for task in tasks
-            )
-
-    def __next__(self) -> T:
-        """The next one; raises TrainingError if a process was killed."""
-        try:
-            return next(self._found)
-        except TerminatedWorkerError as error:
-            raise TrainingError(
-                "A worker process was killed, perhaps for want of memory. "
-                "What was finished is kept; run the same command again with "
-                "a smaller --jobs."
-            ) from error
-
-    def close(self) -> None:
-        """End what is still being done."""
-        with warnings.catch_warnings():
-            # That results were not used is why it is closed.
-            warnings.simplefilter("ignore", UserWarning)
-            self._found.close()
 
 
 def fit_all(
@@ -122,7 +55,9 @@ def fit_all(
     return Outcomes(
         fit_series,
         [(one, roster) for one in series],
-        count_workers(len(series), n_jobs),
+        count_workers(
+            len(series), n_jobs, least_per_worker=MIN_SERIES_PER_WORKER
+        ),
     )
 
 
@@ -153,68 +88,26 @@ def fit_all_pooled(
     return Outcomes(fit_pooled, tasks, n_workers)
 
 
-def warm_up(n_workers: int) -> threading.Thread:
-    """Start processes and have them import what they need, meanwhile.
+def warm_up_to_fit(n_series: int, n_jobs: int | None) -> Thread:
+    """Start the processes of `fit_all` and have them import, meanwhile.
 
     Parameters
     ----------
-    n_workers : int
-        As `count_workers` counts them; none are started for 1 or less.
+    n_series : int
+        How many are to be fitted; none are started for 0.
+    n_jobs : int, optional
+        As in `fit_all`.
 
     Returns
     -------
     Thread
         To be joined before anything is fitted.
     """
-
-    def start() -> None:
-        if n_workers > 1:
-            # What they can do is found out when they are needed.
-            with contextlib.suppress(TrainingError):
-                for _ in Outcomes(_ready, [()] * n_workers, n_workers):
-                    pass
-
-    thread = threading.Thread(target=start, name="warm_up", daemon=True)
-    thread.start()
-    return thread
-
-
-def count_workers(n_series: int, n_jobs: int | None) -> int:
-    """Processes to fit in; 1 or less means this one.
-
-    Examples
-    --------
-    >>> count_workers(170, 2), count_workers(3, 8)
-    (2, 3)
-    """
-    if n_jobs is not None:
-        return min(n_jobs, n_series)
-    return min(count_cores(), n_series // MIN_SERIES_PER_WORKER)
-
-
-def count_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _in_worker(parent: int, function: Callable[..., T], *task: Any) -> T:
-    _watch(parent)
-    return function(*task)
+    n_workers = count_workers(
+        n_series, n_jobs, least_per_worker=MIN_SERIES_PER_WORKER
+    )
+    return warm_up(n_workers, _ready)
 
 
 def _ready() -> None:
     """Nothing: what a task needs was imported with this module."""
-
-
-def _watch(parent: int) -> None:
-    if not _watched.is_set():
-        _watched.set()
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK_SECONDS)
-    os._exit(1)

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import contextlib
+import json
 import logging
 import os
 import re
@@ -33,6 +34,8 @@ logger = get_logger(__name__)
 
 FAILED_STATUSES = ("error", "fail", "runtime error", "partial success")
 # Nothing to do is a mistake in the selection, not a success.
+# An analysis reads them when it is compiled; what is parsed does not differ.
+RUNTIME_VARIABLES = ("example",)
 RUNNING_COMMANDS = ("build", "run", "seed", "test")
 MAX_NODES_NAMED = 5
 # What dbt says where `on_schema_change: fail` stops a node.
@@ -183,16 +186,28 @@ def _invoke(
 
 
 def _variables(arguments: Sequence[str]) -> str:
-    """Value of the option `--vars`.
+    """Value of the option `--vars`, as far as parsing reads it.
 
     Examples
     --------
     >>> _variables(["run", "--vars", "as_of: 2012-06-29", "--full-refresh"])
     'as_of: 2012-06-29'
+    >>> _variables(["compile", "--vars", "example: {bar_number: 5600}"])
+    '{}'
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--vars", nargs="?", default="{}")
-    return str(parser.parse_known_args(arguments)[0].vars)
+    text = str(parser.parse_known_args(arguments)[0].vars)
+    if not any(name in text for name in RUNTIME_VARIABLES):
+        return text
+    from dbt.config.utils import parse_cli_vars
+
+    read = {
+        name: value
+        for name, value in parse_cli_vars(text).items()
+        if name not in RUNTIME_VARIABLES
+    }
+    return json.dumps(read, default=str)
 
 
 def _raise_exception(result: "dbtRunnerResult", command: str, log: str) -> None:
