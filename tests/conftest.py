@@ -444,6 +444,34 @@ def built_sample(
     return fresh_warehouse(template=sample_database)
 
 
+# Bars, features and labels, and what they are made of.
+BUILD_FEATURES = [*BUILD_WITHOUT_TESTS, "--select", "+feature_rows +labels"]
+
+
+@pytest.fixture(scope="session")
+def synthetic_database(shared_template: Callable[..., str]) -> str:
+    """Name of a database with the synthetic daily market, built."""
+    from tests.synthetic_market import SyntheticSource
+
+    def fill(warehouse: Warehouse) -> None:
+        ingest(warehouse, SyntheticSource())
+        run_dbt(warehouse, BUILD_WITHOUT_TESTS)
+
+    return shared_template("synthetic", fill)
+
+
+@pytest.fixture(scope="session")
+def intraday_database(shared_template: Callable[..., str]) -> str:
+    """Name of a database with the intraday market, built."""
+    from tests.intraday_market import IntradaySource
+
+    def fill(warehouse: Warehouse) -> None:
+        ingest(warehouse, IntradaySource())
+        run_dbt(warehouse, BUILD_WITHOUT_TESTS)
+
+    return shared_template("intraday", fill)
+
+
 @pytest.fixture(scope="session")
 def market_database(shared_template: Callable[..., str]) -> str:
     """Name of a database with the market of `forecast_market`, built.

@@ -14,7 +14,7 @@ from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 from tests import feature_oracle as oracle
 from tests import intraday_market
-from tests.conftest import BUILD_WITHOUT_TESTS
+from tests.conftest import BUILD_FEATURES
 from tests.intraday_market import IntradaySource
 from tests.small_market import execute
 from tests.synthetic_market import (
@@ -33,19 +33,17 @@ PART_OF = ["h1_bar_number", "h4_bar_number", "d1_bar_number", "w1_bar_number"]
 
 
 @pytest.fixture(scope="module")
-def built_synthetic(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
-    return built(fresh_warehouse(), SyntheticSource())
+def built_synthetic(
+    fresh_warehouse: Callable[..., Warehouse], synthetic_database: str
+) -> Warehouse:
+    return fresh_warehouse(template=synthetic_database)
 
 
 @pytest.fixture(scope="module")
-def built_intraday(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
-    return built(fresh_warehouse(), IntradaySource())
-
-
-def built(warehouse: Warehouse, source: BarSource) -> Warehouse:
-    ingest(warehouse, source)
-    run_dbt(warehouse, BUILD_WITHOUT_TESTS)
-    return warehouse
+def built_intraday(
+    fresh_warehouse: Callable[..., Warehouse], intraday_database: str
+) -> Warehouse:
+    return fresh_warehouse(template=intraday_database)
 
 
 @dataclass(frozen=True)
@@ -325,20 +323,24 @@ def test_labels_by_a_fixed_return_equal_pandas(
         assert_labels_equal(copy, market.expected.labels_by_fixed_return)
 
 
-CUTS = {
-    "synthetic": [SyntheticSource(n_sessions=n) for n in (380, 455, 500)],
-    "intraday": [
-        # In a halt, between a split and a dividend, and after all.
-        IntradaySource(n_sessions=345),
-        IntradaySource(n_sessions=361, n_more_bars=9),
-        IntradaySource(n_sessions=445, n_more_bars=25),
-    ],
-}
+SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
-    [(name, source) for name, sources in CUTS.items() for source in sources],
+    [
+        ("synthetic", SyntheticSource(n_sessions=380)),
+        pytest.param("synthetic", SyntheticSource(n_sessions=455), marks=SLOW),
+        ("synthetic", SyntheticSource(n_sessions=500)),
+        # In a halt, between a split and a dividend, and after all.
+        pytest.param("intraday", IntradaySource(n_sessions=345), marks=SLOW),
+        ("intraday", IntradaySource(n_sessions=361, n_more_bars=9)),
+        pytest.param(
+            "intraday",
+            IntradaySource(n_sessions=445, n_more_bars=25),
+            marks=SLOW,
+        ),
+    ],
 )
 def test_features_up_to_a_time_do_not_change_when_later_bars_are_cut(
     request: pytest.FixtureRequest,
@@ -348,7 +350,8 @@ def test_features_up_to_a_time_do_not_change_when_later_bars_are_cut(
 ) -> None:
     whole: Warehouse = request.getfixturevalue(f"built_{name}")
     with fresh_warehouse() as cut:
-        built(cut, source)
+        ingest(cut, source)
+        run_dbt(cut, BUILD_FEATURES)
         truncated = rows(cut)
         truncated_labels = labels_of(cut)
     last = truncated["closed_at"].max()
@@ -427,7 +430,7 @@ def test_a_split_and_a_dividend_leave_no_false_move_and_no_old_row_changed(
 
     with fresh_warehouse() as before:
         ingest(before, SyntheticSource(n_sessions=SPLIT))
-        run_dbt(before, BUILD_WITHOUT_TESTS)
+        run_dbt(before, BUILD_FEATURES)
         older = rows(before)
     newer = rows(built_synthetic)
     newer = newer[newer["closed_at"] <= older["closed_at"].max()]

@@ -29,7 +29,6 @@ from python_ml.warehouse.dbt_manifest import kept_manifest
 from tests import forecast_market
 from tests.conftest import BUILD_WITHOUT_TESTS
 from tests.forecast_market import close_of
-from tests.intraday_market import IntradaySource
 from tests.restated_market import (
     AS_OF,
     INTRADAY_RESTATED,
@@ -39,7 +38,7 @@ from tests.restated_market import (
     RestatedSource,
     intraday_as_of,
 )
-from tests.synthetic_market import SPLIT, SyntheticSource, sessions
+from tests.synthetic_market import SPLIT, sessions
 
 KEYS = {
     "bars": "symbol_id, timeframe, bar_number",
@@ -92,21 +91,21 @@ def relations(warehouse: Warehouse) -> dict[tuple[str, str], tuple[int, str]]:
 
 
 @pytest.fixture(scope="module")
-def original(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+def original(
+    fresh_warehouse: Callable[..., Warehouse], synthetic_database: str
+) -> Warehouse:
     """The synthetic market, built, with cuts as of `AS_OF`."""
-    made = fresh_warehouse()
-    ingest(made, SyntheticSource())
-    run_dbt(made, BUILD_WITHOUT_TESTS)
+    made = fresh_warehouse(template=synthetic_database)
     ensure_cuts(made, {"XNYS": end_of_day(AS_OF)}, [("XNYS", "d1")])
     return made
 
 
 @pytest.fixture(scope="module")
-def original_intraday(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+def original_intraday(
+    fresh_warehouse: Callable[..., Warehouse], intraday_database: str
+) -> Warehouse:
     """The intraday market, built, with a cut for each timeframe."""
-    made = fresh_warehouse()
-    ingest(made, IntradaySource())
-    run_dbt(made, BUILD_WITHOUT_TESTS)
+    made = fresh_warehouse(template=intraday_database)
     timeframes = [("XNYS", name) for name in ("m15", "h1", "h4", "d1")]
     cuts = ensure_cuts(made, {"XNYS": intraday_as_of()}, timeframes)
     # Training wants more weeks; their rows are divided as the days are.

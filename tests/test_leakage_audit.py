@@ -12,14 +12,12 @@ from python_ml.examples.cuts import (
     ensure_cuts,
 )
 from python_ml.exceptions import BuildError
-from python_ml.ingestion.load import ingest
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
-from tests.conftest import BUILD_WITHOUT_TESTS
 from tests.restated_market import AS_OF
-from tests.synthetic_market import SyntheticSource, sessions
+from tests.synthetic_market import sessions
 
 AUDITS = sorted(
     path.stem
@@ -154,11 +152,11 @@ VIOLATIONS = {
 
 
 @pytest.fixture(scope="module")
-def healthy(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+def healthy(
+    fresh_warehouse: Callable[..., Warehouse], synthetic_database: str
+) -> Warehouse:
     """The synthetic market, built, with cuts as of `AS_OF`."""
-    made = fresh_warehouse()
-    ingest(made, SyntheticSource())
-    run_dbt(made, BUILD_WITHOUT_TESTS)
+    made = fresh_warehouse(template=synthetic_database)
     ensure_cuts(made, {"XNYS": end_of_day(AS_OF)}, [("XNYS", "d1")])
     return made
 

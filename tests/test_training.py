@@ -837,7 +837,9 @@ def test_a_penalty_wants_a_method_that_has_one(warehouse, method):
     assert "give --weights ridge or --weights lasso" in process.stderr
 
 
-@pytest.mark.parametrize("seconds", [5.0, 8.0])
+@pytest.mark.parametrize(
+    "seconds", [pytest.param(5.0, marks=pytest.mark.slow), 8.0]
+)
 def test_a_killed_training_is_finished_without_orphans(
     trained, sample, seconds
 ):

@@ -28,7 +28,7 @@ from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 from tests.conftest import BUILD_WITHOUT_TESTS, run_swiftbolt
 from tests.restated_market import AS_OF, RestatedSource
-from tests.synthetic_market import SyntheticSource, sessions
+from tests.synthetic_market import sessions
 
 BUILD = [
     *BUILD_WITHOUT_TESTS,
@@ -108,12 +108,12 @@ def schemas(warehouse: Warehouse) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def versions(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
+def versions(
+    fresh_warehouse: Callable[..., Warehouse], synthetic_database: str
+) -> Warehouse:
     """Versions `first` and `same` on one load, `restated` on the next one and
     `later`, on that one too, with a cut five sessions later."""
-    made = fresh_warehouse()
-    ingest(made, SyntheticSource())
-    run_dbt(made, BUILD)
+    made = fresh_warehouse(template=synthetic_database)
     record_version(made, "first")
     record_version(made, "same")
     ingest(made, RestatedSource())
