@@ -347,6 +347,7 @@ def test_without_a_subscription_all_but_the_newest_bars_are_read(server):
         "hang in body",
         "cut",
         (429, {"Retry-After": "0"}, {}),
+        (429, {"Retry-After": "soon", "X-RateLimit-Reset": "-"}, {}),
     ],
     ids=str,
 )

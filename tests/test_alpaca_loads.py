@@ -1,6 +1,7 @@
 """Loading from Alpaca into the warehouse: again, onwards, after failures."""
 
 import json
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -9,6 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import schema
+from python_ml.cli.alpaca import ingest_alpaca
+from python_ml.settings import PROJECT_ROOT
 from tests.alpaca_server import (
     KEY_ID,
     NO_RECENT_BARS,
@@ -211,3 +214,18 @@ def test_what_cannot_be_asked_for_is_told(server, load, monkeypatch):
     assert bare.returncode == 1
     assert "package alpaca-py, which is not installed (alpaca" in bare.stderr
     assert "requirements-dev.lock alpaca-py" in bare.stderr
+
+
+def test_the_page_names_the_options_and_variables_that_there_are():
+    page = (PROJECT_ROOT / "docs" / "alpaca.md").read_text()
+    commands = re.findall(r"`?(--[a-z-]+)", page)
+    options = {name for option in ingest_alpaca.params for name in option.opts}
+    of_pip = {"--constraint"}
+    assert set(commands) - of_pip <= options
+    assert options - set(commands) == {"--json"}
+    variables = set(re.findall(r"APCA_[A-Z_]+", page))
+    assert variables == {
+        "APCA_API_KEY_ID",
+        "APCA_API_SECRET_KEY",
+        "APCA_API_DATA_URL",
+    }
