@@ -39,6 +39,18 @@ class IngestionError(SwiftBoltError, ValueError):
     """A source that cannot be read, or of which nothing can be stored."""
 
 
+class NoBarsError(IngestionError):
+    """A source that has no bars of what it was asked for."""
+
+
+class SourceUnavailableError(SwiftBoltError, ConnectionError):
+    """A vendor's service that refuses, fails or cannot be reached."""
+
+
+class SubscriptionError(SourceUnavailableError):
+    """A vendor's service that wants a larger subscription for what is asked."""
+
+
 class BuildError(SwiftBoltError, RuntimeError):
     """A dbt build did not succeed."""
 

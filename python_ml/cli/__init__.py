@@ -5,6 +5,7 @@ imported inside the commands, so that help and completion are quick.
 """
 
 from python_ml.cli import (
+    alpaca,
     daily,
     database,
     forecasting,
@@ -15,6 +16,8 @@ from python_ml.cli import (
 from python_ml.cli.root import main
 
 __all__ = ["main"]
+
+ingestion.ingest.add_command(alpaca.ingest_alpaca)
 
 for command in (
     database.db,

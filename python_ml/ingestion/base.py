@@ -56,20 +56,30 @@ class Load:
         Zone of the times that name none; without it such rows are rejected.
     source_names : mapping of str to str
         What the source itself calls columns of `bars`, for rejected rows.
+    left_out : mapping of str to int
+        Rows that the source had and did not hand over, by reason: not wrong,
+        only not wanted, such as bars before the open of a session.
+    notes : tuple of str
+        Whole sentences on what else a person should know of this load.
     """
 
     bars: pd.DataFrame
     adjustments: pd.DataFrame
     time_zone: str | None = None
     source_names: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class BarSource(Protocol):
-    """Where bars come from: one class per source, one file per class."""
+    """Where bars come from: one class per source, one file per class.
+
+    `docs/adding_a_source.md` says how to write one.
+    """
 
     @property
     def name(self) -> str:
-        """Written beside every row; also what the command is called."""
+        """Written beside every row; usually what the command is called."""
         ...
 
     @property
@@ -78,7 +88,11 @@ class BarSource(Protocol):
         ...
 
     def read(self) -> Load:
-        """Read everything the source has now."""
+        """Read everything the source has now, or what it was made for.
+
+        All rows of a symbol come in one load: a source that cannot finish a
+        series raises and hands over nothing.
+        """
         ...
 
 
@@ -122,6 +136,10 @@ class IngestSummary:
         `raw.sessions`, which was left as it was.
     series : tuple of SeriesSummary
         By ticker and timeframe.
+    left_out : mapping of str to int
+        Rows that the source did not hand over, by reason.
+    notes : tuple of str
+        Of the source.
     """
 
     source: str
@@ -137,6 +155,8 @@ class IngestSummary:
     sessions_added: int
     sessions_differing: tuple[date, ...]
     series: tuple[SeriesSummary, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -149,6 +169,7 @@ class IngestSummary:
             "adjustments_restated": self.adjustments_restated,
             "adjustments_known": self.adjustments_known,
             "rows_rejected": sum(self.rejected.values()),
+            "rows_left_out": sum(self.left_out.values()),
             "sessions_added": self.sessions_added,
         }
 
@@ -181,6 +202,8 @@ class IngestSummary:
             f"{self.adjustments_known} known.",
             f"Rejected: {self.rejected_text() or 'none'}.",
         ]
+        if self.left_out:
+            lines.append(f"Left out: {_counts_text(self.left_out)}.")
         lines += [
             REMEDIES[reason] for reason in self.rejected if reason in REMEDIES
         ]
@@ -190,13 +213,14 @@ class IngestSummary:
                 "sessions on which the calendar library now disagrees, first "
                 f"{self.sessions_differing[0]}."
             )
+        lines += self.notes
         return "\n".join(lines)
 
     def rejected_text(self, at_most: int | None = None) -> str:
         """Reasons with their counts, the most frequent first."""
-        ordered = sorted(
-            self.rejected.items(), key=lambda item: (-item[1], item[0])
-        )
-        return ", ".join(
-            f"{reason} ({count})" for reason, count in ordered[:at_most]
-        )
+        return _counts_text(self.rejected, at_most)
+
+
+def _counts_text(counts: Mapping[str, int], at_most: int | None = None) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} ({count})" for name, count in ordered[:at_most])

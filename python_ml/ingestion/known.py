@@ -50,6 +50,49 @@ order by
     adjustments.batch_id desc
 """
 
+# The newest bar of each series, as the primary key has it when read backwards.
+NEWEST_BARS = """
+select
+    symbols.ticker,
+    asked.timeframe,
+    newest.opened_at,
+    newest.source,
+    symbols.delisted_at is not null as is_delisted
+from {raw}.symbols as symbols
+cross join unnest(cast(:timeframes as text [])) as asked (timeframe)
+cross join lateral (
+    select
+        bars.opened_at,
+        bars.source
+    from {raw}.bars as bars
+    where
+        bars.symbol_id = symbols.symbol_id
+        and bars.timeframe = asked.timeframe
+    order by bars.opened_at desc, bars.batch_id desc
+    limit 1
+) as newest
+order by symbols.ticker, asked.timeframe
+"""
+
+
+def newest_bars(
+    warehouse: Warehouse, timeframes: Sequence[str]
+) -> pd.DataFrame:
+    """The newest bar of every series that holds any, in one query.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    timeframes : sequence of str
+
+    Returns
+    -------
+    DataFrame of shape (n_series, 5)
+        ticker, timeframe, opened_at (UTC), source (of that bar) and
+        is_delisted, by ticker and timeframe.
+    """
+    return read_frame(warehouse, NEWEST_BARS, {"timeframes": list(timeframes)})
+
 
 def mark_known_bars(
     warehouse: Warehouse, bars: pd.DataFrame, symbol_ids: Sequence[int]

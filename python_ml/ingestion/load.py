@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.console.progress import progress
-from python_ml.exceptions import IngestionError
+from python_ml.exceptions import IngestionError, NoBarsError
 from python_ml.ingestion.base import (
     REMEDIES,
     BarSource,
@@ -82,8 +82,10 @@ def ingest(
 
     Raises
     ------
+    NoBarsError
+        If the source has no rows.
     IngestionError
-        If the source has no rows, if every bar is rejected (the rejected rows
+        If every bar is rejected (the rejected rows
         are recorded all the same), or if a symbol belongs to another calendar.
     JobRunningError
         If another load is under way.
@@ -92,8 +94,14 @@ def ingest(
     with job_run(warehouse, "ingest", record) as job:
         load = source.read()
         if load.bars.empty:
-            raise IngestionError(
-                f"Source {source.name!r} has no bars: nothing was loaded."
+            raise NoBarsError(
+                " ".join(
+                    [
+                        f"Source {source.name!r} has no bars: nothing was "
+                        "loaded.",
+                        *load.notes,
+                    ]
+                )
             )
         with warehouse.begin() as connection:
             summary = _write(
@@ -159,7 +167,7 @@ def _write(
         is_trusted=bool(series),
     )
     batch.finish()
-    return _summarise(batch, fill, series)
+    return _summarise(batch, fill, series, load)
 
 
 def _write_bars(
@@ -236,7 +244,7 @@ def _split_by_ticker(tickers: "pd.Series[Any]") -> list[NDArray[np.intp]]:
 
 
 def _summarise(
-    batch: Batch, fill: SessionFill, series: list[SeriesSummary]
+    batch: Batch, fill: SessionFill, series: list[SeriesSummary], load: Load
 ) -> IngestSummary:
     """Say what was done."""
     bars = batch.records[schema.bars]
@@ -257,6 +265,8 @@ def _summarise(
         series=tuple(
             sorted(series, key=lambda found: (found.ticker, found.timeframe))
         ),
+        left_out=load.left_out,
+        notes=load.notes,
     )
 
 

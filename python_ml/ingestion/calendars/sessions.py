@@ -1,5 +1,6 @@
 """Exchange sessions: the days on which bars should exist."""
 
+import functools
 import logging
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -89,6 +90,11 @@ def calendar_sessions(calendar: str, *, through: date) -> pd.DataFrame:
     >>> sessions.iloc[-1].closed_at  # the day before a holiday
     Timestamp('2012-07-03 17:00:00+0000', tz='UTC')
     """
+    return _calendar_sessions(calendar, through).copy()
+
+
+@functools.cache  # a third of a second
+def _calendar_sessions(calendar: str, through: date) -> pd.DataFrame:
     kind = type(_exchange(calendar))
     start, end = pd.Timestamp(FIRST_SESSION_DATE), pd.Timestamp(through)
     if (earliest := kind.bound_min()) is not None:
@@ -225,6 +231,7 @@ def stored_sessions(connection: sa.Connection, calendar: str) -> pd.DataFrame:
     return _in_microseconds(pd.DataFrame(rows, columns=SESSION_COLUMNS))
 
 
+@functools.cache
 def _exchange(calendar: str) -> exchange_calendars.ExchangeCalendar:
     try:
         return exchange_calendars.get_calendar(calendar)
