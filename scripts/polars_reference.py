@@ -583,6 +583,16 @@ def _scaled_slope(bars: int) -> pl.Expr:
     return slope * math.sqrt(bars) / pl.col("volatility")
 
 
+def _volume_ratio(recent: pl.Expr) -> pl.Expr:
+    mean = _mean(VOLUME, 20)
+    return (
+        pl.when(mean > 0)
+        .then(_positive(recent).log() - _positive(mean).log())
+        .when(mean.is_not_null())
+        .then(0.0)
+    )
+
+
 MOVE = pl.col("move")
 RANGE = pl.col("squared_range")
 GARMAN_KLASS = pl.col("garman_klass_variance")
@@ -635,10 +645,8 @@ FEATURES: dict[str, pl.Expr] = {
     ),
     "trend_slope_20": _scaled_slope(20),
     "trend_slope_60": _scaled_slope(60),
-    "volume_ratio_20": _positive(VOLUME).log()
-    - _positive(_mean(VOLUME, 20)).log(),
-    "volume_ratio_5_20": _positive(_mean(VOLUME, 5)).log()
-    - _positive(_mean(VOLUME, 20)).log(),
+    "volume_ratio_20": _volume_ratio(VOLUME),
+    "volume_ratio_5_20": _volume_ratio(_mean(VOLUME, 5)),
     "candle_body": pl.col("body") / VOLATILITY,
     "candle_range": pl.col("log_range") / VOLATILITY,
     "upper_shadow": (
@@ -722,6 +730,10 @@ def measure_windows(bars: pl.DataFrame) -> pl.DataFrame:
             (0.5 * RANGE - (2 * math.log(2) - 1) * pl.col("body") ** 2).alias(
                 "garman_klass_variance"
             ),
+            pl.when(pl.col("place") >= 20)
+            .then(_mean(VOLUME, 20) > 0)
+            .otherwise(VOLUME > 0)
+            .alias("has_volume"),
             is_whole(VOLATILITY_BARS).alias("is_volatility_window_whole"),
             is_whole(LONGEST_BARS).alias("is_longest_window_whole"),
         )
@@ -771,7 +783,7 @@ def make_feature_rows(
         .then(pl.lit("warm_up"))
         .when(~is_whole)
         .then(pl.lit("missing_bar"))
-        .when(pl.col("adjusted_volume") == 0)
+        .when(pl.col("has_volume") & (VOLUME == 0))
         .then(pl.lit("no_volume"))
         .when(VOLATILITY.is_null())
         .then(pl.lit("flat_window"))

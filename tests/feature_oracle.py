@@ -485,10 +485,14 @@ def own_features(series: Series, scale: Scale) -> pd.DataFrame:
         features[f"trend_slope_{bars}"] = (
             _slope(log_close, bars) * bars / volatility(bars)
         )
-    features["volume_ratio_20"] = _log(volume) - _log(mean(volume, 20))
-    features["volume_ratio_5_20"] = _log(mean(volume, 5)) - _log(
-        mean(volume, 20)
-    )
+    has_volume = mean(volume, 20) > 0
+    for name, recent in (
+        ("volume_ratio_20", volume),
+        ("volume_ratio_5_20", mean(volume, 5)),
+    ):
+        features[name] = np.where(
+            has_volume, _log(recent) - _log(mean(volume, 20)), 0.0
+        )
     features["candle_body"] = body / volatility(1)
     features["candle_range"] = np.log(high / low) / volatility(1)
     features["upper_shadow"] = np.log(
@@ -571,6 +575,7 @@ def feature_rows(
     tables = []
     for timeframe, table in own.items():
         one, scale = series[timeframe], scales[timeframe]
+        volume = one.bars["adjusted_volume"].to_numpy()
         higher = TIMEFRAMES[TIMEFRAMES.index(timeframe) + 1 :][:1]
         if higher:
             name = higher[0]
@@ -593,7 +598,7 @@ def feature_rows(
         reasons = {
             "warm_up": np.arange(len(table)) < LONGEST,
             "missing_bar": ~_is_whole(one.is_there, LONGEST + 1),
-            "no_volume": one.bars["adjusted_volume"].to_numpy() == 0,
+            "no_volume": (volume == 0) & (_last(volume, 20).sum(axis=1) > 0),
             "session_profile_warm_up": np.isnan(scale.session)
             & (one.n_places > 1),
             "flat_window": ~(scale.own > FLOOR**2),

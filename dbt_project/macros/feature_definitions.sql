@@ -166,13 +166,17 @@
         ),
         (
             'volume_ratio_20', 'volume', 19, 'log ratio',
-            guarded_log('adjusted_volume')
-                ~ ' - ' ~ guarded_log('mean_volume_20'),
+            'case when has_volume then '
+                ~ guarded_log('adjusted_volume')
+                ~ ' - ' ~ guarded_log('mean_volume_20')
+                ~ ' else 0 end',
         ),
         (
             'volume_ratio_5_20', 'volume', 19, 'log ratio',
-            guarded_log('mean_volume_5')
-                ~ ' - ' ~ guarded_log('mean_volume_20'),
+            'case when has_volume then '
+                ~ guarded_log('mean_volume_5')
+                ~ ' - ' ~ guarded_log('mean_volume_20')
+                ~ ' else 0 end',
         ),
         (
             'candle_body', 'candle', 20, 'expected volatilities',

@@ -240,6 +240,9 @@ expected as (
 
     select
         *,
+        -- By the window of the volume features: whether a series will ever
+        -- have volume is not known at its first bars.
+        coalesce(mean_volume_20 > 0, adjusted_volume > 0) as has_volume,
         {% for bars in [20, 60] -%}
             (
                 placed_log_closes_{{ bars }}
@@ -305,6 +308,7 @@ scaled as (
         closed_at,
         close as reference_close,
         adjusted_volume,
+        has_volume,
         volatility_1,
         session_variance,
         is_volatility_window_whole,

@@ -127,7 +127,7 @@ judged as (
             -- Null where most of the window's block is a hole.
             when not coalesce(is_longest_window_whole, false)
                 then 'missing_bar'
-            when adjusted_volume = 0 then 'no_volume'
+            when has_volume and adjusted_volume = 0 then 'no_volume'
             when session_variance is null then 'session_profile_warm_up'
             when volatility_1 is null then 'flat_window'
             when not is_higher_window_whole then 'higher_timeframe_warm_up'
@@ -159,6 +159,7 @@ final as (
         higher_bar_closed_at,
         last_recorded_at as max_recorded_at,
         batch_id,
+        has_volume,
         reference_close,
         {{ kept_where('unusable_reason is null', features) }}
 
