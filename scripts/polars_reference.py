@@ -57,6 +57,8 @@ HIGHER_FEATURES = [
     "range_place_20",
     "rsi_14",
 ]
+# Whose neutral value is their middle.
+SHARES = ("range_place_20", "rsi_14")
 POLARS_TYPES = {
     "text": pl.String,
     "integer": pl.Int32,
@@ -769,7 +771,7 @@ def make_feature_rows(
         pl.col("bar_number").alias("higher_bar_number"),
         pl.col("closed_at").alias("higher_bar_closed_at"),
         pl.col("max_recorded_at").alias("higher_recorded_at"),
-        pl.col("is_volatility_window_whole").alias("is_higher_window_whole"),
+        pl.col("is_volatility_window_whole").alias("higher_is_warm"),
         *(pl.col(name).alias(f"higher_{name}") for name in HIGHER_FEATURES),
     )
     is_top = pl.col("higher_timeframe").is_null()
@@ -787,8 +789,6 @@ def make_feature_rows(
         .then(pl.lit("no_volume"))
         .when(VOLATILITY.is_null())
         .then(pl.lit("flat_window"))
-        .when(~is_top & ~pl.col("is_higher_window_whole").fill_null(False))
-        .then(pl.lit("higher_timeframe_warm_up"))
         .when(any_feature_missing)
         .then(pl.lit("flat_window"))
     )
@@ -804,9 +804,16 @@ def make_feature_rows(
         .with_columns(
             pl.when(is_top)
             .then(0.0)
-            .otherwise(pl.col(f"higher_{name}"))
+            .when("higher_is_warm")
+            .then(pl.col(f"higher_{name}"))
+            .otherwise(0.5 if name in SHARES else 0.0)
             .alias(f"higher_{name}")
             for name in HIGHER_FEATURES
+        )
+        .with_columns(
+            pl.when(~is_top)
+            .then(pl.col("higher_is_warm").fill_null(False))
+            .alias("higher_is_warm")
         )
         .with_columns(reason.alias("unusable_reason"))
         .with_columns(

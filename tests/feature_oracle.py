@@ -37,6 +37,7 @@ HIGHER_FEATURES = [
     "range_place_20",
     "rsi_14",
 ]
+HIGHER_SHARES = {"higher_range_place_20", "higher_rsi_14"}
 
 LONGEST = 60
 HIGHER_LONGEST = 20
@@ -568,7 +569,8 @@ def feature_rows(
     Returns
     -------
     DataFrame
-        timeframe, bar_number, unusable_reason (None on usable rows) and the
+        timeframe, bar_number, unusable_reason (None on usable rows),
+        has_volume, higher_is_warm (None on the highest timeframe) and the
         features, which unusable rows lack.
     """
     own = {name: own_features(series[name], scales[name]) for name in series}
@@ -576,6 +578,7 @@ def feature_rows(
     for timeframe, table in own.items():
         one, scale = series[timeframe], scales[timeframe]
         volume = one.bars["adjusted_volume"].to_numpy()
+        has_volume = _last(volume, 20).sum(axis=1) > 0
         higher = TIMEFRAMES[TIMEFRAMES.index(timeframe) + 1 :][:1]
         if higher:
             name = higher[0]
@@ -592,17 +595,20 @@ def feature_rows(
             )
         else:
             state = pd.DataFrame(0.0, table.index, HIGHER_FEATURES)
-            is_ready = np.full(len(table), True)
+            is_ready = None
         state = state.add_prefix("higher_").set_index(table.index)
+        if higher:
+            for name in state:
+                neutral = 0.5 if name in HIGHER_SHARES else 0.0
+                state[name] = np.where(is_ready, state[name], neutral)
         features = pd.concat([table, state], axis=1)
         reasons = {
             "warm_up": np.arange(len(table)) < LONGEST,
             "missing_bar": ~_is_whole(one.is_there, LONGEST + 1),
-            "no_volume": (volume == 0) & (_last(volume, 20).sum(axis=1) > 0),
+            "no_volume": has_volume & (volume == 0),
             "session_profile_warm_up": np.isnan(scale.session)
             & (one.n_places > 1),
             "flat_window": ~(scale.own > FLOOR**2),
-            "higher_timeframe_warm_up": ~is_ready,
         }
         reason = np.select(
             [*reasons.values(), features.isna().any(axis=1).to_numpy()],
@@ -615,6 +621,8 @@ def feature_rows(
             unusable_reason=pd.Series(reason, features.index)
             .astype(object)
             .replace("", None),
+            has_volume=has_volume,
+            higher_is_warm=is_ready,
         )
         tables.append(rows[one.is_there].reset_index(names="bar_number"))
     return pd.concat(tables, ignore_index=True)

@@ -29,6 +29,7 @@ from tests.synthetic_market import (
 
 SERIES_BAR = ["ticker", "timeframe", "bar_number"]
 LABEL = [*SERIES_BAR[:2], "horizon", "bar_number"]
+FLAGS = ("has_volume", "higher_is_warm")
 PART_OF = ["h1_bar_number", "h4_bar_number", "d1_bar_number", "w1_bar_number"]
 
 
@@ -287,7 +288,13 @@ def test_features_equal_pandas(market: Market) -> None:
     assert set(n_usable.index[n_usable > 30]) == market.timeframes
     assert_same(actual, expected, [*SERIES_BAR, "unusable_reason"])
     assert_close(actual, expected, names)
-    assert set(names) == set(expected) - {*SERIES_BAR, "unusable_reason"}
+    is_usable = actual["is_usable"]
+    assert_same(actual[is_usable], expected[is_usable], [*FLAGS])
+    assert set(names) == set(expected) - {
+        *SERIES_BAR,
+        "unusable_reason",
+        *FLAGS,
+    }
 
 
 def test_labels_equal_pandas(market: Market) -> None:
@@ -395,7 +402,7 @@ def test_rows_say_why_they_are_unusable(built_synthetic: Warehouse) -> None:
     halt = unusable(built_synthetic, "HALT")
     assert days[MISSING] not in halt
     assert halt[days[59]] == "warm_up"
-    assert halt[days[60]] == "higher_timeframe_warm_up"
+    assert halt[days[60]] is None
     assert halt[days[MISSING - 1]] is None
     assert halt[days[MISSING + 1]] == "missing_bar"
     assert halt[days[MISSING + 60]] == "missing_bar"

@@ -266,14 +266,17 @@
 {% endmacro %}
 
 
-{# The state of the next higher timeframe that a row reads, in column order. #}
+{#
+    The state of the next higher timeframe that a row reads, in column order:
+    names and neutral values, the middle of a share and else none of either.
+#}
 {% macro higher_features() %}
-    {% set names = [] %}
+    {% set states = [] %}
     {% for feature, family, lookback_bars, unit, formula
         in feature_definitions() %}
         {% if family == 'higher timeframe' %}
-            {% do names.append(feature) %}
+            {% do states.append((feature, 0.5 if unit == 'share' else 0)) %}
         {% endif %}
     {% endfor %}
-    {{ return(names) }}
+    {{ return(states) }}
 {% endmacro %}
