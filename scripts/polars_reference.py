@@ -43,6 +43,7 @@ N_READERS = 2
 VOLATILITY_FLOOR = 0.00001
 VOLATILITY_BARS = 20
 LONGEST_BARS = 60
+WINDOWS = (5, 10, 14, 20, 60)
 
 DAILY, WEEKLY = "d1", "w1"
 SERIES = ["symbol_id", "timeframe"]
@@ -223,7 +224,7 @@ def build(
             bars = make_bars(inputs)
             start_to_write("bars", shaped(bars, shapes["bars"]))
         with times.step("compute windows"):
-            windows = measure_windows(bars)
+            windows = measure_windows(with_carried(bars, inputs.timeframes))
         with times.step("compute labels"):
             labels = make_labels(windows, inputs)
             start_to_write("labels", shaped(labels, shapes["labels"]))
@@ -283,7 +284,8 @@ def read_inputs(warehouse: Warehouse) -> Inputs:
         ),
         timeframes=read_query(
             warehouse,
-            "select timeframe from {features}.timeframes",
+            "select timeframe, max_hole_bars, min_window_share "
+            "from {features}.timeframes",
         ),
         horizons=read_query(
             warehouse,
@@ -544,6 +546,11 @@ def _mean(expression: pl.Expr, bars: int) -> pl.Expr:
     return expression.rolling_mean(bars)
 
 
+def _observed_mean(expression: pl.Expr, bars: int) -> pl.Expr:
+    """Mean over observed bars, of what is 0 in carried ones."""
+    return _mean(expression, bars) * pl.col(f"weight_{bars}")
+
+
 def _positive(expression: pl.Expr) -> pl.Expr:
     return pl.when(expression > 0).then(expression)
 
@@ -586,7 +593,7 @@ def _scaled_slope(bars: int) -> pl.Expr:
 
 
 def _volume_ratio(recent: pl.Expr) -> pl.Expr:
-    mean = _mean(VOLUME, 20)
+    mean = _observed_mean(VOLUME, 20)
     return (
         pl.when(mean > 0)
         .then(_positive(recent).log() - _positive(mean).log())
@@ -607,35 +614,44 @@ FEATURES: dict[str, pl.Expr] = {
     "return_1": MOVE / VOLATILITY,
     **{f"return_{bars}": _scaled_return(bars) for bars in (2, 5, 10, 20, 60)},
     "absolute_return_1": MOVE.abs() / VOLATILITY,
-    "absolute_return_5": _mean(MOVE.abs(), 5) / VOLATILITY,
-    "absolute_return_20": _mean(MOVE.abs(), 20) / VOLATILITY,
-    "previous_absolute_return_1": MOVE.shift(1).abs() / VOLATILITY,
+    "absolute_return_5": _observed_mean(MOVE.abs(), 5) / VOLATILITY,
+    "absolute_return_20": _observed_mean(MOVE.abs(), 20) / VOLATILITY,
+    "previous_absolute_return_1": pl.when(pl.col("bars_spanned") > 1)
+    .then(MOVE)
+    .otherwise(MOVE.shift(1))
+    .abs()
+    / VOLATILITY,
     "overnight_gap": (
         pl.col("adjusted_open") / pl.col("adjusted_close").shift(1)
     ).log()
+    / pl.col("bars_spanned").sqrt()
     / VOLATILITY,
     "volatility_ratio_5_20": _half_log_ratio(
-        _mean(MOVE**2, 5), _mean(MOVE**2, 20)
+        _observed_mean(MOVE**2, 5), _observed_mean(MOVE**2, 20)
     ),
     "volatility_ratio_20_60": _half_log_ratio(
-        _mean(MOVE**2, 20), _mean(MOVE**2, 60)
+        _observed_mean(MOVE**2, 20), _observed_mean(MOVE**2, 60)
     ),
     "realized_to_expected_20": pl.lit(0.0),
-    "parkinson_ratio_5_20": _half_log_ratio(_mean(RANGE, 5), _mean(RANGE, 20)),
+    "parkinson_ratio_5_20": _half_log_ratio(
+        _observed_mean(RANGE, 5), _observed_mean(RANGE, 20)
+    ),
     "parkinson_ratio_20_60": _half_log_ratio(
-        _mean(RANGE, 20), _mean(RANGE, 60)
+        _observed_mean(RANGE, 20), _observed_mean(RANGE, 60)
     ),
     "parkinson_to_realized_20": _half_log_ratio(
-        _mean(RANGE, 20) / (4 * math.log(2)), _mean(MOVE**2, 20)
+        _observed_mean(RANGE, 20) / (4 * math.log(2)),
+        _observed_mean(MOVE**2, 20),
     ),
     "garman_klass_ratio_5_20": _half_log_ratio(
-        _mean(GARMAN_KLASS, 5), _mean(GARMAN_KLASS, 20)
+        _observed_mean(GARMAN_KLASS, 5), _observed_mean(GARMAN_KLASS, 20)
     ),
     "garman_klass_to_realized_20": _half_log_ratio(
-        _mean(GARMAN_KLASS, 20), _mean(MOVE**2, 20)
+        _observed_mean(GARMAN_KLASS, 20), _observed_mean(MOVE**2, 20)
     ),
     "downside_share_20": _ratio(
-        _mean(MOVE.clip(upper_bound=0) ** 2, 20), _mean(MOVE**2, 20)
+        _observed_mean(MOVE.clip(upper_bound=0) ** 2, 20),
+        _observed_mean(MOVE**2, 20),
     ),
     **{
         f"distance_from_average_{bars}": _distance_from_average(bars)
@@ -643,12 +659,13 @@ FEATURES: dict[str, pl.Expr] = {
     },
     **{f"range_place_{bars}": _range_place(bars) for bars in (5, 20, 60)},
     "rsi_14": _ratio(
-        _mean(MOVE.clip(lower_bound=0), 14), _mean(MOVE.abs(), 14)
+        _observed_mean(MOVE.clip(lower_bound=0), 14),
+        _observed_mean(MOVE.abs(), 14),
     ),
     "trend_slope_20": _scaled_slope(20),
     "trend_slope_60": _scaled_slope(60),
     "volume_ratio_20": _volume_ratio(VOLUME),
-    "volume_ratio_5_20": _volume_ratio(_mean(VOLUME, 5)),
+    "volume_ratio_5_20": _volume_ratio(_observed_mean(VOLUME, 5)),
     "candle_body": pl.col("body") / VOLATILITY,
     "candle_range": pl.col("log_range") / VOLATILITY,
     "upper_shadow": (
@@ -694,6 +711,59 @@ def feature_names(shape: TableShape) -> list[str]:
     return names
 
 
+def with_carried(bars: pl.DataFrame, timeframes: pl.DataFrame) -> pl.DataFrame:
+    """Bars and the places of short holes between them, where closes stand."""
+    settings = timeframes.select(
+        "timeframe", "max_hole_bars", "min_window_share"
+    )
+    bars = bars.join(settings, on="timeframe", maintain_order="left")
+    is_same_series = pl.all_horizontal(
+        pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in SERIES
+    )
+    n_missing = pl.col("bar_number").shift(-1) - pl.col("bar_number") - 1
+    holes = bars.with_columns(n_missing.alias("n_missing")).filter(
+        is_same_series
+        & pl.col("n_missing").is_between(1, pl.col("max_hole_bars"))
+    )
+    observed = bars.with_columns(
+        pl.lit(False).alias("is_carried"),
+        pl.col("bar_number").alias("observed_bar_number"),
+    )
+    if holes.is_empty():
+        return observed
+    carried = (
+        holes.with_columns(
+            pl.int_ranges(1, pl.col("n_missing") + 1).alias("after")
+        )
+        .explode("after")
+        .with_columns(
+            (pl.col("bar_number") + pl.col("after"))
+            .cast(pl.Int32)
+            .alias("bar_number"),
+            *(
+                pl.col("adjusted_close").alias(f"adjusted_{name}")
+                for name in PRICES
+            ),
+            pl.lit(0.0).alias("adjusted_volume"),
+            pl.lit(True).alias("is_carried"),
+            pl.col("bar_number").alias("observed_bar_number"),
+        )
+        .select(observed.columns)
+    )
+    return sorted_by(pl.concat([observed, carried]), BAR)
+
+
+def _weights(bars: pl.DataFrame) -> list[pl.Expr]:
+    """How many bars of each window stand for one that was observed."""
+    if not bars["is_carried"].any():
+        return [pl.lit(1.0).alias(f"weight_{window}") for window in WINDOWS]
+    is_observed = (~pl.col("is_carried")).cast(pl.Float64)
+    return [
+        (1 / is_observed.rolling_mean(window)).alias(f"weight_{window}")
+        for window in WINDOWS
+    ]
+
+
 def measure_windows(bars: pl.DataFrame) -> pl.DataFrame:
     """What features and labels share: moves, volatility, whole windows."""
     number = pl.int_range(pl.len(), dtype=pl.Int32)
@@ -701,11 +771,20 @@ def measure_windows(bars: pl.DataFrame) -> pl.DataFrame:
         pl.col(name).ne_missing(pl.col(name).shift(1)) for name in SERIES
     )
 
-    def is_whole(window: int) -> pl.Expr:
+    def is_whole(window: int, observed: Sequence[int]) -> pl.Expr:
         reach = pl.col("bar_number") - pl.col("bar_number").shift(window)
-        return pl.when(pl.col("place") >= window).then(reach == window)
+        return pl.when(pl.col("place") >= window).then(
+            pl.all_horizontal(
+                reach == window,
+                *(
+                    pl.col(f"weight_{each}") * pl.col("min_window_share")
+                    <= 1 + 1e-9
+                    for each in observed
+                ),
+            )
+        )
 
-    mean_square = _mean(MOVE**2, VOLATILITY_BARS)
+    mean_square = _observed_mean(MOVE**2, VOLATILITY_BARS)
     return (
         bars.lazy()
         .with_columns(
@@ -723,24 +802,39 @@ def measure_windows(bars: pl.DataFrame) -> pl.DataFrame:
             .then(pl.col("bar_number"))
             .forward_fill()
             .alias("first_bar_number"),
+            (pl.col("bar_number") - pl.col("observed_bar_number").shift(1))
+            .cast(pl.Float64)
+            .alias("bars_spanned"),
+            *_weights(bars),
         )
         .with_columns((pl.col("log_range") ** 2).alias("squared_range"))
         .with_columns(
-            (pl.col("log_close") - pl.col("log_close").shift(1))
+            (
+                (pl.col("log_close") - pl.col("log_close").shift(1))
+                / pl.col("bars_spanned").sqrt()
+            )
             .fill_null(0.0)
             .alias("move"),
             (0.5 * RANGE - (2 * math.log(2) - 1) * pl.col("body") ** 2).alias(
                 "garman_klass_variance"
             ),
             pl.when(pl.col("place") >= 20)
-            .then(_mean(VOLUME, 20) > 0)
+            .then(_observed_mean(VOLUME, 20) > 0)
             .otherwise(VOLUME > 0)
             .alias("has_volume"),
-            is_whole(VOLATILITY_BARS).alias("is_volatility_window_whole"),
-            is_whole(LONGEST_BARS).alias("is_longest_window_whole"),
+            is_whole(VOLATILITY_BARS, [VOLATILITY_BARS]).alias(
+                "is_volatility_window_whole"
+            ),
+            is_whole(VOLATILITY_BARS, WINDOWS[:-1]).alias(
+                "is_higher_window_whole"
+            ),
+            is_whole(LONGEST_BARS, WINDOWS).alias("is_longest_window_whole"),
         )
         .with_columns(
-            pl.when(mean_square > VOLATILITY_FLOOR**2)
+            pl.when(
+                pl.col("is_volatility_window_whole")
+                & (mean_square > VOLATILITY_FLOOR**2)
+            )
             .then(mean_square)
             .alias("mean_squared_move")
         )
@@ -761,6 +855,8 @@ def make_feature_rows(
     scaled = windows.with_columns(
         *own_features, _last_recorded_at().alias("max_recorded_at")
     )
+    if scaled["is_carried"].any():
+        scaled = scaled.filter(~pl.col("is_carried"))
     higher = scaled.filter(
         pl.col("timeframe").is_in(
             inputs.grid["higher_timeframe"].drop_nulls().unique().implode()
@@ -771,7 +867,7 @@ def make_feature_rows(
         pl.col("bar_number").alias("higher_bar_number"),
         pl.col("closed_at").alias("higher_bar_closed_at"),
         pl.col("max_recorded_at").alias("higher_recorded_at"),
-        pl.col("is_volatility_window_whole").alias("higher_is_warm"),
+        pl.col("is_higher_window_whole").alias("higher_is_warm"),
         *(pl.col(name).alias(f"higher_{name}") for name in HIGHER_FEATURES),
     )
     is_top = pl.col("higher_timeframe").is_null()
@@ -822,6 +918,10 @@ def make_feature_rows(
             pl.max_horizontal("max_recorded_at", "higher_recorded_at").alias(
                 "max_recorded_at"
             ),
+            pl.when(is_usable)
+            .then(LONGEST_BARS - LONGEST_BARS / pl.col("weight_60"))
+            .round()
+            .alias("n_carried_bars"),
             pl.col("close").alias("reference_close"),
             *(
                 pl.when(is_usable).then(pl.col(name)).alias(name)
@@ -851,7 +951,8 @@ def make_labels(windows: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
 
     Sorting them afterwards is faster than joins that keep an order.
     """
-    bars = windows.lazy().select(
+    observed = windows.lazy().filter(~pl.col("is_carried"))
+    bars = observed.select(
         *BAR,
         "ticker",
         "calendar",
@@ -863,7 +964,7 @@ def make_labels(windows: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
         .alias("mean_squared_move"),
         pl.col("bar_number").last().over(SERIES).alias("last_bar_number"),
     )
-    targets = windows.lazy().select(
+    targets = observed.select(
         *SERIES,
         pl.col("bar_number").alias("label_end_bar_number"),
         pl.col("adjusted_close").alias("target_close"),

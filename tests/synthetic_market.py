@@ -2,7 +2,8 @@
 
 HALT misses one session, then trades nothing on one and does not move for a
 month; PAIR splits two for one and pays a dividend between two windows. INDEX
-has no volume until late.
+has no volume until late, lacks some sessions at random, as many in a row as are
+carried and one more.
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ N_SESSIONS = 520
 MISSING, NO_VOLUME, FLAT_FROM, FLAT_TO = 400, 470, 480, 510
 SPLIT, DIVIDEND = 450, 455
 VOLUME_FROM = 400
+HOLES = {"random": range(100, 260), "carried": range(320, 323)}
+HOLES["long"] = range(390, 394)
 
 
 def sessions() -> list[str]:
@@ -47,6 +50,15 @@ def walk(seed: int) -> pd.DataFrame:
             ),
         }
     )
+
+
+def missing_sessions() -> list[int]:
+    """Sessions that INDEX lacks, counted from 0."""
+    random = np.random.default_rng(4)
+    sometimes = [
+        session for session in HOLES["random"] if random.random() < 0.05
+    ]
+    return [*sometimes, *HOLES["carried"], *HOLES["long"]]
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,7 @@ class SyntheticSource:
 
         index = self.prices["INDEX"].copy()
         index.loc[: VOLUME_FROM - 1, "volume"] = 0.0
+        index = index.drop(index=missing_sessions())
         bars = pd.concat(
             [
                 halt.assign(ticker="HALT"),

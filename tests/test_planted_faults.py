@@ -105,7 +105,7 @@ FAULTS = {
         edits=(
             (
                 f"{FEATURES}/int_bars_cut_into_blocks.sql",
-                " + 1 as block_id",
+                "{{- ' + 1' if part == 'run_up' }} as block_id",
                 " as block_id",
             ),
         ),

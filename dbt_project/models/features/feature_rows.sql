@@ -54,7 +54,7 @@ higher as (
         bar_number,
         closed_at,
         coalesce(
-            is_volatility_window_whole and session_variance is not null, false
+            is_higher_window_whole and session_variance is not null, false
         ) as is_warm,
         max_recorded_at,
         {{ states | join(',\n        ') }}
@@ -128,7 +128,7 @@ judged as (
         case
             when bar_number < first_bar_number + {{ longest_bars }}
                 then 'warm_up'
-            -- Null where most of the window's block is a hole.
+            -- Null where most of the window's block is a long hole.
             when not coalesce(is_longest_window_whole, false)
                 then 'missing_bar'
             when has_volume and adjusted_volume = 0 then 'no_volume'
@@ -164,6 +164,9 @@ final as (
         batch_id,
         has_volume,
         higher_is_warm,
+        case
+            when unusable_reason is null then cast(n_carried_bars as integer)
+        end as n_carried_bars,
         reference_close,
         {{ kept_where('unusable_reason is null', features) }}
 

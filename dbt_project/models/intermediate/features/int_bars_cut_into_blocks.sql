@@ -4,8 +4,21 @@
 --
 -- What is the same along a series is left to the work list: rows are sorted
 -- and windowed by the million.
+--
+-- What was carried across a hole stands between the others: without range and
+-- volume, and marked, so that no row is made of it.
 {%- set block_bars = var('block_bars') | int(256) -%}
-{%- set run_up_bars = var('longest_lookback_bars') | int(60) %}
+{%- set run_up_bars = var('longest_lookback_bars') | int(60) -%}
+{%- set columns = [
+    'symbol_id', 'timeframe', 'bar_number', 'session_date', 'session_number',
+    'place_in_session', 'session_bars', 'closed_at', 'close', 'adjusted_close',
+    'max_recorded_at', 'batch_id',
+] -%}
+{%- set sources = {
+    'observed': ref('bars'),
+    'carried': ref('int_bars_carried_across_holes'),
+} -%}
+{%- set parts = [] %}
 
 with
 
@@ -15,6 +28,7 @@ due as (
         symbol_id,
         timeframe,
         series_number,
+        min_window_share,
         is_read_by_finer,
         from_row_bar_number,
         from_block_number * {{ block_bars }} as from_block_bar_number
@@ -23,62 +37,65 @@ due as (
 
 ),
 
-own as (
+{% for kind, relation in sources.items() -%}
+    {%- set is_carried = kind == 'carried' -%}
+    {%- for part in ['own', 'run_up'] -%}
+        {%- do parts.append(kind ~ '_' ~ part) -%}
+{{ kind }}_{{ part }} as (
 
     select
-        bars.*,
+        bars.{{ columns | join(',\n        bars.') }},
+        {% if is_carried -%}
+            bars.observed_bar_number,
+            true as is_carried,
+            bars.adjusted_close as adjusted_open,
+            bars.adjusted_close as adjusted_high,
+            bars.adjusted_close as adjusted_low,
+            cast(0 as double precision) as adjusted_volume,
+            cast(null as integer) as higher_bar_number,
+        {%- else -%}
+            bars.bar_number as observed_bar_number,
+            false as is_carried,
+            bars.adjusted_open,
+            bars.adjusted_high,
+            bars.adjusted_low,
+            bars.adjusted_volume,
+            bars.higher_bar_number,
+        {%- endif %}
         due.series_number,
+        due.min_window_share,
         due.is_read_by_finer,
-        {{ block_id('due.series_number', 'bars.bar_number') }} as block_id,
-        false as is_run_up,
-        bars.bar_number >= due.from_row_bar_number as is_row_due,
+        {{ block_id('due.series_number', 'bars.bar_number') }}
+        {{- ' + 1' if part == 'run_up' }} as block_id,
+        {{ 'true' if part == 'run_up' else 'false' }} as is_run_up,
+        {{ 'false' if is_carried or part == 'run_up'
+            else 'bars.bar_number >= due.from_row_bar_number' }} as is_row_due,
         bars.bar_number
         >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
 
-    from {{ ref('bars') }} as bars
-
-    inner join due
-        on
-            bars.symbol_id = due.symbol_id
-            and bars.timeframe = due.timeframe
-            and bars.bar_number >= due.from_block_bar_number
-
-),
-
-run_up as (
-
-    select
-        bars.*,
-        due.series_number,
-        due.is_read_by_finer,
-        {{ block_id('due.series_number', 'bars.bar_number') }} + 1 as block_id,
-        true as is_run_up,
-        false as is_row_due,
-        bars.bar_number
-        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
-
-    from {{ ref('bars') }} as bars
+    from {{ relation }} as bars
 
     inner join due
         on
             bars.symbol_id = due.symbol_id
             and bars.timeframe = due.timeframe
             and bars.bar_number
-            >= due.from_block_bar_number - {{ run_up_bars }}
+            >= due.from_block_bar_number
+            {{- ' - ' ~ run_up_bars if part == 'run_up' }}
+    {%- if part == 'run_up' %}
 
     where
         mod(bars.bar_number, {{ block_bars }})
         >= {{ block_bars }} - {{ run_up_bars }}
+    {%- endif %}
 
 ),
 
+    {% endfor -%}
+{%- endfor -%}
 cut as (
 
-    select * from own
-
-    union all
-
-    select * from run_up
+    select * from {{ parts | join('\n\n    union all\n\n    select * from ') }}
 
 ),
 
@@ -111,7 +128,10 @@ profiled as (
         cut.is_run_up,
         cut.is_row_due,
         cut.is_looked_back_at,
+        cut.is_carried,
+        cut.min_window_share,
         cut.bar_number,
+        cut.observed_bar_number,
         cut.session_date,
         cut.session_number,
         cut.place_in_session,
