@@ -284,7 +284,8 @@ def read_inputs(warehouse: Warehouse) -> Inputs:
         ),
         timeframes=read_query(
             warehouse,
-            "select timeframe, max_hole_bars, min_window_share "
+            "select timeframe, max_hole_bars, min_window_share, "
+            "min_parts_share "
             "from {features}.timeframes",
         ),
         horizons=read_query(
@@ -363,13 +364,15 @@ def make_bars(inputs: Inputs) -> pl.DataFrame:
         )
     placed = _adjusted(_placed_on_grid(inputs), _by_timeframe(inputs))
     placed = placed.with_columns(
-        pl.lit(None, placed.schema["timeframe"]).alias("rolled_up_from")
+        pl.lit(None, placed.schema["timeframe"]).alias("rolled_up_from"),
+        pl.lit(None, pl.UInt32).alias("n_parts"),
+        pl.lit(None, pl.Int32).alias("n_grid_parts"),
     )
     daily = placed.filter(pl.col("timeframe") == DAILY)
     if WEEKLY in loaded:
         weekly = placed.filter(pl.col("timeframe") == WEEKLY)
         daily = daily.join(weekly, on="symbol_id", how="anti")
-    weeks = _rolled_up(daily, inputs.grid).select(placed.columns)
+    weeks = _rolled_up(daily, inputs).select(placed.columns)
     return sorted_by(pl.concat([placed, weeks]), BAR)
 
 
@@ -492,8 +495,10 @@ def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rolled_up(daily: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
-    """Weeks, where every session of one has its bar."""
+def _rolled_up(daily: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
+    """Weeks, where the last session of one and enough others have bars."""
+    settings = inputs.timeframes.filter(pl.col("timeframe") == WEEKLY)
+    min_parts_share = settings["min_parts_share"].item()
     basis = pl.col("close") / pl.col("adjusted_close")
     return (
         daily.lazy()
@@ -510,16 +515,21 @@ def _rolled_up(daily: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
             .last()
             .alias("shares_per_adjusted_share"),
             pl.col("max_recorded_at", "batch_id").max(),
-            pl.len().alias("n_found"),
+            pl.col("closed_at").last().alias("last_closed_at"),
+            pl.len().alias("n_parts"),
         )
         .rename({"w1_bar_number": "bar_number"})
         .join(
-            grid.lazy().filter(pl.col("timeframe") == WEEKLY),
+            inputs.grid.lazy().filter(pl.col("timeframe") == WEEKLY),
             on=["calendar", "bar_number"],
             maintain_order="left",
         )
-        .filter(pl.col("n_found") == pl.col("n_sessions"))
+        .filter(
+            pl.col("last_closed_at") == pl.col("closed_at"),
+            pl.col("n_parts") / pl.col("n_sessions") >= min_parts_share,
+        )
         .with_columns(
+            pl.col("n_sessions").alias("n_grid_parts"),
             pl.lit(DAILY, daily.schema["timeframe"]).alias("rolled_up_from"),
             (pl.col("adjusted_open") * basis).alias("open"),
             pl.max_horizontal(pl.col("adjusted_high") * basis, "close").alias(

@@ -46,7 +46,7 @@ PROFILE_MOVES, PROFILE_SESSIONS = 20, 40
 RECENT_MOVES, PLACES_AHEAD = 5, 4
 FLOOR = 1e-5
 MAX_HOLE_BARS = {"m15": 8, "h1": 4, "h4": 2, "d1": 3, "w1": 2}
-MIN_WINDOW_SHARE = 0.8
+MIN_WINDOW_SHARE, MIN_PARTS_SHARE = 0.8, 0.6
 VOLATILITY_MULTIPLE = 0.43
 CLASSES = {-1.0: "BEARISH", 0.0: "NEUTRAL", 1.0: "BULLISH"}
 
@@ -189,7 +189,7 @@ def make_bars(adjusted: pd.DataFrame, grid: Grid) -> dict[str, pd.DataFrame]:
             own = adjusted[adjusted["timeframe"] == timeframe]
             bars[timeframe] = _placed(
                 own.drop(columns="closed_at"), grid[timeframe], "opened_at"
-            ).assign(rolled_up_from=None)
+            ).assign(rolled_up_from=None, n_parts=None, n_grid_parts=None)
         elif finer:
             bars[timeframe] = _rolled_up(
                 bars[finer[-1]], timeframe, grid, finer[-1]
@@ -205,9 +205,10 @@ def _placed(bars: pd.DataFrame, grid: pd.DataFrame, key: str) -> pd.DataFrame:
 def _rolled_up(
     parts: pd.DataFrame, timeframe: str, grid: Grid, finer: str
 ) -> pd.DataFrame:
-    """Bars put together from parts, where none of the grid's is missing."""
+    """Bars put together from parts, where the last and enough others are."""
     whole = f"{timeframe}_bar_number"
     n_parts = grid[finer].groupby(whole).size()
+    last_parts = grid[finer].groupby(whole)["bar_number"].last()
     grouped = parts.groupby(whole)
     rolled = grouped.agg(
         adjusted_open=("adjusted_open", "first"),
@@ -217,9 +218,13 @@ def _rolled_up(
         adjusted_volume=("adjusted_volume", "sum"),
         price_factor=("price_factor", "last"),
         split_factor=("split_factor", "last"),
-        n_found=("bar_number", "size"),
+        n_parts=("bar_number", "size"),
+        last_part=("bar_number", "last"),
     )
-    rolled = rolled[rolled["n_found"] == n_parts.reindex(rolled.index)]
+    rolled["n_grid_parts"] = n_parts.reindex(rolled.index)
+    is_enough = rolled["n_parts"] / rolled["n_grid_parts"] >= MIN_PARTS_SHARE
+    is_closed = rolled["last_part"] == last_parts.reindex(rolled.index)
+    rolled = rolled[is_enough & is_closed].drop(columns="last_part")
     for name in PRICES:
         rolled[name] = rolled[f"adjusted_{name}"] * rolled["price_factor"]
     rolled["volume"] = rolled["adjusted_volume"] / rolled["split_factor"]

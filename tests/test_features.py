@@ -279,6 +279,8 @@ def test_bars_equal_pandas(market: Market) -> None:
             "closed_at",
             "higher_bar_number",
             "rolled_up_from",
+            "n_parts",
+            "n_grid_parts",
         ],
     )
     values = [*oracle.PRICES, "volume"]
@@ -489,20 +491,17 @@ def test_a_split_and_a_dividend_leave_no_false_move_and_no_old_row_changed(
     assert days[DIVIDEND] > days[SPLIT]
 
 
-def test_a_week_without_one_session_is_a_hole(
+def test_a_week_without_one_session_is_made_of_the_others(
     built_synthetic: Warehouse,
 ) -> None:
-    weeks = read_frame(
+    week = read_frame(
         built_synthetic,
-        "select grid.bar_number, ticker from {features}.bar_grid as grid "
-        "left join {features}.bars as bars on bars.timeframe = 'w1' "
-        "and bars.bar_number = grid.bar_number and ticker = 'HALT' "
-        "where grid.timeframe = 'w1' and :day between "
-        "cast(grid.opened_at as date) and grid.session_date",
+        "select n_parts, n_grid_parts from {features}.bars "
+        "where ticker = 'HALT' and timeframe = 'w1' "
+        "and :day between cast(opened_at as date) and session_date",
         {"day": sessions()[MISSING]},
     )
-    assert len(weeks) == 1
-    assert weeks["ticker"].isna().all()
+    assert week.to_numpy().tolist() == [[4, 5]]
 
 
 def quarter_hours(warehouse: Warehouse, ticker: str) -> pd.DataFrame:
