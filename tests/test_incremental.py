@@ -219,6 +219,10 @@ CHANGES_OF_SEEDS = (
     # Of a timeframe that the first symbol has not.
     "update features.label_rules set rule = 'fixed_return', "
     "fixed_return = 0.001 where timeframe = 'h4'",
+    # What bars and windows are made by.
+    "update features.timeframes set max_hole_bars = 1 where timeframe = 'd1'",
+    "update features.timeframes set min_parts_share = 0.9 "
+    "where timeframe = 'w1'",
 )
 
 
@@ -229,7 +233,7 @@ def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
         before = read_tables(warehouse)
         for number, change in enumerate(CHANGES_OF_SEEDS):
             with warehouse.begin() as connection:
-                for seed in ("label_rules", "horizons"):
+                for seed in ("label_rules", "horizons", "timeframes"):
                     if number == 0:
                         connection.exec_driver_sql(
                             f"create table public.{seed} as "

@@ -4,7 +4,10 @@
 -- higher timeframe, labels also for the bars whose target has come or is now
 -- planned for another time.
 {%- do stop_when_label_seeds_changed(
-    ref('int_label_seeds_built'), ref('horizons'), ref('label_rules')
+    ref('int_label_seeds_built'),
+    ref('horizons'),
+    ref('label_rules'),
+    ref('timeframes'),
 ) -%}
 {%- set features_watermark = watermark('feature_rows') -%}
 {%- set labels_watermark = watermark('labels') -%}
