@@ -502,7 +502,8 @@ def own_features(series: Series, scale: Scale) -> pd.DataFrame:
         return 0.5 * _log(total(values, bars) / expected(bars))
 
     features: dict[str, Floats] = {}
-    for bars in (1, 2, 5, 10, 20, 60):
+    features["return_1"] = move / volatility(1)
+    for bars in (2, 5, 10, 20, 60):
         features[f"return_{bars}"] = _change(log_close, bars) / volatility(bars)
     for bars in (1, 5, 20):
         features[f"absolute_return_{bars}"] = mean(
