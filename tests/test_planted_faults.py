@@ -94,8 +94,9 @@ FAULTS = {
         edits=(
             (
                 f"{FEATURES}/int_bars_cut_into_blocks.sql",
-                ">= {{ block_bars }} - {{ run_up_bars }}",
-                ">= {{ block_bars }}",
+                "mod(bars.bar_number, {{ block_bars }})\n"
+                "        >= {{ block_bars }} - {{ run_up_bars }}",
+                "mod(bars.bar_number, {{ block_bars }}) >= {{ block_bars }}",
             ),
         ),
         rebuilt=("int_bars_cut_into_blocks", *ROWS),
@@ -105,8 +106,8 @@ FAULTS = {
         edits=(
             (
                 f"{FEATURES}/int_bars_cut_into_blocks.sql",
-                "{{- ' + 1' if part == 'run_up' }} as block_id",
-                " as block_id",
+                "'bars.bar_number') }} + 1 as block_id",
+                "'bars.bar_number') }} as block_id",
             ),
         ),
         rebuilt=("int_bars_cut_into_blocks",),
@@ -271,12 +272,12 @@ FAULTS = {
     "a carried bar counted as observed": Fault(
         edits=(
             (
-                f"{FEATURES}/int_bars_cut_into_blocks.sql",
-                "true as is_carried",
-                "false as is_carried",
+                f"{MACROS}/scaled_features.sql",
+                "running_count('not is_carried')",
+                "running_count('true')",
             ),
         ),
-        rebuilt=("int_bars_cut_into_blocks", "int_higher_states", *ROWS),
+        rebuilt=("int_higher_states", *ROWS),
         caught_by=("pytest test_features_equal_pandas",),
     ),
     "a move across a hole called one of a single bar": Fault(

@@ -1,7 +1,8 @@
 -- Every record that one training example was made from: the bars in its
--- windows and the one whose close was carried to their beginning, those of the next higher timeframe, intraday the sessions that say
--- what to expect of each place, the bar on which its label ends, and the splits
--- and dividends between them.
+-- windows and the one whose close was carried to their beginning, those of the
+-- next higher timeframe, intraday the sessions that say what to expect of each
+-- place, the bar on which its label ends, and the splits and dividends between
+-- them.
 {%- set example = var('example', {
     'cut_id': 0, 'ticker': '', 'timeframe': '', 'horizon': '', 'bar_number': 0
 }) -%}

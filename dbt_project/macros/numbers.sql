@@ -1,15 +1,14 @@
-{# Rows with the numbers `n` from 1 to `limit`; none where that is null. #}
+{# To be selected from: rows with the numbers `n` from 1 to `limit`, if any. #}
 {% macro numbers_up_to(limit) -%}
     {{ return(adapter.dispatch('numbers_up_to')(limit)) }}
 {%- endmacro %}
 
 
 {% macro default__numbers_up_to(limit) -%}
-    select explode(sequence(1, {{ limit }})) as n
+    (select explode(sequence(1, {{ limit }})) as n) as counted
 {%- endmacro %}
 
 
 {% macro postgres__numbers_up_to(limit) -%}
-    select counted.n
-    from generate_series(1, {{ limit }}) as counted (n)
+    generate_series(1, {{ limit }}) as counted (n)
 {%- endmacro %}

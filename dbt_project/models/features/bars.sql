@@ -59,10 +59,9 @@ weeks as (
         calendar,
         week_number,
         count(*) as d1_bars,
-        {% for timeframe in ['m15', 'h1', 'h4'] -%}
-            sum({{ timeframe }}_bars) as {{ timeframe }}_bars
-            {{- ',' if not loop.last }}
-        {% endfor %}
+        sum(h4_bars) as h4_bars,
+        sum(h1_bars) as h1_bars,
+        sum(m15_bars) as m15_bars
 
     from {{ ref('int_sessions_split_into_bars') }}
 

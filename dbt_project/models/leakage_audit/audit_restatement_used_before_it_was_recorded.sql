@@ -102,8 +102,9 @@ backdated as (
 
 ),
 
--- No window has more than sixty bars before its row's own, so they are among the
--- last rows. The maximum of these 61 is that of three times 21, which share ends.
+-- No window has more than sixty bars before its row's own, so all are among the
+-- last rows. The maximum of these 61 is that of three times 21, which share
+-- ends.
 windowed as (
 
     select

@@ -69,7 +69,9 @@ holes as (
 
 places as (
 
-    {{ numbers_up_to('(select max(due.max_hole_bars) from due)') }}
+    select n
+
+    from {{ numbers_up_to('(select max(due.max_hole_bars) from due)') }}
 
 ),
 
@@ -83,7 +85,8 @@ grid as (
         session_number,
         place_in_session,
         session_bars,
-        closed_at
+        closed_at,
+        higher_bar_number
 
     from {{ ref('bar_grid') }}
 
@@ -101,8 +104,13 @@ carried as (
         grid.place_in_session,
         grid.session_bars,
         grid.closed_at,
+        grid.higher_bar_number,
         holes.close,
+        holes.adjusted_close as adjusted_open,
+        holes.adjusted_close as adjusted_high,
+        holes.adjusted_close as adjusted_low,
         holes.adjusted_close,
+        cast(0 as double precision) as adjusted_volume,
         holes.max_recorded_at,
         holes.batch_id
 

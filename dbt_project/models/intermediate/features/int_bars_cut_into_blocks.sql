@@ -11,14 +11,10 @@
 {%- set run_up_bars = var('longest_lookback_bars') | int(60) -%}
 {%- set columns = [
     'symbol_id', 'timeframe', 'bar_number', 'session_date', 'session_number',
-    'place_in_session', 'session_bars', 'closed_at', 'close', 'adjusted_close',
-    'max_recorded_at', 'batch_id',
-] -%}
-{%- set sources = {
-    'observed': ref('bars'),
-    'carried': ref('int_bars_carried_across_holes'),
-} -%}
-{%- set parts = [] %}
+    'place_in_session', 'session_bars', 'closed_at', 'close', 'adjusted_open',
+    'adjusted_high', 'adjusted_low', 'adjusted_close', 'adjusted_volume',
+    'higher_bar_number', 'max_recorded_at', 'batch_id',
+] %}
 
 with
 
@@ -37,65 +33,132 @@ due as (
 
 ),
 
-{% for kind, relation in sources.items() -%}
-    {%- set is_carried = kind == 'carried' -%}
-    {%- for part in ['own', 'run_up'] -%}
-        {%- do parts.append(kind ~ '_' ~ part) -%}
-{{ kind }}_{{ part }} as (
+own as (
 
     select
         bars.{{ columns | join(',\n        bars.') }},
-        {% if is_carried -%}
-            bars.observed_bar_number,
-            true as is_carried,
-            bars.adjusted_close as adjusted_open,
-            bars.adjusted_close as adjusted_high,
-            bars.adjusted_close as adjusted_low,
-            cast(0 as double precision) as adjusted_volume,
-            cast(null as integer) as higher_bar_number,
-        {%- else -%}
-            bars.bar_number as observed_bar_number,
-            false as is_carried,
-            bars.adjusted_open,
-            bars.adjusted_high,
-            bars.adjusted_low,
-            bars.adjusted_volume,
-            bars.higher_bar_number,
-        {%- endif %}
+        bars.bar_number as observed_bar_number,
+        false as is_carried,
         due.series_number,
         due.min_window_share,
         due.is_read_by_finer,
-        {{ block_id('due.series_number', 'bars.bar_number') }}
-        {{- ' + 1' if part == 'run_up' }} as block_id,
-        {{ 'true' if part == 'run_up' else 'false' }} as is_run_up,
-        {{ 'false' if is_carried or part == 'run_up'
-            else 'bars.bar_number >= due.from_row_bar_number' }} as is_row_due,
+        {{ block_id('due.series_number', 'bars.bar_number') }} as block_id,
+        false as is_run_up,
+        bars.bar_number >= due.from_row_bar_number as is_row_due,
         bars.bar_number
         >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
 
-    from {{ relation }} as bars
+    from {{ ref('bars') }} as bars
+
+    inner join due
+        on
+            bars.symbol_id = due.symbol_id
+            and bars.timeframe = due.timeframe
+            and bars.bar_number >= due.from_block_bar_number
+
+),
+
+run_up as (
+
+    select
+        bars.{{ columns | join(',\n        bars.') }},
+        bars.bar_number as observed_bar_number,
+        false as is_carried,
+        due.series_number,
+        due.min_window_share,
+        due.is_read_by_finer,
+        {{ block_id('due.series_number', 'bars.bar_number') }} + 1 as block_id,
+        true as is_run_up,
+        false as is_row_due,
+        bars.bar_number
+        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
+
+    from {{ ref('bars') }} as bars
 
     inner join due
         on
             bars.symbol_id = due.symbol_id
             and bars.timeframe = due.timeframe
             and bars.bar_number
-            >= due.from_block_bar_number
-            {{- ' - ' ~ run_up_bars if part == 'run_up' }}
-    {%- if part == 'run_up' %}
+            >= due.from_block_bar_number - {{ run_up_bars }}
 
     where
         mod(bars.bar_number, {{ block_bars }})
         >= {{ block_bars }} - {{ run_up_bars }}
-    {%- endif %}
 
 ),
 
-    {% endfor -%}
-{%- endfor -%}
+carried_own as (
+
+    select
+        carried.{{ columns | join(',\n        carried.') }},
+        carried.observed_bar_number,
+        true as is_carried,
+        due.series_number,
+        due.min_window_share,
+        due.is_read_by_finer,
+        {{ block_id('due.series_number', 'carried.bar_number') }} as block_id,
+        false as is_run_up,
+        false as is_row_due,
+        carried.bar_number
+        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
+
+    from {{ ref('int_bars_carried_across_holes') }} as carried
+
+    inner join due
+        on
+            carried.symbol_id = due.symbol_id
+            and carried.timeframe = due.timeframe
+            and carried.bar_number >= due.from_block_bar_number
+
+),
+
+carried_run_up as (
+
+    select
+        carried.{{ columns | join(',\n        carried.') }},
+        carried.observed_bar_number,
+        true as is_carried,
+        due.series_number,
+        due.min_window_share,
+        due.is_read_by_finer,
+        {{ block_id('due.series_number', 'carried.bar_number') }}
+        + 1 as block_id,
+        true as is_run_up,
+        false as is_row_due,
+        carried.bar_number
+        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
+
+    from {{ ref('int_bars_carried_across_holes') }} as carried
+
+    inner join due
+        on
+            carried.symbol_id = due.symbol_id
+            and carried.timeframe = due.timeframe
+            and carried.bar_number
+            >= due.from_block_bar_number - {{ run_up_bars }}
+
+    where
+        mod(carried.bar_number, {{ block_bars }})
+        >= {{ block_bars }} - {{ run_up_bars }}
+
+),
+
 cut as (
 
-    select * from {{ parts | join('\n\n    union all\n\n    select * from ') }}
+    select * from own
+
+    union all
+
+    select * from run_up
+
+    union all
+
+    select * from carried_own
+
+    union all
+
+    select * from carried_run_up
 
 ),
 
