@@ -43,6 +43,7 @@ N_READERS = 2
 VOLATILITY_FLOOR = 0.00001
 VOLATILITY_BARS = 20
 LONGEST_BARS = 60
+WINDOWS = (5, 10, 14, 20, 60)
 
 DAILY, WEEKLY = "d1", "w1"
 SERIES = ["symbol_id", "timeframe"]
@@ -57,6 +58,8 @@ HIGHER_FEATURES = [
     "range_place_20",
     "rsi_14",
 ]
+# Whose neutral value is their middle.
+SHARES = ("range_place_20", "rsi_14")
 POLARS_TYPES = {
     "text": pl.String,
     "integer": pl.Int32,
@@ -221,7 +224,7 @@ def build(
             bars = make_bars(inputs)
             start_to_write("bars", shaped(bars, shapes["bars"]))
         with times.step("compute windows"):
-            windows = measure_windows(bars)
+            windows = measure_windows(with_carried(bars, inputs.timeframes))
         with times.step("compute labels"):
             labels = make_labels(windows, inputs)
             start_to_write("labels", shaped(labels, shapes["labels"]))
@@ -281,7 +284,9 @@ def read_inputs(warehouse: Warehouse) -> Inputs:
         ),
         timeframes=read_query(
             warehouse,
-            "select timeframe from {features}.timeframes",
+            "select timeframe, max_hole_bars, min_window_share, "
+            "min_parts_share "
+            "from {features}.timeframes",
         ),
         horizons=read_query(
             warehouse,
@@ -359,13 +364,15 @@ def make_bars(inputs: Inputs) -> pl.DataFrame:
         )
     placed = _adjusted(_placed_on_grid(inputs), _by_timeframe(inputs))
     placed = placed.with_columns(
-        pl.lit(None, placed.schema["timeframe"]).alias("rolled_up_from")
+        pl.lit(None, placed.schema["timeframe"]).alias("rolled_up_from"),
+        pl.lit(None, pl.UInt32).alias("n_parts"),
+        pl.lit(None, pl.Int32).alias("n_grid_parts"),
     )
     daily = placed.filter(pl.col("timeframe") == DAILY)
     if WEEKLY in loaded:
         weekly = placed.filter(pl.col("timeframe") == WEEKLY)
         daily = daily.join(weekly, on="symbol_id", how="anti")
-    weeks = _rolled_up(daily, inputs.grid).select(placed.columns)
+    weeks = _rolled_up(daily, inputs).select(placed.columns)
     return sorted_by(pl.concat([placed, weeks]), BAR)
 
 
@@ -488,8 +495,10 @@ def _adjusted(bars: pl.DataFrame, adjustments: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rolled_up(daily: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
-    """Weeks, where every session of one has its bar."""
+def _rolled_up(daily: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
+    """Weeks, where the last session of one and enough others have bars."""
+    settings = inputs.timeframes.filter(pl.col("timeframe") == WEEKLY)
+    min_parts_share = settings["min_parts_share"].item()
     basis = pl.col("close") / pl.col("adjusted_close")
     return (
         daily.lazy()
@@ -506,16 +515,21 @@ def _rolled_up(daily: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
             .last()
             .alias("shares_per_adjusted_share"),
             pl.col("max_recorded_at", "batch_id").max(),
-            pl.len().alias("n_found"),
+            pl.col("closed_at").last().alias("last_closed_at"),
+            pl.len().alias("n_parts"),
         )
         .rename({"w1_bar_number": "bar_number"})
         .join(
-            grid.lazy().filter(pl.col("timeframe") == WEEKLY),
+            inputs.grid.lazy().filter(pl.col("timeframe") == WEEKLY),
             on=["calendar", "bar_number"],
             maintain_order="left",
         )
-        .filter(pl.col("n_found") == pl.col("n_sessions"))
+        .filter(
+            pl.col("last_closed_at") == pl.col("closed_at"),
+            pl.col("n_parts") / pl.col("n_sessions") >= min_parts_share,
+        )
         .with_columns(
+            pl.col("n_sessions").alias("n_grid_parts"),
             pl.lit(DAILY, daily.schema["timeframe"]).alias("rolled_up_from"),
             (pl.col("adjusted_open") * basis).alias("open"),
             pl.max_horizontal(pl.col("adjusted_high") * basis, "close").alias(
@@ -540,6 +554,11 @@ def _rolled_up(daily: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
 
 def _mean(expression: pl.Expr, bars: int) -> pl.Expr:
     return expression.rolling_mean(bars)
+
+
+def _observed_mean(expression: pl.Expr, bars: int) -> pl.Expr:
+    """Mean over observed bars, of what is 0 in carried ones."""
+    return _mean(expression, bars) * pl.col(f"weight_{bars}")
 
 
 def _positive(expression: pl.Expr) -> pl.Expr:
@@ -583,6 +602,16 @@ def _scaled_slope(bars: int) -> pl.Expr:
     return slope * math.sqrt(bars) / pl.col("volatility")
 
 
+def _volume_ratio(recent: pl.Expr) -> pl.Expr:
+    mean = _observed_mean(VOLUME, 20)
+    return (
+        pl.when(mean > 0)
+        .then(_positive(recent).log() - _positive(mean).log())
+        .when(mean.is_not_null())
+        .then(0.0)
+    )
+
+
 MOVE = pl.col("move")
 RANGE = pl.col("squared_range")
 GARMAN_KLASS = pl.col("garman_klass_variance")
@@ -595,35 +624,44 @@ FEATURES: dict[str, pl.Expr] = {
     "return_1": MOVE / VOLATILITY,
     **{f"return_{bars}": _scaled_return(bars) for bars in (2, 5, 10, 20, 60)},
     "absolute_return_1": MOVE.abs() / VOLATILITY,
-    "absolute_return_5": _mean(MOVE.abs(), 5) / VOLATILITY,
-    "absolute_return_20": _mean(MOVE.abs(), 20) / VOLATILITY,
-    "previous_absolute_return_1": MOVE.shift(1).abs() / VOLATILITY,
+    "absolute_return_5": _observed_mean(MOVE.abs(), 5) / VOLATILITY,
+    "absolute_return_20": _observed_mean(MOVE.abs(), 20) / VOLATILITY,
+    "previous_absolute_return_1": pl.when(pl.col("bars_spanned") > 1)
+    .then(MOVE)
+    .otherwise(MOVE.shift(1))
+    .abs()
+    / VOLATILITY,
     "overnight_gap": (
         pl.col("adjusted_open") / pl.col("adjusted_close").shift(1)
     ).log()
+    / pl.col("bars_spanned").sqrt()
     / VOLATILITY,
     "volatility_ratio_5_20": _half_log_ratio(
-        _mean(MOVE**2, 5), _mean(MOVE**2, 20)
+        _observed_mean(MOVE**2, 5), _observed_mean(MOVE**2, 20)
     ),
     "volatility_ratio_20_60": _half_log_ratio(
-        _mean(MOVE**2, 20), _mean(MOVE**2, 60)
+        _observed_mean(MOVE**2, 20), _observed_mean(MOVE**2, 60)
     ),
     "realized_to_expected_20": pl.lit(0.0),
-    "parkinson_ratio_5_20": _half_log_ratio(_mean(RANGE, 5), _mean(RANGE, 20)),
+    "parkinson_ratio_5_20": _half_log_ratio(
+        _observed_mean(RANGE, 5), _observed_mean(RANGE, 20)
+    ),
     "parkinson_ratio_20_60": _half_log_ratio(
-        _mean(RANGE, 20), _mean(RANGE, 60)
+        _observed_mean(RANGE, 20), _observed_mean(RANGE, 60)
     ),
     "parkinson_to_realized_20": _half_log_ratio(
-        _mean(RANGE, 20) / (4 * math.log(2)), _mean(MOVE**2, 20)
+        _observed_mean(RANGE, 20) / (4 * math.log(2)),
+        _observed_mean(MOVE**2, 20),
     ),
     "garman_klass_ratio_5_20": _half_log_ratio(
-        _mean(GARMAN_KLASS, 5), _mean(GARMAN_KLASS, 20)
+        _observed_mean(GARMAN_KLASS, 5), _observed_mean(GARMAN_KLASS, 20)
     ),
     "garman_klass_to_realized_20": _half_log_ratio(
-        _mean(GARMAN_KLASS, 20), _mean(MOVE**2, 20)
+        _observed_mean(GARMAN_KLASS, 20), _observed_mean(MOVE**2, 20)
     ),
     "downside_share_20": _ratio(
-        _mean(MOVE.clip(upper_bound=0) ** 2, 20), _mean(MOVE**2, 20)
+        _observed_mean(MOVE.clip(upper_bound=0) ** 2, 20),
+        _observed_mean(MOVE**2, 20),
     ),
     **{
         f"distance_from_average_{bars}": _distance_from_average(bars)
@@ -631,14 +669,13 @@ FEATURES: dict[str, pl.Expr] = {
     },
     **{f"range_place_{bars}": _range_place(bars) for bars in (5, 20, 60)},
     "rsi_14": _ratio(
-        _mean(MOVE.clip(lower_bound=0), 14), _mean(MOVE.abs(), 14)
+        _observed_mean(MOVE.clip(lower_bound=0), 14),
+        _observed_mean(MOVE.abs(), 14),
     ),
     "trend_slope_20": _scaled_slope(20),
     "trend_slope_60": _scaled_slope(60),
-    "volume_ratio_20": _positive(VOLUME).log()
-    - _positive(_mean(VOLUME, 20)).log(),
-    "volume_ratio_5_20": _positive(_mean(VOLUME, 5)).log()
-    - _positive(_mean(VOLUME, 20)).log(),
+    "volume_ratio_20": _volume_ratio(VOLUME),
+    "volume_ratio_5_20": _volume_ratio(_observed_mean(VOLUME, 5)),
     "candle_body": pl.col("body") / VOLATILITY,
     "candle_range": pl.col("log_range") / VOLATILITY,
     "upper_shadow": (
@@ -684,6 +721,59 @@ def feature_names(shape: TableShape) -> list[str]:
     return names
 
 
+def with_carried(bars: pl.DataFrame, timeframes: pl.DataFrame) -> pl.DataFrame:
+    """Bars and the places of short holes between them, where closes stand."""
+    settings = timeframes.select(
+        "timeframe", "max_hole_bars", "min_window_share"
+    )
+    bars = bars.join(settings, on="timeframe", maintain_order="left")
+    is_same_series = pl.all_horizontal(
+        pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in SERIES
+    )
+    n_missing = pl.col("bar_number").shift(-1) - pl.col("bar_number") - 1
+    holes = bars.with_columns(n_missing.alias("n_missing")).filter(
+        is_same_series
+        & pl.col("n_missing").is_between(1, pl.col("max_hole_bars"))
+    )
+    observed = bars.with_columns(
+        pl.lit(False).alias("is_carried"),
+        pl.col("bar_number").alias("observed_bar_number"),
+    )
+    if holes.is_empty():
+        return observed
+    carried = (
+        holes.with_columns(
+            pl.int_ranges(1, pl.col("n_missing") + 1).alias("after")
+        )
+        .explode("after")
+        .with_columns(
+            (pl.col("bar_number") + pl.col("after"))
+            .cast(pl.Int32)
+            .alias("bar_number"),
+            *(
+                pl.col("adjusted_close").alias(f"adjusted_{name}")
+                for name in PRICES
+            ),
+            pl.lit(0.0).alias("adjusted_volume"),
+            pl.lit(True).alias("is_carried"),
+            pl.col("bar_number").alias("observed_bar_number"),
+        )
+        .select(observed.columns)
+    )
+    return sorted_by(pl.concat([observed, carried]), BAR)
+
+
+def _weights(bars: pl.DataFrame) -> list[pl.Expr]:
+    """How many bars of each window stand for one that was observed."""
+    if not bars["is_carried"].any():
+        return [pl.lit(1.0).alias(f"weight_{window}") for window in WINDOWS]
+    is_observed = (~pl.col("is_carried")).cast(pl.Float64)
+    return [
+        (1 / is_observed.rolling_mean(window)).alias(f"weight_{window}")
+        for window in WINDOWS
+    ]
+
+
 def measure_windows(bars: pl.DataFrame) -> pl.DataFrame:
     """What features and labels share: moves, volatility, whole windows."""
     number = pl.int_range(pl.len(), dtype=pl.Int32)
@@ -691,11 +781,20 @@ def measure_windows(bars: pl.DataFrame) -> pl.DataFrame:
         pl.col(name).ne_missing(pl.col(name).shift(1)) for name in SERIES
     )
 
-    def is_whole(window: int) -> pl.Expr:
+    def is_whole(window: int, observed: Sequence[int]) -> pl.Expr:
         reach = pl.col("bar_number") - pl.col("bar_number").shift(window)
-        return pl.when(pl.col("place") >= window).then(reach == window)
+        return pl.when(pl.col("place") >= window).then(
+            pl.all_horizontal(
+                reach == window,
+                *(
+                    pl.col(f"weight_{each}") * pl.col("min_window_share")
+                    <= 1 + 1e-9
+                    for each in observed
+                ),
+            )
+        )
 
-    mean_square = _mean(MOVE**2, VOLATILITY_BARS)
+    mean_square = _observed_mean(MOVE**2, VOLATILITY_BARS)
     return (
         bars.lazy()
         .with_columns(
@@ -713,20 +812,39 @@ def measure_windows(bars: pl.DataFrame) -> pl.DataFrame:
             .then(pl.col("bar_number"))
             .forward_fill()
             .alias("first_bar_number"),
+            (pl.col("bar_number") - pl.col("observed_bar_number").shift(1))
+            .cast(pl.Float64)
+            .alias("bars_spanned"),
+            *_weights(bars),
         )
         .with_columns((pl.col("log_range") ** 2).alias("squared_range"))
         .with_columns(
-            (pl.col("log_close") - pl.col("log_close").shift(1))
+            (
+                (pl.col("log_close") - pl.col("log_close").shift(1))
+                / pl.col("bars_spanned").sqrt()
+            )
             .fill_null(0.0)
             .alias("move"),
             (0.5 * RANGE - (2 * math.log(2) - 1) * pl.col("body") ** 2).alias(
                 "garman_klass_variance"
             ),
-            is_whole(VOLATILITY_BARS).alias("is_volatility_window_whole"),
-            is_whole(LONGEST_BARS).alias("is_longest_window_whole"),
+            pl.when(pl.col("place") >= 20)
+            .then(_observed_mean(VOLUME, 20) > 0)
+            .otherwise(VOLUME > 0)
+            .alias("has_volume"),
+            is_whole(VOLATILITY_BARS, [VOLATILITY_BARS]).alias(
+                "is_volatility_window_whole"
+            ),
+            is_whole(VOLATILITY_BARS, WINDOWS[:-1]).alias(
+                "is_higher_window_whole"
+            ),
+            is_whole(LONGEST_BARS, WINDOWS).alias("is_longest_window_whole"),
         )
         .with_columns(
-            pl.when(mean_square > VOLATILITY_FLOOR**2)
+            pl.when(
+                pl.col("is_volatility_window_whole")
+                & (mean_square > VOLATILITY_FLOOR**2)
+            )
             .then(mean_square)
             .alias("mean_squared_move")
         )
@@ -747,6 +865,8 @@ def make_feature_rows(
     scaled = windows.with_columns(
         *own_features, _last_recorded_at().alias("max_recorded_at")
     )
+    if scaled["is_carried"].any():
+        scaled = scaled.filter(~pl.col("is_carried"))
     higher = scaled.filter(
         pl.col("timeframe").is_in(
             inputs.grid["higher_timeframe"].drop_nulls().unique().implode()
@@ -757,7 +877,7 @@ def make_feature_rows(
         pl.col("bar_number").alias("higher_bar_number"),
         pl.col("closed_at").alias("higher_bar_closed_at"),
         pl.col("max_recorded_at").alias("higher_recorded_at"),
-        pl.col("is_volatility_window_whole").alias("is_higher_window_whole"),
+        pl.col("is_higher_window_whole").alias("higher_is_warm"),
         *(pl.col(name).alias(f"higher_{name}") for name in HIGHER_FEATURES),
     )
     is_top = pl.col("higher_timeframe").is_null()
@@ -771,12 +891,10 @@ def make_feature_rows(
         .then(pl.lit("warm_up"))
         .when(~is_whole)
         .then(pl.lit("missing_bar"))
-        .when(pl.col("adjusted_volume") == 0)
+        .when(pl.col("has_volume") & (VOLUME == 0))
         .then(pl.lit("no_volume"))
         .when(VOLATILITY.is_null())
         .then(pl.lit("flat_window"))
-        .when(~is_top & ~pl.col("is_higher_window_whole").fill_null(False))
-        .then(pl.lit("higher_timeframe_warm_up"))
         .when(any_feature_missing)
         .then(pl.lit("flat_window"))
     )
@@ -792,9 +910,16 @@ def make_feature_rows(
         .with_columns(
             pl.when(is_top)
             .then(0.0)
-            .otherwise(pl.col(f"higher_{name}"))
+            .when("higher_is_warm")
+            .then(pl.col(f"higher_{name}"))
+            .otherwise(0.5 if name in SHARES else 0.0)
             .alias(f"higher_{name}")
             for name in HIGHER_FEATURES
+        )
+        .with_columns(
+            pl.when(~is_top)
+            .then(pl.col("higher_is_warm").fill_null(False))
+            .alias("higher_is_warm")
         )
         .with_columns(reason.alias("unusable_reason"))
         .with_columns(
@@ -803,6 +928,10 @@ def make_feature_rows(
             pl.max_horizontal("max_recorded_at", "higher_recorded_at").alias(
                 "max_recorded_at"
             ),
+            pl.when(is_usable)
+            .then(LONGEST_BARS - LONGEST_BARS / pl.col("weight_60"))
+            .round()
+            .alias("n_carried_bars"),
             pl.col("close").alias("reference_close"),
             *(
                 pl.when(is_usable).then(pl.col(name)).alias(name)
@@ -832,7 +961,8 @@ def make_labels(windows: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
 
     Sorting them afterwards is faster than joins that keep an order.
     """
-    bars = windows.lazy().select(
+    observed = windows.lazy().filter(~pl.col("is_carried"))
+    bars = observed.select(
         *BAR,
         "ticker",
         "calendar",
@@ -844,7 +974,7 @@ def make_labels(windows: pl.DataFrame, inputs: Inputs) -> pl.DataFrame:
         .alias("mean_squared_move"),
         pl.col("bar_number").last().over(SERIES).alias("last_bar_number"),
     )
-    targets = windows.lazy().select(
+    targets = observed.select(
         *SERIES,
         pl.col("bar_number").alias("label_end_bar_number"),
         pl.col("adjusted_close").alias("target_close"),

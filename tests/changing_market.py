@@ -189,6 +189,10 @@ class ChangingMarket:
             told.append(f"{n_held_back} held back")
         return f"{kind} ({', '.join(told)})", load
 
+    def late_bars(self, ticker: str, timeframe: str) -> Load:
+        """All that has been held back of a series."""
+        return self._load(self._rows("late", (ticker, timeframe)))
+
     def days_of(self, ticker: str, like: str) -> Load:
         """Days of a symbol, with the prices of another."""
         days = self.bars.loc[self._rows("known", (like, "d1"))]
@@ -450,17 +454,24 @@ class Sequences:
             connection.close()
 
 
-def run(warehouse: Warehouse, command: Sequence[str]) -> DbtSummary:
-    """Run dbt with the vars of this market."""
-    return run_dbt(warehouse, [*command, "--vars", json.dumps(VARS)])
+def run(
+    warehouse: Warehouse, command: Sequence[str], **more_vars: int
+) -> DbtSummary:
+    """Run dbt with the vars of this market, and more."""
+    return run_dbt(
+        warehouse, [*command, "--vars", json.dumps(VARS | more_vars)]
+    )
 
 
-def read_tables(warehouse: Warehouse) -> dict[str, pd.DataFrame]:
-    """Tables of features by name, each by its key."""
+def read_tables(
+    warehouse: Warehouse, *, past: str = ""
+) -> dict[str, pd.DataFrame]:
+    """Tables of features by name, each by its key, of a build of the past."""
     return {
         table: read_frame(
             warehouse,
-            f"select * from {{features}}.{table} order by {', '.join(key)}",
+            f"select * from {past}{{features}}.{table} "
+            f"order by {', '.join(key)}",
         ).set_index(key)
         for table, key in TABLES.items()
     }

@@ -3,11 +3,11 @@
 Written from the definitions in the feature descriptions, with nothing shared
 with the SQL: here a window is a row of a matrix and a session profile a matrix
 of sessions by places, there both are differences of running sums. Arrays are
-dense: one entry for each grid bar from a series' first bar to its last, NaN
-where the series has a hole.
+dense: one entry for each grid bar from a series' first bar to its last, the
+last close where a short hole is carried, NaN in a longer one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,12 +37,16 @@ HIGHER_FEATURES = [
     "range_place_20",
     "rsi_14",
 ]
+HIGHER_SHARES = {"higher_range_place_20", "higher_rsi_14"}
 
 LONGEST = 60
 HIGHER_LONGEST = 20
+WINDOWS = (5, 10, 14, 20, 60)
 PROFILE_MOVES, PROFILE_SESSIONS = 20, 40
 RECENT_MOVES, PLACES_AHEAD = 5, 4
 FLOOR = 1e-5
+MAX_HOLE_BARS = {"m15": 8, "h1": 4, "h4": 2, "d1": 3, "w1": 2}
+MIN_WINDOW_SHARE, MIN_PARTS_SHARE = 0.8, 0.6
 VOLATILITY_MULTIPLE = 0.43
 CLASSES = {-1.0: "BEARISH", 0.0: "NEUTRAL", 1.0: "BULLISH"}
 
@@ -185,7 +189,7 @@ def make_bars(adjusted: pd.DataFrame, grid: Grid) -> dict[str, pd.DataFrame]:
             own = adjusted[adjusted["timeframe"] == timeframe]
             bars[timeframe] = _placed(
                 own.drop(columns="closed_at"), grid[timeframe], "opened_at"
-            ).assign(rolled_up_from=None)
+            ).assign(rolled_up_from=None, n_parts=None, n_grid_parts=None)
         elif finer:
             bars[timeframe] = _rolled_up(
                 bars[finer[-1]], timeframe, grid, finer[-1]
@@ -201,9 +205,10 @@ def _placed(bars: pd.DataFrame, grid: pd.DataFrame, key: str) -> pd.DataFrame:
 def _rolled_up(
     parts: pd.DataFrame, timeframe: str, grid: Grid, finer: str
 ) -> pd.DataFrame:
-    """Bars put together from parts, where none of the grid's is missing."""
+    """Bars put together from parts, where the last and enough others are."""
     whole = f"{timeframe}_bar_number"
     n_parts = grid[finer].groupby(whole).size()
+    last_parts = grid[finer].groupby(whole)["bar_number"].last()
     grouped = parts.groupby(whole)
     rolled = grouped.agg(
         adjusted_open=("adjusted_open", "first"),
@@ -213,9 +218,13 @@ def _rolled_up(
         adjusted_volume=("adjusted_volume", "sum"),
         price_factor=("price_factor", "last"),
         split_factor=("split_factor", "last"),
-        n_found=("bar_number", "size"),
+        n_parts=("bar_number", "size"),
+        last_part=("bar_number", "last"),
     )
-    rolled = rolled[rolled["n_found"] == n_parts.reindex(rolled.index)]
+    rolled["n_grid_parts"] = n_parts.reindex(rolled.index)
+    is_enough = rolled["n_parts"] / rolled["n_grid_parts"] >= MIN_PARTS_SHARE
+    is_closed = rolled["last_part"] == last_parts.reindex(rolled.index)
+    rolled = rolled[is_enough & is_closed].drop(columns="last_part")
     for name in PRICES:
         rolled[name] = rolled[f"adjusted_{name}"] * rolled["price_factor"]
     rolled["volume"] = rolled["adjusted_volume"] / rolled["split_factor"]
@@ -236,7 +245,10 @@ class Series:
     Parameters
     ----------
     bars : DataFrame of shape (n_bars, ...)
-        Columns of the grid, and the bar's own, NaN where it is missing.
+        Columns of the grid, and the bar's own: carried, with the last close,
+        no range and no volume, or NaN where it is missing.
+    is_there : ndarray of bool of shape (n_bars,)
+        Whether the series has the bar.
     grid : DataFrame
         The timeframe's whole grid.
     n_places : int
@@ -244,27 +256,72 @@ class Series:
     """
 
     bars: pd.DataFrame
+    is_there: Booleans
     grid: pd.DataFrame
     n_places: int
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, grid: pd.DataFrame) -> "Series":
+    def of(
+        cls, bars: pd.DataFrame, grid: pd.DataFrame, *, max_hole_bars: int
+    ) -> "Series":
         first, last = bars["bar_number"].min(), bars["bar_number"].max()
         own = [name for name in bars if name not in grid]
         dense = grid[grid["bar_number"].between(first, last)].merge(
             bars[["bar_number", *own]], on="bar_number", how="left"
         )
-        return cls(dense, grid, int(grid["session_bars"].max()))
+        is_there = dense["adjusted_close"].notna()
+        n_missing = (~is_there).groupby(is_there.cumsum()).transform("sum")
+        is_carried = ~is_there & (n_missing <= max_hole_bars)
+        last_close = dense["adjusted_close"].ffill()
+        for name in PRICES:
+            column = f"adjusted_{name}"
+            dense[column] = dense[column].where(~is_carried, last_close)
+        dense.loc[is_carried, "adjusted_volume"] = 0.0
+        return cls(
+            dense,
+            is_there.to_numpy(),
+            grid,
+            int(grid["session_bars"].max()),
+        )
 
     @property
-    def is_there(self) -> Booleans:
-        """Whether the series has the bar."""
+    def is_known(self) -> Booleans:
+        """Whether the series has the bar or carries it."""
         return self.bars["adjusted_close"].notna().to_numpy()
 
     @property
+    def bars_spanned(self) -> Floats:
+        """Bars since the last observed one, itself included."""
+        number = np.arange(len(self.is_there), dtype=float)
+        last = pd.Series(np.where(self.is_there, number, np.nan)).ffill()
+        return _change_since(number, last.to_numpy())
+
+    @property
     def move(self) -> Floats:
-        """Log return since the bar before."""
-        return _change(np.log(self.bars["adjusted_close"].to_numpy()), 1)
+        """Log return since the last observed bar, in units of one bar."""
+        whole = _change(np.log(self.bars["adjusted_close"].to_numpy()), 1)
+        return whole / np.sqrt(self.bars_spanned)
+
+    def mean(self, values: Floats, bars: int) -> Floats:
+        """Mean over those of the last bars that were observed."""
+        seen = np.where(
+            self.is_there, values, np.where(self.is_known, 0.0, np.nan)
+        )
+        counts = _last(self.is_there.astype(float), bars).sum(axis=1)
+        return _last(seen, bars).sum(axis=1) / np.where(
+            counts > 0, counts, np.nan
+        )
+
+    def is_whole(self, bars: int, windows: Sequence[int]) -> Booleans:
+        """Whether the last bars are known and enough of them observed.
+
+        The bar before them is the first that a move starts from.
+        """
+        known = _is_whole(self.is_known, bars + 1)
+        for window in windows:
+            share = _last(self.is_there.astype(float), window).mean(axis=1)
+            known &= np.nan_to_num(share) >= MIN_WINDOW_SHARE - 1e-12
+        return known
 
     def places_ahead(self, bars: int) -> NDArray[np.int64]:
         """Place in its session of the grid bar so many bars ahead."""
@@ -315,7 +372,9 @@ def make_scale(series: Series) -> Scale:
     """Measure what can be expected, as of each bar."""
     squared = series.move**2
     if series.n_places == 1:
-        variance = _last(squared, 20).mean(axis=1)
+        variance = np.where(
+            series.is_whole(20, [20]), series.mean(squared, 20), np.nan
+        )
         by_place = variance[:, np.newaxis]
         return Scale(by_place, variance, variance, by_place, by_place)
 
@@ -336,7 +395,9 @@ def make_scale(series: Series) -> Scale:
         yesterday = np.vstack([unknown, profile])[session]
         return np.where(has_been, profile[session], yesterday)
 
-    moves = table(squared)
+    # Of bars on both sides of a hole no place of a session can be told.
+    is_move = series.is_there & (series.bars_spanned == 1)
+    moves = table(np.where(is_move, squared, np.nan))
     squared_range = (
         np.log(series.bars["adjusted_high"] / series.bars["adjusted_low"]) ** 2
     )
@@ -426,10 +487,14 @@ def own_features(series: Series, scale: Scale) -> pd.DataFrame:
     def volatility(bars: int) -> Floats:
         return np.sqrt(expected(bars))
 
-    def total(values: Floats, bars: int) -> Floats:
-        return _last(values, bars).sum(axis=1)
+    mean = series.mean
 
-    def mean(values: Floats, bars: int) -> Floats:
+    def total(values: Floats, bars: int) -> Floats:
+        """As many times the mean as there are bars."""
+        return mean(values, bars) * bars
+
+    def average(values: Floats, bars: int) -> Floats:
+        """Over carried bars, too."""
         return _last(values, bars).mean(axis=1)
 
     def surprise(values: Floats, bars: int) -> Floats:
@@ -437,16 +502,20 @@ def own_features(series: Series, scale: Scale) -> pd.DataFrame:
         return 0.5 * _log(total(values, bars) / expected(bars))
 
     features: dict[str, Floats] = {}
-    for bars in (1, 2, 5, 10, 20, 60):
+    features["return_1"] = move / volatility(1)
+    for bars in (2, 5, 10, 20, 60):
         features[f"return_{bars}"] = _change(log_close, bars) / volatility(bars)
     for bars in (1, 5, 20):
         features[f"absolute_return_{bars}"] = mean(
             np.abs(move), bars
         ) / np.sqrt(expected(bars) / bars)
-    features["previous_absolute_return_1"] = np.abs(_ago(move, 1)) / volatility(
-        1
+    spanned = series.bars_spanned
+    features["previous_absolute_return_1"] = np.abs(
+        np.where(spanned > 1, move, _ago(move, 1))
+    ) / volatility(1)
+    features["overnight_gap"] = (
+        np.log(opened / _ago(close, 1)) / np.sqrt(spanned) / volatility(1)
     )
-    features["overnight_gap"] = np.log(opened / _ago(close, 1)) / volatility(1)
     for short, long in ((5, 20), (20, 60)):
         features[f"volatility_ratio_{short}_{long}"] = surprise(
             move**2, short
@@ -470,7 +539,7 @@ def own_features(series: Series, scale: Scale) -> pd.DataFrame:
     )
     for bars in (5, 10, 20, 60):
         features[f"distance_from_average_{bars}"] = (
-            log_close - np.log(mean(close, bars))
+            log_close - np.log(average(close, bars))
         ) / volatility(bars)
     for bars in (5, 20, 60):
         highest = _last(high, bars).max(axis=1)
@@ -485,10 +554,14 @@ def own_features(series: Series, scale: Scale) -> pd.DataFrame:
         features[f"trend_slope_{bars}"] = (
             _slope(log_close, bars) * bars / volatility(bars)
         )
-    features["volume_ratio_20"] = _log(volume) - _log(mean(volume, 20))
-    features["volume_ratio_5_20"] = _log(mean(volume, 5)) - _log(
-        mean(volume, 20)
-    )
+    has_volume = mean(volume, 20) > 0
+    for name, recent in (
+        ("volume_ratio_20", volume),
+        ("volume_ratio_5_20", mean(volume, 5)),
+    ):
+        features[name] = np.where(
+            has_volume, _log(recent) - _log(mean(volume, 20)), 0.0
+        )
     features["candle_body"] = body / volatility(1)
     features["candle_range"] = np.log(high / low) / volatility(1)
     features["upper_shadow"] = np.log(
@@ -564,13 +637,16 @@ def feature_rows(
     Returns
     -------
     DataFrame
-        timeframe, bar_number, unusable_reason (None on usable rows) and the
-        features, which unusable rows lack.
+        timeframe, bar_number, unusable_reason (None on usable rows),
+        has_volume, higher_is_warm (None on the highest timeframe),
+        n_carried_bars and the features, which unusable rows lack.
     """
     own = {name: own_features(series[name], scales[name]) for name in series}
     tables = []
     for timeframe, table in own.items():
         one, scale = series[timeframe], scales[timeframe]
+        volume = one.bars["adjusted_volume"].to_numpy()
+        has_volume = one.mean(volume, 20) > 0
         higher = TIMEFRAMES[TIMEFRAMES.index(timeframe) + 1 :][:1]
         if higher:
             name = higher[0]
@@ -578,7 +654,8 @@ def feature_rows(
             state = own[name][HIGHER_FEATURES].reindex(number)
             is_ready = (
                 pd.Series(
-                    _is_whole(series[name].is_there, HIGHER_LONGEST + 1)
+                    series[name].is_there
+                    & series[name].is_whole(HIGHER_LONGEST, WINDOWS[:-1])
                     & ~np.isnan(scales[name].session),
                     index=own[name].index,
                 )
@@ -587,17 +664,20 @@ def feature_rows(
             )
         else:
             state = pd.DataFrame(0.0, table.index, HIGHER_FEATURES)
-            is_ready = np.full(len(table), True)
+            is_ready = None
         state = state.add_prefix("higher_").set_index(table.index)
+        if higher:
+            for name in state:
+                neutral = 0.5 if name in HIGHER_SHARES else 0.0
+                state[name] = np.where(is_ready, state[name], neutral)
         features = pd.concat([table, state], axis=1)
         reasons = {
             "warm_up": np.arange(len(table)) < LONGEST,
-            "missing_bar": ~_is_whole(one.is_there, LONGEST + 1),
-            "no_volume": one.bars["adjusted_volume"].to_numpy() == 0,
+            "missing_bar": ~one.is_whole(LONGEST, WINDOWS),
+            "no_volume": has_volume & (volume == 0),
             "session_profile_warm_up": np.isnan(scale.session)
             & (one.n_places > 1),
             "flat_window": ~(scale.own > FLOOR**2),
-            "higher_timeframe_warm_up": ~is_ready,
         }
         reason = np.select(
             [*reasons.values(), features.isna().any(axis=1).to_numpy()],
@@ -610,6 +690,10 @@ def feature_rows(
             unusable_reason=pd.Series(reason, features.index)
             .astype(object)
             .replace("", None),
+            has_volume=has_volume,
+            higher_is_warm=is_ready,
+            n_carried_bars=LONGEST
+            - _last(one.is_there.astype(float), LONGEST).sum(axis=1),
         )
         tables.append(rows[one.is_there].reset_index(names="bar_number"))
     return pd.concat(tables, ignore_index=True)
@@ -633,6 +717,7 @@ def labels(
         Threshold of the rule `fixed_return`; without it the other rule holds.
     """
     close = np.log(series.bars["adjusted_close"].to_numpy())
+    close[~series.is_there] = np.nan
     number = series.bars["bar_number"].to_numpy(dtype=int)
     padded = np.concatenate([close, np.full(horizon_bars, np.nan)])
     move = padded[horizon_bars:] - close
@@ -695,6 +780,10 @@ def _ago(values: Floats, bars: int) -> Floats:
 
 def _change(values: Floats, bars: int) -> Floats:
     return values - _ago(values, bars)
+
+
+def _change_since(values: Floats, last: Floats) -> Floats:
+    return values - _ago(last, 1)
 
 
 def _is_whole(is_there: Booleans, bars: int) -> Booleans:

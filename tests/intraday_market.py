@@ -6,8 +6,9 @@ of a session is known, and the clocks change four times. The first week is cut
 short.
 
 GAPS is away for 25 sessions, trades nothing in one bar, does not move for two
-hours and later for 22 sessions, and lacks one bar. PAIR splits two for one in
-the middle of a week and pays a dividend some sessions later.
+hours and later for 22 sessions, and lacks one bar, in some sessions one in
+twenty-five, and as many in a row as are carried and one more. PAIR splits two
+for one in the middle of a week and pays a dividend some sessions later.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ HALTED = range(330, 352)
 NO_VOLUME = (310, 7)
 FLAT = (315, range(9, 17))
 MISSING = (430, 13)
+HOLES = range(120, 170)
+CARRIED, LONG_HOLE = (400, range(4, 12)), (415, range(4, 13))
 SPLIT, DIVIDEND = 359, 364
 
 FIRST_DAY, PLACES = "2015-10-30", 26
@@ -100,6 +103,10 @@ def gaps(bars: pd.DataFrame) -> pd.DataFrame:
         bars.loc[is_flat, PRICES] = before
     bars.loc[(session == NO_VOLUME[0]) & (place == NO_VOLUME[1]), "volume"] = 0
     is_missing = (session == MISSING[0]) & (place == MISSING[1])
+    for hole in (CARRIED, LONG_HOLE):
+        is_missing |= (session == hole[0]) & place.isin(hole[1])
+    chance = np.random.default_rng(15).random(len(bars))
+    is_missing |= session.isin(HOLES) & (chance < 0.04)
     return bars[~is_missing & ~session.isin(AWAY)]
 
 

@@ -1,7 +1,9 @@
 """A seeded market with the awkward things that real bars hold.
 
 HALT misses one session, then trades nothing on one and does not move for a
-month; PAIR splits two for one and pays a dividend between two windows.
+month; PAIR splits two for one and pays a dividend between two windows. INDEX
+has no volume until late, lacks some sessions at random, as many in a row as are
+carried and one more.
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +17,9 @@ from python_ml.ingestion.base import Load
 N_SESSIONS = 520
 MISSING, NO_VOLUME, FLAT_FROM, FLAT_TO = 400, 470, 480, 510
 SPLIT, DIVIDEND = 450, 455
+VOLUME_FROM = 400
+HOLES = {"random": range(100, 260), "carried": range(320, 323)}
+HOLES["long"] = range(390, 394)
 
 
 def sessions() -> list[str]:
@@ -47,15 +52,28 @@ def walk(seed: int) -> pd.DataFrame:
     )
 
 
+def missing_sessions() -> list[int]:
+    """Sessions that INDEX lacks, counted from 0."""
+    random = np.random.default_rng(4)
+    sometimes = [
+        session for session in HOLES["random"] if random.random() < 0.05
+    ]
+    return [*sometimes, *HOLES["carried"], *HOLES["long"]]
+
+
 @dataclass(frozen=True)
 class SyntheticSource:
-    """HALT and PAIR, daily, as a `BarSource`."""
+    """HALT, PAIR and INDEX, daily, as a `BarSource`."""
 
     name: str = "synthetic"
     calendar: str = "XNYS"
     n_sessions: int = N_SESSIONS
     prices: dict[str, pd.DataFrame] = field(
-        default_factory=lambda: {"HALT": walk(1), "PAIR": walk(2)}
+        default_factory=lambda: {
+            "HALT": walk(1),
+            "PAIR": walk(2),
+            "INDEX": walk(3),
+        }
     )
 
     def read(self) -> Load:
@@ -73,8 +91,16 @@ class SyntheticSource:
         pair.loc[SPLIT:, price_columns] *= 0.5
         pair.loc[SPLIT:, "volume"] *= 2
         day = pair["session_date"]
+
+        index = self.prices["INDEX"].copy()
+        index.loc[: VOLUME_FROM - 1, "volume"] = 0.0
+        index = index.drop(index=missing_sessions())
         bars = pd.concat(
-            [halt.assign(ticker="HALT"), pair.assign(ticker="PAIR")]
+            [
+                halt.assign(ticker="HALT"),
+                pair.assign(ticker="PAIR"),
+                index.assign(ticker="INDEX"),
+            ]
         )
         bars = (
             bars[bars["session_date"] < self._end()]

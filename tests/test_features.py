@@ -20,15 +20,18 @@ from tests.small_market import execute
 from tests.synthetic_market import (
     DIVIDEND,
     FLAT_FROM,
+    HOLES,
     MISSING,
     NO_VOLUME,
     SPLIT,
+    VOLUME_FROM,
     SyntheticSource,
     sessions,
 )
 
 SERIES_BAR = ["ticker", "timeframe", "bar_number"]
 LABEL = [*SERIES_BAR[:2], "horizon", "bar_number"]
+FLAGS = ("has_volume", "higher_is_warm", "n_carried_bars")
 PART_OF = ["h1_bar_number", "h4_bar_number", "d1_bar_number", "w1_bar_number"]
 
 
@@ -99,7 +102,11 @@ def expected_of(warehouse: Warehouse) -> Expected:
             grid,
         )
         series = {
-            timeframe: oracle.Series.of(table, grid[timeframe])
+            timeframe: oracle.Series.of(
+                table,
+                grid[timeframe],
+                max_hole_bars=oracle.MAX_HOLE_BARS[timeframe],
+            )
             for timeframe, table in own_bars.items()
         }
         scales = {name: oracle.make_scale(one) for name, one in series.items()}
@@ -270,6 +277,8 @@ def test_bars_equal_pandas(market: Market) -> None:
             "closed_at",
             "higher_bar_number",
             "rolled_up_from",
+            "n_parts",
+            "n_grid_parts",
         ],
     )
     values = [*oracle.PRICES, "volume"]
@@ -285,7 +294,13 @@ def test_features_equal_pandas(market: Market) -> None:
     assert set(n_usable.index[n_usable > 30]) == market.timeframes
     assert_same(actual, expected, [*SERIES_BAR, "unusable_reason"])
     assert_close(actual, expected, names)
-    assert set(names) == set(expected) - {*SERIES_BAR, "unusable_reason"}
+    is_usable = actual["is_usable"]
+    assert_same(actual[is_usable], expected[is_usable], [*FLAGS])
+    assert set(names) == set(expected) - {
+        *SERIES_BAR,
+        "unusable_reason",
+        *FLAGS,
+    }
 
 
 def test_labels_equal_pandas(market: Market) -> None:
@@ -398,15 +413,54 @@ def test_rows_say_why_they_are_unusable(built_synthetic: Warehouse) -> None:
     halt = unusable(built_synthetic, "HALT")
     assert days[MISSING] not in halt
     assert halt[days[59]] == "warm_up"
-    assert halt[days[60]] == "higher_timeframe_warm_up"
+    assert halt[days[60]] is None
     assert halt[days[MISSING - 1]] is None
-    assert halt[days[MISSING + 1]] == "missing_bar"
-    assert halt[days[MISSING + 60]] == "missing_bar"
+    assert halt[days[MISSING + 1]] is None
     assert halt[days[NO_VOLUME]] == "no_volume"
     assert halt[days[FLAT_FROM + 25]] == "flat_window"
 
     pair = unusable(built_synthetic, "PAIR")
     assert pair[days[-1]] is None
+
+
+def test_a_short_hole_costs_a_few_rows_and_a_long_one_its_windows(
+    built_synthetic: Warehouse,
+) -> None:
+    days = sessions()
+    index = unusable(built_synthetic, "INDEX")
+    carried, long = HOLES["carried"], HOLES["long"]
+    assert not {days[session] for session in (*carried, *long)} & set(index)
+    # Of the last five bars no more than one may be missing.
+    behind = [index[days[carried.stop + after]] for after in range(4)]
+    assert behind == ["missing_bar", "missing_bar", "missing_bar", None]
+    assert {index[days[long.stop + after]] for after in range(60)} == {
+        "missing_bar"
+    }
+    assert index[days[long.stop + 60]] is None
+
+
+def test_a_series_without_volume_and_a_young_higher_timeframe_are_neutral(
+    built_synthetic: Warehouse,
+) -> None:
+    index = read_frame(
+        built_synthetic,
+        "select * from {features}.feature_rows where ticker = 'INDEX' "
+        "and timeframe = 'd1' and is_usable order by bar_number",
+    )
+    volume = ["volume_ratio_20", "volume_ratio_5_20"]
+    has_none = index[~index["has_volume"]]
+    assert len(has_none) > 200
+    assert (has_none[volume] == 0).all(axis=None)
+    traded = index[index["has_volume"]]
+    assert str(traded["session_date"].min()) > sessions()[VOLUME_FROM]
+    assert (traded[volume] != 0).all(axis=None)
+
+    young = index[~index["higher_is_warm"]]
+    assert 20 < len(young) < 120
+    assert (young[["higher_rsi_14", "higher_range_place_20"]] == 0.5).all(
+        axis=None
+    )
+    assert (young[["higher_return_5", "higher_return_20"]] == 0).all(axis=None)
 
 
 def test_a_split_and_a_dividend_leave_no_false_move_and_no_old_row_changed(
@@ -440,20 +494,17 @@ def test_a_split_and_a_dividend_leave_no_false_move_and_no_old_row_changed(
     assert days[DIVIDEND] > days[SPLIT]
 
 
-def test_a_week_without_one_session_is_a_hole(
+def test_a_week_without_one_session_is_made_of_the_others(
     built_synthetic: Warehouse,
 ) -> None:
-    weeks = read_frame(
+    week = read_frame(
         built_synthetic,
-        "select grid.bar_number, ticker from {features}.bar_grid as grid "
-        "left join {features}.bars as bars on bars.timeframe = 'w1' "
-        "and bars.bar_number = grid.bar_number and ticker = 'HALT' "
-        "where grid.timeframe = 'w1' and :day between "
-        "cast(grid.opened_at as date) and grid.session_date",
+        "select n_parts, n_grid_parts from {features}.bars "
+        "where ticker = 'HALT' and timeframe = 'w1' "
+        "and :day between cast(opened_at as date) and session_date",
         {"day": sessions()[MISSING]},
     )
-    assert len(weeks) == 1
-    assert weeks["ticker"].isna().all()
+    assert week.to_numpy().tolist() == [[4, 5]]
 
 
 def quarter_hours(warehouse: Warehouse, ticker: str) -> pd.DataFrame:
@@ -493,7 +544,14 @@ def test_rows_within_sessions_say_why_they_are_unusable(
     assert gaps[session, places[-1] + 1] is None
     session, place = intraday_market.MISSING
     assert (session, place) not in gaps.index
-    assert gaps[session, place + 1] == gaps[session + 2, 20] == "missing_bar"
+    assert gaps[session, place + 1] is None
+    session, places = intraday_market.CARRIED
+    # Sixteen of the last twenty, four of the last five.
+    assert gaps[session, places.stop] == gaps[session + 1, 0] == "missing_bar"
+    assert gaps[session + 1, 1] is None
+    session, places = intraday_market.LONG_HOLE
+    assert gaps[session, places.stop] == gaps[session + 2, 20] == "missing_bar"
+    assert gaps[session + 2, 21] is None
 
     pair = quarter_hours(built_intraday, "PAIR")["unusable_reason"]
     assert pair.sort_index().loc[22:].isna().all()

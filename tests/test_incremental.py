@@ -13,6 +13,7 @@ from python_ml.warehouse.connection import Warehouse
 from tests.changing_market import (
     BREAKS,
     CHANGES,
+    N_HOLES,
     RUN,
     START_SESSION,
     TABLES,
@@ -150,6 +151,44 @@ def test_one_new_bar_of_every_series_touches_only_what_it_must(
     assert changed_series == {*series}
 
 
+def test_a_late_bar_takes_the_place_of_what_was_carried(
+    sequences: Sequences,
+) -> None:
+    market = ChangingMarket()
+    late = market.late_bars("DAYS", "d1")
+    first = pd.Timestamp(late.bars["opened_at"].min())
+    assert len(late.bars) == N_HOLES
+    with sequences.start() as warehouse:
+        before = read_tables(warehouse)
+        ingest(warehouse, Delivery(late))
+        run(warehouse, RUN)
+        after = read_tables(warehouse)
+        # What the first load had carried is known of it for good.
+        run(warehouse, ["seed"], last_batch_id=1)
+        run(warehouse, [*RUN, "--full-refresh"], last_batch_id=1)
+        past = read_tables(warehouse, past="batch_1_")
+    assert differences(past, before) == []
+
+    bars = after["bars"].reset_index()
+    days = bars[(bars["ticker"] == "DAYS") & (bars["timeframe"] == "d1")]
+    symbol_id = int(days["symbol_id"].iloc[0])
+    old, new = (
+        tables["feature_rows"].loc[symbol_id, "d1"]
+        for tables in (before, after)
+    )
+    carried = old["n_carried_bars"]
+    assert set(carried.dropna()) == {*range(N_HOLES + 1)}
+    assert (new["n_carried_bars"].dropna() == 0).all()
+    # Rows that had carried them are restated, those before them are not.
+    is_restated = carried > 0
+    average = "distance_from_average_60"
+    assert (old[average] != new[average].reindex(old.index))[is_restated].all()
+    is_before = old["closed_at"] < first
+    pd.testing.assert_frame_equal(
+        old[is_before], new[new["closed_at"] < first], check_exact=True
+    )
+
+
 def test_what_is_loaded_during_a_build_is_made_by_the_next(
     sequences: Sequences,
 ) -> None:
@@ -220,6 +259,10 @@ CHANGES_OF_SEEDS = (
     # Of a timeframe that the first symbol has not.
     "update features.label_rules set rule = 'fixed_return', "
     "fixed_return = 0.001 where timeframe = 'h4'",
+    # What bars and windows are made by.
+    "update features.timeframes set max_hole_bars = 1 where timeframe = 'd1'",
+    "update features.timeframes set min_parts_share = 0.9 "
+    "where timeframe = 'w1'",
 )
 
 
@@ -230,7 +273,7 @@ def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
         before = read_tables(warehouse)
         for number, change in enumerate(CHANGES_OF_SEEDS):
             with warehouse.begin() as connection:
-                for seed in ("label_rules", "horizons"):
+                for seed in ("label_rules", "horizons", "timeframes"):
                     if number == 0:
                         connection.exec_driver_sql(
                             f"create table public.{seed} as "

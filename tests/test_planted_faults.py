@@ -94,8 +94,9 @@ FAULTS = {
         edits=(
             (
                 f"{FEATURES}/int_bars_cut_into_blocks.sql",
-                ">= {{ block_bars }} - {{ run_up_bars }}",
-                ">= {{ block_bars }}",
+                "mod(bars.bar_number, {{ block_bars }})\n"
+                "        >= {{ block_bars }} - {{ run_up_bars }}",
+                "mod(bars.bar_number, {{ block_bars }}) >= {{ block_bars }}",
             ),
         ),
         rebuilt=("int_bars_cut_into_blocks", *ROWS),
@@ -105,8 +106,8 @@ FAULTS = {
         edits=(
             (
                 f"{FEATURES}/int_bars_cut_into_blocks.sql",
-                " + 1 as block_id",
-                " as block_id",
+                "'bars.bar_number') }} + 1 as block_id",
+                "'bars.bar_number') }} as block_id",
             ),
         ),
         rebuilt=("int_bars_cut_into_blocks",),
@@ -235,22 +236,75 @@ FAULTS = {
         edits=(
             (
                 f"{MARTS}/bars.sql",
-                "        and max(case when is_last then 1 else 0 end) = 1\n",
+                "    having max(case when is_last then 1 else 0 end) = 1\n",
                 "",
             ),
         ),
-        caught_by=("unit test a_week_without_one_of_its_sessions_is_no_bar",),
+        caught_by=(
+            "unit test a_week_needs_enough_of_its_sessions_and_the_last_one",
+        ),
     ),
-    "a coarser bar with a hole in it": Fault(
+    "a coarser bar of too few parts": Fault(
         edits=(
             (
                 f"{MARTS}/bars.sql",
-                "and count(*) = max(part_number)",
-                "and count(*) <= max(part_number)",
+                "double precision) >= min_parts_share",
+                "double precision) >= 0",
             ),
         ),
-        rebuilt=("bars",),
-        caught_by=("pytest test_bars_equal_pandas",),
+        caught_by=(
+            "unit test a_week_needs_enough_of_its_sessions_and_the_last_one",
+        ),
+    ),
+    "a coarser bar opened by a part that is missing": Fault(
+        edits=(
+            (
+                f"{MARTS}/bars.sql",
+                "min(part_number) as first_part_number",
+                "max(part_number) as first_part_number",
+            ),
+        ),
+        caught_by=(
+            "unit test a_week_needs_enough_of_its_sessions_and_the_last_one",
+        ),
+    ),
+    # Holes
+    "a carried bar counted as observed": Fault(
+        edits=(
+            (
+                f"{MACROS}/scaled_features.sql",
+                "running_count('not is_carried')",
+                "running_count('true')",
+            ),
+        ),
+        rebuilt=("int_higher_states", *ROWS),
+        caught_by=("pytest test_features_equal_pandas",),
+    ),
+    "a move across a hole called one of a single bar": Fault(
+        edits=(
+            (
+                f"{MACROS}/trailing.sql",
+                "{{ log_return }} / sqrt(cast({{ bars_spanned() }} "
+                "as double precision))",
+                "{{ log_return }}",
+            ),
+        ),
+        caught_by=(
+            "unit test a_move_across_a_hole_counts_once_over_the_bars_it_spans",
+        ),
+    ),
+    "a hole carried from the bar behind it": Fault(
+        edits=(
+            (
+                f"{FEATURES}/int_bars_carried_across_holes.sql",
+                "lag(bars.adjusted_close) over along_series",
+                "bars.adjusted_close",
+            ),
+        ),
+        caught_by=(
+            "unit test "
+            "a_hole_of_the_most_bars_is_carried_and_one_longer_is_not",
+        ),
     ),
     "a hole filled by a later bar": Fault(
         edits=(

@@ -1,7 +1,8 @@
 -- Every record that one training example was made from: the bars in its
--- windows, those of the next higher timeframe, intraday the sessions that say
--- what to expect of each place, the bar on which its label ends, and the splits
--- and dividends between them.
+-- windows and the one whose close was carried to their beginning, those of the
+-- next higher timeframe, intraday the sessions that say what to expect of each
+-- place, the bar on which its label ends, and the splits and dividends between
+-- them.
 {%- set example = var('example', {
     'cut_id': 0, 'ticker': '', 'timeframe': '', 'horizon': '', 'bar_number': 0
 }) -%}
@@ -72,11 +73,9 @@ lookbacks as (
 
 ),
 
-own_bars as (
+own_starts as (
 
-    select
-        cast('features' as text) as part,
-        bars.*
+    select coalesce(max(bars.bar_number), 0) as bar_number
 
     from examples
 
@@ -86,17 +85,33 @@ own_bars as (
         on
             examples.symbol_id = bars.symbol_id
             and examples.timeframe = bars.timeframe
+            and examples.bar_number - lookbacks.own_bars >= bars.bar_number
+
+),
+
+own_bars as (
+
+    select
+        cast('features' as text) as part,
+        bars.*
+
+    from examples
+
+    cross join own_starts
+
+    inner join bars
+        on
+            examples.symbol_id = bars.symbol_id
+            and examples.timeframe = bars.timeframe
             and bars.bar_number
-            between examples.bar_number - lookbacks.own_bars
+            between own_starts.bar_number
             and examples.bar_number
 
 ),
 
-higher_bars as (
+higher_starts as (
 
-    select
-        cast('higher timeframe' as text) as part,
-        bars.*
+    select coalesce(max(bars.bar_number), 0) as bar_number
 
     from examples
 
@@ -109,8 +124,30 @@ higher_bars as (
         on
             own_bars.symbol_id = bars.symbol_id
             and own_bars.higher_timeframe = bars.timeframe
+            and own_bars.higher_bar_number - lookbacks.higher_bars
+            >= bars.bar_number
+
+),
+
+higher_bars as (
+
+    select
+        cast('higher timeframe' as text) as part,
+        bars.*
+
+    from examples
+
+    cross join higher_starts
+
+    inner join own_bars
+        on examples.bar_number = own_bars.bar_number
+
+    inner join bars
+        on
+            own_bars.symbol_id = bars.symbol_id
+            and own_bars.higher_timeframe = bars.timeframe
             and bars.bar_number
-            between own_bars.higher_bar_number - lookbacks.higher_bars
+            between higher_starts.bar_number
             and own_bars.higher_bar_number
 
 ),

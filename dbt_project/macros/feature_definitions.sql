@@ -166,13 +166,17 @@
         ),
         (
             'volume_ratio_20', 'volume', 19, 'log ratio',
-            guarded_log('adjusted_volume')
-                ~ ' - ' ~ guarded_log('mean_volume_20'),
+            'case when has_volume then '
+                ~ guarded_log('adjusted_volume')
+                ~ ' - ' ~ guarded_log('mean_volume_20')
+                ~ ' else 0 end',
         ),
         (
             'volume_ratio_5_20', 'volume', 19, 'log ratio',
-            guarded_log('mean_volume_5')
-                ~ ' - ' ~ guarded_log('mean_volume_20'),
+            'case when has_volume then '
+                ~ guarded_log('mean_volume_5')
+                ~ ' - ' ~ guarded_log('mean_volume_20')
+                ~ ' else 0 end',
         ),
         (
             'candle_body', 'candle', 20, 'expected volatilities',
@@ -262,14 +266,17 @@
 {% endmacro %}
 
 
-{# The state of the next higher timeframe that a row reads, in column order. #}
+{#
+    The state of the next higher timeframe that a row reads, in column order:
+    names and neutral values, the middle of a share and else none of either.
+#}
 {% macro higher_features() %}
-    {% set names = [] %}
+    {% set states = [] %}
     {% for feature, family, lookback_bars, unit, formula
         in feature_definitions() %}
         {% if family == 'higher timeframe' %}
-            {% do names.append(feature) %}
+            {% do states.append((feature, 0.5 if unit == 'share' else 0)) %}
         {% endif %}
     {% endfor %}
-    {{ return(names) }}
+    {{ return(states) }}
 {% endmacro %}

@@ -195,10 +195,11 @@
 
 
 {#
-    What the seeds say of the labels of some calendars and timeframes: a row for
-    each horizon, or one without where there is none.
+    What the seeds say of the labels of some calendars and timeframes, and of the
+    holes in what these are made from: a row for each horizon, or one without
+    where there is none.
 #}
-{% macro label_seeds(series, horizons, rules) -%}
+{% macro label_seeds(series, horizons, rules, timeframes) -%}
     select
         series.calendar,
         series.timeframe,
@@ -210,7 +211,10 @@
                 when rules.rule = 'fixed_return' then rules.fixed_return
                 else rules.volatility_multiple
             end as double precision
-        ) as rule_value
+        ) as rule_value,
+        timeframes.max_hole_bars,
+        timeframes.min_window_share,
+        timeframes.min_parts_share
 
     from (
         select distinct
@@ -227,6 +231,9 @@
 
     left join {{ rules }} as rules
         on series.timeframe = rules.timeframe
+
+    left join {{ timeframes }} as timeframes
+        on series.timeframe = timeframes.timeframe
 {%- endmacro %}
 
 
@@ -234,14 +241,14 @@
     Post-hook of `labels`: write down what they were built by, for the series
     that were due and have nothing written down yet.
 #}
-{% macro record_label_seeds(built, horizons, rules, due) -%}
+{% macro record_label_seeds(built, horizons, rules, timeframes, due) -%}
     {%- if not is_incremental() -%}
         delete from {{ built }};
     {%- endif %}
     insert into {{ built }}
     select seeds.*
 
-    from ({{ label_seeds(due, horizons, rules) }}) as seeds
+    from ({{ label_seeds(due, horizons, rules, timeframes) }}) as seeds
 
     left join (
         select distinct
@@ -259,11 +266,13 @@
 
 
 {#
-    Stop when labels were built with other horizons or rules than the seeds now
-    hold: rows of both kinds in one table would look alike, and those of a
+    Stop when labels were built with other horizons, rules or treatment of holes
+    than the seeds now hold: rows of both kinds in one table would look alike, and those of a
     horizon that is new or gone would be missing or stay.
 #}
-{% macro stop_when_label_seeds_changed(built, horizons, rules) -%}
+{% macro stop_when_label_seeds_changed(
+    built, horizons, rules, timeframes
+) -%}
     {%- set labels = built_relation('labels') -%}
     {%- if labels and load_relation(built) -%}
         {%- set changed -%}
@@ -277,7 +286,7 @@
 
             seeds as (
 
-                {{ label_seeds('built', horizons, rules) }}
+                {{ label_seeds('built', horizons, rules, timeframes) }}
 
             ),
 
@@ -296,6 +305,9 @@
                     labels.calendar,
                     labels.timeframe,
                     labels.horizon,
+                    null,
+                    null,
+                    null,
                     null,
                     null,
                     null
@@ -318,7 +330,7 @@
         {%- set found = run_query(changed) -%}
         {%- if found | length > 0 -%}
             {{ exceptions.raise_compiler_error(
-                "The seeds horizons or label_rules have changed since "
+                "The seeds horizons, label_rules or timeframes have changed since "
                 ~ labels ~ " was built (first: " ~ found[0][0] ~ " "
                 ~ found[0][1] ~ " " ~ found[0][2] ~ "). Build it again with: "
                 ~ "dbt build --full-refresh"

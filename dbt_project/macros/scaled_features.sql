@@ -5,6 +5,10 @@
     the scale of a price. Whatever divides by nothing is null and makes the row
     unusable later.
 
+    Carried bars stand in their places for what looks at closes. What was not
+    observed has no move, range or volume to count: means are over the observed
+    bars of a window, sums are as many times these as the window has bars.
+
     All steps stand in one statement, because between views the order of the
     rows would be lost and sorted anew for each. It is a macro, because what
     finer bars read is computed before the rest; by a condition outside, all
@@ -21,14 +25,24 @@
     [2, 5, 10, 14, 20, 40, 60, window_bars, longest_bars] | unique | sort
 ) -%}
 {%- set pieces = [
-    'squared_moves', 'absolute_moves', 'gains', 'squared_losses',
+    'n_observed', 'squared_moves', 'absolute_moves', 'gains', 'squared_losses',
     'squared_ranges', 'garman_klass_variances', 'closes', 'volumes',
     'log_closes', 'placed_log_closes', 'place_variances', 'high_20', 'low_20',
     'log_close', 'place_in_block',
 ] -%}
+{%- set spans_observed = (
+    [5, 10, 14, 20, 60, window_bars, longest_bars] | unique | sort
+) -%}
+{%- set observed_sums = {
+    'squared_moves': [5, 20, 60, window_bars] | unique | list,
+    'squared_ranges': [5, 20, 60],
+    'garman_klass_variances': [5, 20],
+    'squared_losses': [20],
+} -%}
+{%- set observed_means = {'absolute_moves': [5, 20], 'volumes': [5, 20]} -%}
 {%- set passed_on = [
     'block_id', 'series_number', 'is_looked_back_at', 'is_row_due',
-    'bar_number', 'session_date', 'place_in_session', 'session_bars',
+    'is_carried', 'min_window_share', 'bar_number', 'session_date', 'place_in_session', 'session_bars',
     'full_session_bars', 'closed_at', 'close', 'adjusted_close',
     'adjusted_volume', 'place_variance', 'profile_variance',
     'profile_recorded_at', 'ahead_variance', 'ahead_recent_variance',
@@ -44,6 +58,7 @@ bars as (
         adjusted_high,
         adjusted_low,
         max_recorded_at,
+        observed_bar_number,
         {{ passed_on | join(',\n        ') }}
 
     from {{ blocks }}
@@ -62,10 +77,11 @@ measured as (
         ) as place_in_block,
         adjusted_close / {{ first_in_block('adjusted_close') }}
             as relative_close,
-        {{ trailing_log_return('adjusted_close', 1) }} as move,
-        ln(
-            adjusted_open / {{ trailing_value('adjusted_close', 1) }}
-        ) as gap,
+        {{ bars_spanned() }} as bars_spanned,
+        {{ move_per_bar('adjusted_close') }} as move,
+        {{ per_bar_spanned(
+            'ln(adjusted_open / ' ~ trailing_value('adjusted_close', 1) ~ ')'
+        ) }} as gap,
         ln(adjusted_close / adjusted_open) as body,
         ln(adjusted_high / adjusted_low) as log_range,
         ln(
@@ -104,6 +120,7 @@ accumulated as (
 
     select
         {{ packed([
+            running_count('not is_carried'),
             running_sum('move * move'),
             running_sum('abs(move)'),
             running_sum('greatest(move, 0)'),
@@ -123,6 +140,7 @@ accumulated as (
         {{ trailing_extreme('greatest', 'recorded_at_4', 4, 20) }}
             as recorded_at_20,
         move,
+        bars_spanned,
         {{ trailing_extreme('greatest', 'high_4', 4, 5) }} as high_5,
         {{ trailing_extreme('least', 'low_4', 4, 5) }} as low_5,
         gap,
@@ -143,7 +161,11 @@ looked_back as (
         {% for bars in looks_back -%}
             {{ trailing_value('pieces', bars) }} as pieces_{{ bars }},
         {% endfor -%}
-        {{ trailing_value('move', 1) }} as previous_move,
+        -- A move across a hole is one of as many equal ones.
+        case
+            when bars_spanned > 1 then move
+            else {{ trailing_value('move', 1) }}
+        end as previous_move,
         -- Of all bars that the longest window looks at.
         {{ trailing_extreme(
             'greatest', 'recorded_at_20', 20, longest_bars + 1
@@ -160,19 +182,17 @@ looked_back as (
 windowed as (
 
     select
-        {% for bars in [5, 20, 60] -%}
-            {{ sum_of_pieces(pieces, 'squared_moves', bars) }}
-                as squared_moves_{{ bars }},
-            {{ sum_of_pieces(pieces, 'squared_ranges', bars) }}
-                as squared_ranges_{{ bars }},
+        {% for bars in spans_observed -%}
+            {{ sum_of_pieces(pieces, 'n_observed', bars) }}
+                as n_observed_{{ bars }},
         {% endfor -%}
-        {% for bars in [5, 20] -%}
-            {{ sum_of_pieces(pieces, 'garman_klass_variances', bars) }}
-                as garman_klass_variances_{{ bars }},
-            ({{ sum_of_pieces(pieces, 'absolute_moves', bars) }}) / {{ bars }}
-                as mean_absolute_move_{{ bars }},
-            ({{ sum_of_pieces(pieces, 'volumes', bars) }}) / {{ bars }}
-                as mean_volume_{{ bars }},
+        {% for observed in [observed_sums, observed_means] -%}
+            {% for name, windows in observed.items() -%}
+                {% for bars in windows -%}
+                    {{ sum_of_pieces(pieces, name, bars) }}
+                        as observed_{{ name }}_{{ bars }},
+                {% endfor -%}
+            {% endfor -%}
         {% endfor -%}
         {% for bars in [5, 10, 20, 60] -%}
             ({{ sum_of_pieces(pieces, 'closes', bars) }}) / {{ bars }}
@@ -189,16 +209,11 @@ windowed as (
             {{ sum_of_pieces(pieces, 'placed_log_closes', bars) }}
                 as placed_log_closes_{{ bars }},
         {% endfor -%}
-        {{ sum_of_pieces(pieces, 'squared_losses', 20) }} as squared_losses_20,
         {{ sum_of_pieces(pieces, 'gains', 14) }} as gains_14,
         {{ sum_of_pieces(pieces, 'absolute_moves', 14) }} as absolute_moves_14,
-        ({{ sum_of_pieces(pieces, 'squared_moves', window_bars) }})
-        / {{ window_bars }} as mean_squared_move,
-        {% for bars, window in [
-            (window_bars, 'volatility'), (longest_bars, 'longest')
-        ] -%}
+        {% for bars in [window_bars, longest_bars] -%}
             {{ sum_of_pieces(pieces, 'place_in_block', bars) }} = {{ bars }}
-                as is_{{ window }}_window_whole,
+                as has_no_long_hole_{{ bars }},
         {% endfor -%}
         greatest(
             {{ piece(pieces, 'high_20') }},
@@ -233,6 +248,43 @@ windowed as (
 
 ),
 
+-- The window's last bar is observed, so that none of these divides by nothing.
+weighed as (
+
+    select
+        *,
+        {% for name, windows in observed_sums.items() -%}
+            {% for bars in windows -%}
+                observed_{{ name }}_{{ bars }}
+                * ({{ bars }} / n_observed_{{ bars }}) as {{ name }}_{{ bars }},
+            {% endfor -%}
+        {% endfor -%}
+        {% for name, windows in observed_means.items() -%}
+            {% for bars in windows -%}
+                observed_{{ name }}_{{ bars }} / n_observed_{{ bars }}
+                    as mean_{{ name[:-1] }}_{{ bars }},
+            {% endfor -%}
+        {% endfor -%}
+        observed_squared_moves_{{ window_bars }} / n_observed_{{ window_bars }}
+            as mean_squared_move,
+        -- Every window by itself: of the last five bars, too, nearly all were
+        -- observed.
+        {% for window, bars, windows in [
+            ('volatility', window_bars, [window_bars]),
+            ('higher', window_bars, spans_observed | select('le', window_bars)),
+            ('longest', longest_bars, spans_observed),
+        ] -%}
+            has_no_long_hole_{{ bars }}
+            {%- for observed in windows %}
+            and n_observed_{{ observed }} / {{ observed }} >= min_window_share
+            {%- endfor %} as is_{{ window }}_window_whole,
+        {% endfor -%}
+        {{ longest_bars }} - n_observed_{{ longest_bars }} as n_carried_bars
+
+    from windowed
+
+),
+
 -- The least-squares slope on the places t - k + 1 to t: their mean is
 -- t - (k - 1) / 2 and their squared distances from it add up to
 -- k (k^2 - 1) / 12.
@@ -240,6 +292,9 @@ expected as (
 
     select
         *,
+        -- By the window of the volume features: whether a series will ever
+        -- have volume is not known at its first bars.
+        coalesce(mean_volume_20 > 0, adjusted_volume > 0) as has_volume,
         {% for bars in [20, 60] -%}
             (
                 placed_log_closes_{{ bars }}
@@ -256,7 +311,7 @@ expected as (
             when is_volatility_window_whole then mean_squared_move
         end as session_variance
 
-    from windowed
+    from weighed
 
 ),
 
@@ -305,10 +360,12 @@ scaled as (
         closed_at,
         close as reference_close,
         adjusted_volume,
+        has_volume,
         volatility_1,
         session_variance,
-        is_volatility_window_whole,
+        is_higher_window_whole,
         is_longest_window_whole,
+        n_carried_bars,
         higher_bar_number,
         greatest(
             max_recorded_at, coalesce(profile_recorded_at, max_recorded_at)

@@ -10,8 +10,8 @@
     begin at the same bar numbers, so that computing a block again, alone, gives
     the same bits.
 
-    A window counts rows. That they are consecutive bars of the grid is checked
-    by `trailing_bars_are_whole`.
+    A window counts rows, those of carried bars included. That they are
+    consecutive bars of the grid is checked by `trailing_bars_are_whole`.
 #}
 
 {% macro block_number(bar_number) -%}
@@ -65,14 +65,20 @@
 {%- endmacro %}
 
 
-{# Sum over the last `bars` bars, this one included, from a running sum. #}
-{% macro trailing_sum(running_sum, bars) -%}
-    {{ running_sum }} - {{ trailing_value(running_sum, bars) }}
+{# How often `condition` has held, as a number that divisions keep whole. #}
+{% macro running_count(condition) -%}
+    sum(
+        case
+            when {{ condition }} then cast(1 as double precision)
+            else cast(0 as double precision)
+        end
+    ) over ({{ block_window() }})
 {%- endmacro %}
 
 
-{% macro trailing_mean(running_sum, bars) -%}
-    ({{ trailing_sum(running_sum, bars) }}) / {{ bars }}
+{# Sum over the last `bars` bars, this one included, from a running sum. #}
+{% macro trailing_sum(running_sum, bars) -%}
+    {{ running_sum }} - {{ trailing_value(running_sum, bars) }}
 {%- endmacro %}
 
 
@@ -143,9 +149,30 @@
 {%- endmacro %}
 
 
-{# Log return of `price` over the last `bars` bars. #}
-{% macro trailing_log_return(price, bars) -%}
-    ln({{ price }} / {{ trailing_value(price, bars) }})
+{#
+    Bars that lie between this one and the last that was observed, this one
+    included: 1 unless there is a hole.
+#}
+{% macro bars_spanned() -%}
+    bar_number - {{ trailing_value('observed_bar_number', 1) }}
+{%- endmacro %}
+
+
+{#
+    A log return since the last bar in units of one bar: a move across a hole
+    counts over all the bars that it spans, of whose variances its own is the
+    sum.
+#}
+{% macro per_bar_spanned(log_return) -%}
+    {{ log_return }} / sqrt(cast({{ bars_spanned() }} as double precision))
+{%- endmacro %}
+
+
+{# Log return of `price` since the last bar, in units of one bar. #}
+{% macro move_per_bar(price) -%}
+    {{ per_bar_spanned(
+        'ln(' ~ price ~ ' / ' ~ trailing_value(price, 1) ~ ')'
+    ) }}
 {%- endmacro %}
 
 

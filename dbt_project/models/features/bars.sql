@@ -5,8 +5,8 @@
     'session_date', 'session_number', 'place_in_session', 'session_bars',
     'opened_at', 'closed_at', 'open', 'high', 'low', 'close', 'volume',
     'adjusted_open', 'adjusted_high', 'adjusted_low', 'adjusted_close',
-    'adjusted_volume', 'rolled_up_from', 'higher_timeframe',
-    'higher_bar_number', 'max_recorded_at', 'batch_id',
+    'adjusted_volume', 'rolled_up_from', 'n_parts', 'n_grid_parts',
+    'higher_timeframe', 'higher_bar_number', 'max_recorded_at', 'batch_id',
 ] %}
 
 with
@@ -15,7 +15,9 @@ loaded as (
 
     select
         *,
-        cast(null as text) as rolled_up_from
+        cast(null as text) as rolled_up_from,
+        cast(null as integer) as n_parts,
+        cast(null as integer) as n_grid_parts
 
     from {{ ref('int_bars_adjusted') }}
 
@@ -35,6 +37,35 @@ rolled_up_series as (
 grid as (
 
     select * from {{ ref('bar_grid') }}
+
+),
+
+timeframes as (
+
+    select
+        timeframe,
+        minutes,
+        min_parts_share
+
+    from {{ ref('timeframes') }}
+
+),
+
+-- Bars of each timeframe that a week has. Not counted on the grid, which is not
+-- spelled out from its first week on.
+weeks as (
+
+    select
+        calendar,
+        week_number,
+        count(*) as d1_bars,
+        sum(h4_bars) as h4_bars,
+        sum(h1_bars) as h1_bars,
+        sum(m15_bars) as m15_bars
+
+    from {{ ref('int_sessions_split_into_bars') }}
+
+    group by calendar, week_number
 
 ),
 
@@ -100,8 +131,8 @@ placed as (
 
 ),
 
--- A coarser bar exists only when all its parts do: a partial one is a hole in
--- the grid, never a shorter bar.
+-- A coarser bar closes when its last part does: without that there is no close
+-- and no bar.
 grouped as (
 
     select
@@ -119,7 +150,7 @@ grouped as (
         max(bar_closed_at) as closed_at,
         max(higher_timeframe) as higher_timeframe,
         max(higher_bar_number) as higher_bar_number,
-        max(case when is_first then adjusted_open end) as adjusted_open,
+        max(case when is_first then adjusted_open end) as first_adjusted_open,
         max(adjusted_high) as adjusted_high,
         min(adjusted_low) as adjusted_low,
         max(case when is_last then adjusted_close end) as adjusted_close,
@@ -132,16 +163,104 @@ grouped as (
             case when is_last then volume / nullif(adjusted_volume, 0) end
         ) as shares_per_adjusted_share,
         max(max_recorded_at) as max_recorded_at,
-        max(batch_id) as batch_id
+        max(batch_id) as batch_id,
+        min(part_number) as first_part_number,
+        cast(count(*) as integer) as n_parts
 
     from placed
 
     group by symbol_id, timeframe, bar_number
 
-    having
-        max(case when is_first then 1 else 0 end) = 1
-        and max(case when is_last then 1 else 0 end) = 1
-        and count(*) = max(part_number) - min(part_number) + 1
+    having max(case when is_last then 1 else 0 end) = 1
+
+),
+
+counted as (
+
+    select
+        grouped.*,
+        timeframes.min_parts_share,
+        cast(
+            case
+                {% for timeframe in ['m15', 'h1', 'h4', 'd1'] -%}
+                    when
+                        grouped.timeframe = 'w1'
+                        and grouped.rolled_up_from = '{{ timeframe }}'
+                        then weeks.{{ timeframe }}_bars
+                {% endfor -%}
+                else
+                    ceil(
+                        {{ minutes_between(
+                            'grouped.opened_at', 'grouped.closed_at'
+                        ) }}
+                        / cast(part_timeframes.minutes as double precision)
+                    )
+            end as integer
+        ) as n_grid_parts
+
+    from grouped
+
+    inner join timeframes
+        on grouped.timeframe = timeframes.timeframe
+
+    inner join timeframes as part_timeframes
+        on grouped.rolled_up_from = part_timeframes.timeframe
+
+    left join weeks
+        on
+            grouped.calendar = weeks.calendar
+            and grouped.bar_number = weeks.week_number
+
+),
+
+-- One that lacks too many parts is a hole, never a bar of what is left.
+whole_enough as (
+
+    select *
+
+    from counted
+
+    where
+        n_parts / cast(n_grid_parts as double precision) >= min_parts_share
+
+),
+
+-- Where the first part is missing the bar opens with the next that is there.
+late_opens as (
+
+    select
+        whole_enough.symbol_id,
+        whole_enough.timeframe,
+        whole_enough.bar_number,
+        loaded.adjusted_open
+
+    from whole_enough
+
+    inner join loaded
+        on
+            whole_enough.symbol_id = loaded.symbol_id
+            and whole_enough.rolled_up_from = loaded.timeframe
+            and whole_enough.first_part_number = loaded.bar_number
+
+    where whole_enough.first_adjusted_open is null
+
+),
+
+opened as (
+
+    select
+        whole_enough.*,
+        coalesce(
+            whole_enough.first_adjusted_open, late_opens.adjusted_open
+        ) as adjusted_open
+
+    from whole_enough
+
+    left join late_opens
+        on
+            whole_enough.symbol_id = late_opens.symbol_id
+            and whole_enough.timeframe = late_opens.timeframe
+            and whole_enough.bar_number = late_opens.bar_number
 
 ),
 
@@ -157,7 +276,7 @@ rolled_up as (
         least(adjusted_low * (close / adjusted_close), close) as low,
         adjusted_volume * coalesce(shares_per_adjusted_share, 1) as volume
 
-    from grouped
+    from opened
 
 ),
 

@@ -7,7 +7,7 @@
 {%- set higher = higher_features() -%}
 {%- set cut = ref('int_bars_cut_into_blocks') -%}
 {%- set states = [] -%}
-{%- for feature in higher -%}
+{%- for feature, neutral in higher -%}
     {%- do states.append(
         feature | replace('higher_', '') ~ ' as ' ~ feature
     ) -%}
@@ -53,8 +53,9 @@ higher as (
         series_number,
         bar_number,
         closed_at,
-        is_volatility_window_whole
-        and session_variance is not null as is_window_whole,
+        coalesce(
+            is_higher_window_whole and session_variance is not null, false
+        ) as is_warm,
         max_recorded_at,
         {{ states | join(',\n        ') }}
 
@@ -85,20 +86,23 @@ named as (
 
 -- The grid names the last bar of the next higher timeframe that had closed, so
 -- the join is on equality and cannot look ahead. The highest timeframe has
--- none: its own state stands in as zero, the same for every row.
+-- none: its own state stands in as zero, the same for every row. Twenty bars of
+-- the higher one are a long time for a series that begins, so what has not
+-- warmed up stands at its neutral value and the row says so.
 joined as (
 
     select
         named.*,
         higher.closed_at as higher_bar_closed_at,
         case
-            when named.higher_timeframe is null then true
-            else coalesce(higher.is_window_whole, false)
-        end as is_higher_window_whole,
-        {% for feature in higher -%}
+            when named.higher_timeframe is not null
+                then coalesce(higher.is_warm, false)
+        end as higher_is_warm,
+        {% for feature, neutral in higher -%}
             case
                 when named.higher_timeframe is null then 0
-                else higher.{{ feature }}
+                when higher.is_warm then higher.{{ feature }}
+                else {{ neutral }}
             end as {{ feature }},
         {% endfor -%}
         greatest(
@@ -124,13 +128,12 @@ judged as (
         case
             when bar_number < first_bar_number + {{ longest_bars }}
                 then 'warm_up'
-            -- Null where most of the window's block is a hole.
+            -- Null where most of the window's block is a long hole.
             when not coalesce(is_longest_window_whole, false)
                 then 'missing_bar'
-            when adjusted_volume = 0 then 'no_volume'
+            when has_volume and adjusted_volume = 0 then 'no_volume'
             when session_variance is null then 'session_profile_warm_up'
             when volatility_1 is null then 'flat_window'
-            when not is_higher_window_whole then 'higher_timeframe_warm_up'
             when (
                 {{ features | join(' + ') }}
             ) is null then 'flat_window'
@@ -159,6 +162,11 @@ final as (
         higher_bar_closed_at,
         last_recorded_at as max_recorded_at,
         batch_id,
+        has_volume,
+        higher_is_warm,
+        case
+            when unusable_reason is null then cast(n_carried_bars as integer)
+        end as n_carried_bars,
         reference_close,
         {{ kept_where('unusable_reason is null', features) }}
 

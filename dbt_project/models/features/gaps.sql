@@ -27,6 +27,16 @@ grid as (
 
 ),
 
+timeframes as (
+
+    select
+        timeframe,
+        max_hole_bars
+
+    from {{ ref('timeframes') }}
+
+),
+
 numbered as (
 
     select
@@ -67,9 +77,13 @@ dated as (
         holes.last_bar_number,
         holes.n_bars,
         first_bars.session_date as first_session_date,
-        last_bars.session_date as last_session_date
+        last_bars.session_date as last_session_date,
+        holes.n_bars <= timeframes.max_hole_bars as is_carried
 
     from holes
+
+    inner join timeframes
+        on holes.timeframe = timeframes.timeframe
 
     inner join grid as first_bars
         on

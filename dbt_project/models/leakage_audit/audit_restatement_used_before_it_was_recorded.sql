@@ -102,8 +102,9 @@ backdated as (
 
 ),
 
--- A usable row's window is whole, so its bars are the last rows: sixty before
--- its own. The maximum of these 61 is that of three times 21, which share ends.
+-- No window has more than sixty bars before its row's own, so all are among the
+-- last rows. The maximum of these 61 is that of three times 21, which share
+-- ends.
 windowed as (
 
     select
@@ -136,16 +137,15 @@ used as (
 
 ),
 
-undeclared as (
+suspected as (
 
     select
         used.symbol_id,
         used.ticker,
         used.timeframe,
+        used.bar_number,
         used.closed_at,
-        feature_rows.max_recorded_at as declared_at,
-        used.used_at,
-        cast('not_declared_by_the_row' as text) as violation
+        feature_rows.max_recorded_at as declared_at
 
     from used
 
@@ -156,6 +156,40 @@ undeclared as (
             and used.bar_number = feature_rows.bar_number
 
     where feature_rows.max_recorded_at < used.used_at
+
+    {{ computed_once() }}
+
+),
+
+-- Where bars were carried the last rows reach further back than the window.
+undeclared as (
+
+    select
+        suspected.symbol_id,
+        suspected.ticker,
+        suspected.timeframe,
+        suspected.closed_at,
+        suspected.declared_at,
+        max(bars.max_recorded_at) as used_at,
+        cast('not_declared_by_the_row' as text) as violation
+
+    from suspected
+
+    inner join {{ ref('bars') }} as bars
+        on
+            suspected.symbol_id = bars.symbol_id
+            and suspected.timeframe = bars.timeframe
+            and suspected.declared_at < bars.max_recorded_at
+            and bars.bar_number
+            between suspected.bar_number - {{ longest_bars }}
+            and suspected.bar_number
+
+    group by
+        suspected.symbol_id,
+        suspected.ticker,
+        suspected.timeframe,
+        suspected.closed_at,
+        suspected.declared_at
 
 ),
 

@@ -4,8 +4,17 @@
 --
 -- What is the same along a series is left to the work list: rows are sorted
 -- and windowed by the million.
+--
+-- What was carried across a hole stands between the others: without range and
+-- volume, and marked, so that no row is made of it.
 {%- set block_bars = var('block_bars') | int(256) -%}
-{%- set run_up_bars = var('longest_lookback_bars') | int(60) %}
+{%- set run_up_bars = var('longest_lookback_bars') | int(60) -%}
+{%- set columns = [
+    'symbol_id', 'timeframe', 'bar_number', 'session_date', 'session_number',
+    'place_in_session', 'session_bars', 'closed_at', 'close', 'adjusted_open',
+    'adjusted_high', 'adjusted_low', 'adjusted_close', 'adjusted_volume',
+    'higher_bar_number', 'max_recorded_at', 'batch_id',
+] %}
 
 with
 
@@ -15,6 +24,7 @@ due as (
         symbol_id,
         timeframe,
         series_number,
+        min_window_share,
         is_read_by_finer,
         from_row_bar_number,
         from_block_number * {{ block_bars }} as from_block_bar_number
@@ -26,8 +36,11 @@ due as (
 own as (
 
     select
-        bars.*,
+        bars.{{ columns | join(',\n        bars.') }},
+        bars.bar_number as observed_bar_number,
+        false as is_carried,
         due.series_number,
+        due.min_window_share,
         due.is_read_by_finer,
         {{ block_id('due.series_number', 'bars.bar_number') }} as block_id,
         false as is_run_up,
@@ -48,8 +61,11 @@ own as (
 run_up as (
 
     select
-        bars.*,
+        bars.{{ columns | join(',\n        bars.') }},
+        bars.bar_number as observed_bar_number,
+        false as is_carried,
         due.series_number,
+        due.min_window_share,
         due.is_read_by_finer,
         {{ block_id('due.series_number', 'bars.bar_number') }} + 1 as block_id,
         true as is_run_up,
@@ -72,6 +88,62 @@ run_up as (
 
 ),
 
+carried_own as (
+
+    select
+        carried.{{ columns | join(',\n        carried.') }},
+        carried.observed_bar_number,
+        true as is_carried,
+        due.series_number,
+        due.min_window_share,
+        due.is_read_by_finer,
+        {{ block_id('due.series_number', 'carried.bar_number') }} as block_id,
+        false as is_run_up,
+        false as is_row_due,
+        carried.bar_number
+        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
+
+    from {{ ref('int_bars_carried_across_holes') }} as carried
+
+    inner join due
+        on
+            carried.symbol_id = due.symbol_id
+            and carried.timeframe = due.timeframe
+            and carried.bar_number >= due.from_block_bar_number
+
+),
+
+carried_run_up as (
+
+    select
+        carried.{{ columns | join(',\n        carried.') }},
+        carried.observed_bar_number,
+        true as is_carried,
+        due.series_number,
+        due.min_window_share,
+        due.is_read_by_finer,
+        {{ block_id('due.series_number', 'carried.bar_number') }}
+        + 1 as block_id,
+        true as is_run_up,
+        false as is_row_due,
+        carried.bar_number
+        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
+
+    from {{ ref('int_bars_carried_across_holes') }} as carried
+
+    inner join due
+        on
+            carried.symbol_id = due.symbol_id
+            and carried.timeframe = due.timeframe
+            and carried.bar_number
+            >= due.from_block_bar_number - {{ run_up_bars }}
+
+    where
+        mod(carried.bar_number, {{ block_bars }})
+        >= {{ block_bars }} - {{ run_up_bars }}
+
+),
+
 cut as (
 
     select * from own
@@ -79,6 +151,14 @@ cut as (
     union all
 
     select * from run_up
+
+    union all
+
+    select * from carried_own
+
+    union all
+
+    select * from carried_run_up
 
 ),
 
@@ -111,7 +191,10 @@ profiled as (
         cut.is_run_up,
         cut.is_row_due,
         cut.is_looked_back_at,
+        cut.is_carried,
+        cut.min_window_share,
         cut.bar_number,
+        cut.observed_bar_number,
         cut.session_date,
         cut.session_number,
         cut.place_in_session,

@@ -4,7 +4,10 @@
 -- higher timeframe, labels also for the bars whose target has come or is now
 -- planned for another time.
 {%- do stop_when_label_seeds_changed(
-    ref('int_label_seeds_built'), ref('horizons'), ref('label_rules')
+    ref('int_label_seeds_built'),
+    ref('horizons'),
+    ref('label_rules'),
+    ref('timeframes'),
 ) -%}
 {%- set features_watermark = watermark('feature_rows') -%}
 {%- set labels_watermark = watermark('labels') -%}
@@ -58,7 +61,9 @@ timeframes as (
 
     select
         timeframe,
-        higher_timeframe
+        higher_timeframe,
+        max_hole_bars,
+        min_window_share
 
     from {{ ref('timeframes') }}
 
@@ -125,7 +130,8 @@ changes as (
         bars.symbol_id,
         max(bars.calendar) as calendar,
         bars.timeframe,
-        min(bars.bar_number) as bar_number
+        min(bars.bar_number) as bar_number,
+        count(*) as n_bars
 
     from bars
 
@@ -175,7 +181,8 @@ first_changes as (
         calendar,
         timeframe,
         min(bar_number) as bar_number,
-        min(own_bar_number) as own_bar_number
+        min(own_bar_number) as own_bar_number,
+        max(n_bars) as n_bars
 
     from (
         select
@@ -188,6 +195,7 @@ first_changes as (
 
         select
             first_readers.*,
+            cast(null as bigint) as n_bars,
             cast(null as integer) as own_bar_number
 
         from first_readers
@@ -250,6 +258,7 @@ begun as (
         coalesce(own.calendar, needed.calendar) as calendar,
         coalesce(own.timeframe, needed.timeframe) as timeframe,
         own.bar_number as from_bar_number,
+        own.n_bars,
         -- A changed bar of the higher timeframe says nothing about a label.
         case
             when own.own_bar_number is not null
@@ -368,6 +377,7 @@ starts as (
         begun.from_bar_number,
         begun.from_new_bar_number,
         begun.needed_bar_number,
+        begun.n_bars,
         moved.bar_number as moved_bar_number
 
     from begun
@@ -406,6 +416,9 @@ due as (
         placed.calendar,
         placed.timeframe,
         timeframes.higher_timeframe,
+        timeframes.max_hole_bars,
+        timeframes.min_window_share,
+        placed.n_bars,
         row_number() over (
             order by placed.timeframe asc, placed.symbol_id asc
         ) as series_number,
@@ -445,6 +458,11 @@ with_higher as (
 
     select
         due.*,
+        -- All its bars are due and none is missing, as in most full builds: who
+        -- looks for holes is spared the series.
+        coalesce(
+            due.n_bars = due.last_bar_number - due.first_bar_number + 1, false
+        ) as is_whole,
         higher.series_number as higher_series_number
 
     from due

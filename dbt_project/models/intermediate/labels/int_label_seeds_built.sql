@@ -6,6 +6,9 @@ select
     cast(null as text) as horizon,
     cast(null as integer) as horizon_bars,
     cast(null as text) as rule,
-    cast(null as double precision) as rule_value
+    cast(null as double precision) as rule_value,
+    cast(null as integer) as max_hole_bars,
+    cast(null as double precision) as min_window_share,
+    cast(null as double precision) as min_parts_share
 
 where false
