@@ -4,7 +4,62 @@
     Order of forecasts of one series, horizon and bar. Among replays the first
     issued stays: a later one under another name cannot rewrite what was.
 -#}
-{% macro live_before_replay() -%}
-    case when run_kind = 'live' then 0 else 1 end asc,
-    forecast_id asc
+{% macro live_before_replay(forecasts='forecasts') -%}
+    case when {{ forecasts }}.run_kind = 'live' then 0 else 1 end asc,
+    {{ forecasts }}.forecast_id asc
+{%- endmacro %}
+
+
+{#
+    Condition on a row of `forecasts` to count at all: neither a backtest nor
+    late. A late row could have been issued with the answer at hand; a backtest
+    was.
+#}
+{% macro may_count(forecasts) -%}
+    {{ forecasts }}.run_kind in ('live', 'replay')
+    and not {{ forecasts }}.is_late
+{%- endmacro %}
+
+
+{#
+    Condition on a row of `forecasts` that no other row of `relation` about the
+    same bar goes before it, in the order of `live_before_replay`.
+#}
+{% macro is_first_of_its_bar(forecasts, relation) -%}
+    not exists (
+        select 1 as is_before
+
+        from {{ relation }} as others
+
+        where
+            others.symbol_id = {{ forecasts }}.symbol_id
+            and others.timeframe = {{ forecasts }}.timeframe
+            and others.horizon = {{ forecasts }}.horizon
+            and others.closed_at = {{ forecasts }}.closed_at
+            and {{ may_count('others') }}
+            and (
+                (
+                    others.run_kind = {{ forecasts }}.run_kind
+                    and others.forecast_id < {{ forecasts }}.forecast_id
+                )
+                or (
+                    others.run_kind = 'live'
+                    and {{ forecasts }}.run_kind = 'replay'
+                )
+            )
+    )
+{%- endmacro %}
+
+
+{#
+    Condition on a row of `outcomes`, of `forecast_outcomes`, to count. It was
+    decided when the forecast settled; of what settled before that was kept the
+    ledger is asked, by its key.
+#}
+{% macro is_counted_outcome(outcomes) -%}
+    coalesce(
+        {{ outcomes }}.is_counted,
+        {{ may_count(outcomes) }}
+        and {{ is_first_of_its_bar(outcomes, ref('stg_ml__forecasts')) }}
+    )
 {%- endmacro %}

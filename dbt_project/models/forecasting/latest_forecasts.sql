@@ -1,61 +1,8 @@
--- What is shown, not what counts: a late forecast is the latest all the same.
 with
 
 forecasts as (
 
-    select * from {{ ref('stg_ml__forecasts') }}
-
-    where run_kind in ('live', 'replay')
-
-),
-
-symbols as (
-
-    select
-        symbol_id,
-        ticker
-
-    from {{ ref('stg_market__symbols') }}
-
-),
-
-named as (
-
-    select
-        forecasts.*,
-        symbols.ticker
-
-    from forecasts
-
-    inner join symbols
-        on forecasts.symbol_id = symbols.symbol_id
-
-),
-
-dated as (
-
-    select
-        *,
-        max(closed_at) over (
-            partition by symbol_id, ticker, timeframe, horizon
-        ) as newest_closed_at
-
-    from named
-
-),
-
-ranked as (
-
-    select
-        *,
-        row_number() over (
-            partition by symbol_id, ticker, timeframe, horizon
-            order by {{ live_before_replay() }}
-        ) as preference
-
-    from dated
-
-    where closed_at = newest_closed_at
+    select * from {{ ref('int_forecasts_narrowed_to_latest') }}
 
 ),
 
@@ -89,9 +36,7 @@ latest as (
         is_late,
         issued_at
 
-    from ranked
-
-    where preference = 1
+    from forecasts
 
 )
 

@@ -1,65 +1,53 @@
 -- By its bar, not by `issued_at`: a replay is issued later.
-with
+-- No steps: only through a plain select does PostgreSQL see the order of the
+-- key, by which the newest forecast of a series is found.
+select
 
-source as (
+    ---------- ids
+    forecast_id,
+    symbol_id,
+    version_id,
 
-    select * from {{ source('ml', 'forecasts') }}
+    ---------- series
+    timeframe,
+    horizon,
+    horizon_bars,
+    run_kind,
+    run_name,
+    is_late,
 
-    where {{ is_not_after_as_of('closed_at') }}
+    ---------- bars
+    bar_number,
+    target_bar_number,
 
-),
+    ---------- classes
+    direction,
+    confidence,
+    probability_bearish,
+    probability_neutral,
+    probability_bullish,
+    climatology_bearish,
+    climatology_neutral,
+    climatology_bullish,
+    member_probabilities,
 
-renamed as (
+    ---------- prices
+    reference_close,
+    expected_volatility,
+    label_threshold,
+    price_target,
+    lower_50,
+    upper_50,
+    lower_80,
+    upper_80,
+    lower_95,
+    upper_95,
 
-    select
+    ---------- timestamps
+    closed_at,
+    target_at,
+    issued_at
 
-        ---------- ids
-        forecast_id,
-        symbol_id,
-        version_id,
+from {{ source('ml', 'forecasts') }}
 
-        ---------- series
-        timeframe,
-        horizon,
-        horizon_bars,
-        run_kind,
-        run_name,
-        is_late,
-
-        ---------- bars
-        bar_number,
-        target_bar_number,
-
-        ---------- classes
-        direction,
-        confidence,
-        probability_bearish,
-        probability_neutral,
-        probability_bullish,
-        climatology_bearish,
-        climatology_neutral,
-        climatology_bullish,
-        member_probabilities,
-
-        ---------- prices
-        reference_close,
-        expected_volatility,
-        label_threshold,
-        price_target,
-        lower_50,
-        upper_50,
-        lower_80,
-        upper_80,
-        lower_95,
-        upper_95,
-
-        ---------- timestamps
-        closed_at,
-        target_at,
-        issued_at
-
-    from source
-
-)
-
-select * from renamed
+where {{ is_not_after_as_of('closed_at') }}
