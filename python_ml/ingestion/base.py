@@ -1,5 +1,6 @@
 """What a source of bars is, and what a load of it did."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
@@ -16,8 +17,12 @@ BAR_COLUMNS = [*BAR_KEY, *BAR_VALUES, "source_row_number"]
 ADJUSTMENT_KEY = ["ticker", "session_date", "kind"]
 ADJUSTMENT_COLUMNS = [*ADJUSTMENT_KEY, "factor"]
 
-# What mends the reasons that concern a whole file.
+# What mends the reasons that concern a whole file or series.
 REMEDIES = {
+    "unreadable_time": (
+        "Times that cannot be read: write them like 2024-01-02 14:30:00+00:00, "
+        "days like 2024-01-02."
+    ),
     "time_without_zone": (
         "Say which zone times without one are in, for example: --timezone "
         "America/New_York"
@@ -26,6 +31,32 @@ REMEDIES = {
         "Times of rejected series fit the sessions only if read in another "
         "zone: write them in UTC, or without a zone and name it with "
         "--timezone."
+    ),
+    "stamped_at_close": (
+        "Intraday series with bars at the close of sessions and none at the "
+        "open are named by each bar's close: load them with --stamp close, or "
+        "write each bar's open."
+    ),
+    "wrong_day": (
+        "Days of rejected series fit the sessions only if moved by one: they "
+        "are named by the evening before or by their end. Write the date of "
+        "each session, without a time."
+    ),
+    "unclear_day": (
+        "Times that name one session by their date and another by its open: "
+        "write the date of each session, without a time."
+    ),
+    "unclear_local_time": (
+        "Times that the clocks of --timezone show twice or never: write them "
+        "with their offset."
+    ),
+    "in_the_future": (
+        "Times later than now are likely in another zone than was said: name "
+        "it with --timezone, or write times in UTC."
+    ),
+    "price_jump": (
+        "Prices that are 10,000 times those before them are in another unit, "
+        "such as cents for dollars: write all of a series in one."
     ),
     "out_of_order": (
         "Rows within a series are expected in the order of their times, "
@@ -97,6 +128,42 @@ class SeriesSummary:
 
 
 @dataclass(frozen=True)
+class RefusedSeries:
+    """A series of which a load stored nothing, since its times are wrong.
+
+    Parameters
+    ----------
+    ticker, timeframe : str
+    n_rows : int
+        Rows of the load.
+    n_rejected : int
+        Those rejected for their times.
+    n_withheld : int
+        Those that could have been stored.
+    reasons : mapping of str to int
+        Reasons of all its rejected rows.
+    cause : str
+        What is likely wrong and what mends it.
+    """
+
+    ticker: str
+    timeframe: str
+    n_rows: int
+    n_rejected: int
+    n_withheld: int
+    reasons: Mapping[str, int]
+    cause: str
+
+    def to_text(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.ticker} {self.timeframe}: {self.n_rejected} of "
+            f"{self.n_rows} rows are at times that no bar of it has. "
+            f"{self.cause}"
+        )
+
+
+@dataclass(frozen=True)
 class IngestSummary:
     """What a load did.
 
@@ -122,6 +189,12 @@ class IngestSummary:
         `raw.sessions`, which was left as it was.
     series : tuple of SeriesSummary
         By ticker and timeframe.
+    bars_repaired : int
+        Bars whose high or low was widened by what rounding took of it.
+    refused : tuple of RefusedSeries
+        Series of which nothing was stored, by ticker and timeframe.
+    causes : tuple of str
+        Why other series of which no row is good likely have none.
     """
 
     source: str
@@ -137,6 +210,14 @@ class IngestSummary:
     sessions_added: int
     sessions_differing: tuple[date, ...]
     series: tuple[SeriesSummary, ...]
+    bars_repaired: int = 0
+    refused: tuple[RefusedSeries, ...] = ()
+    causes: tuple[str, ...] = ()
+
+    @property
+    def bars_withheld(self) -> int:
+        """Rows that could have been stored, of the series refused."""
+        return sum(series.n_withheld for series in self.refused)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -145,6 +226,9 @@ class IngestSummary:
             "bars_loaded": self.bars_loaded,
             "bars_restated": self.bars_restated,
             "bars_known": self.bars_known,
+            "bars_repaired": self.bars_repaired,
+            "bars_withheld": self.bars_withheld,
+            "series_refused": len(self.refused),
             "adjustments_loaded": self.adjustments_loaded,
             "adjustments_restated": self.adjustments_restated,
             "adjustments_known": self.adjustments_known,
@@ -155,6 +239,7 @@ class IngestSummary:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, dates as ISO text."""
         plain: dict[str, Any] = to_plain(asdict(self))
+        plain["bars_withheld"] = self.bars_withheld
         return plain
 
     def to_text(self) -> str:
@@ -175,15 +260,20 @@ class IngestSummary:
                 },
             ),
             f"Bars: {self.bars_loaded} new, {self.bars_restated} restated, "
-            f"{self.bars_known} known.",
+            f"{self.bars_known} known.{self._repaired_text()}",
             f"Splits and dividends: {self.adjustments_loaded} new, "
             f"{self.adjustments_restated} restated, "
             f"{self.adjustments_known} known.",
             f"Rejected: {self.rejected_text() or 'none'}.",
         ]
-        lines += [
-            REMEDIES[reason] for reason in self.rejected if reason in REMEDIES
-        ]
+        lines += self.remedies
+        if self.refused:
+            lines.append(
+                f"Refused: {len(self.refused)} series; nothing of them was "
+                f"stored, nor {self.bars_withheld} rows of them that could "
+                "have been."
+            )
+            lines += [series.to_text() for series in self.refused]
         if self.sessions_differing:
             lines.append(
                 f"Left as stored: {len(self.sessions_differing)} past "
@@ -191,6 +281,28 @@ class IngestSummary:
                 f"{self.sessions_differing[0]}."
             )
         return "\n".join(lines)
+
+    @property
+    def remedies(self) -> list[str]:
+        """What mends the rejected rows that were not refused with a series."""
+        n_refused: Counter[str] = Counter()
+        for series in self.refused:
+            n_refused.update(series.reasons)
+        remedies = [
+            REMEDIES[reason]
+            for reason, count in self.rejected.items()
+            if reason in REMEDIES and count > n_refused[reason]
+        ]
+        known = {*remedies, *REMEDIES.values()}
+        return remedies + [cause for cause in self.causes if cause not in known]
+
+    def _repaired_text(self) -> str:
+        if not self.bars_repaired:
+            return ""
+        return (
+            f" Of {self.bars_repaired} the high or low was widened by a "
+            "rounding error."
+        )
 
     def rejected_text(self, at_most: int | None = None) -> str:
         """Reasons with their counts, the most frequent first."""

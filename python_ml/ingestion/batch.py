@@ -9,6 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
+from python_ml.ingestion.base import RefusedSeries
 from python_ml.ingestion.screening.rejected import rejected_rows
 from python_ml.warehouse.bulk import ANALYZE_ROWS, analyze_table, insert_frame
 from python_ml.warehouse.connection import Warehouse
@@ -37,6 +38,13 @@ class Batch:
         Rows written by table, rows of the load rejected by reason.
     records : dict of Table to Counter
         How many rows of the load were is_new, is_restated and is_known.
+    n_repaired : int
+        Bars written or known whose high or low was widened.
+    refused : list of RefusedSeries
+        Series of which nothing is written.
+    causes : dict of str to str
+        Why other series of which no row is good likely have none, and the
+        first of which that is so.
     """
 
     warehouse: Warehouse
@@ -53,6 +61,9 @@ class Batch:
             schema.adjustments: Counter(),
         }
     )
+    n_repaired: int = 0
+    refused: list[RefusedSeries] = field(default_factory=list)
+    causes: dict[str, str] = field(default_factory=dict)
 
     def write_rejected(
         self,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.console.progress import progress
-from python_ml.exceptions import IngestionError
+from python_ml.exceptions import IngestionError, SeriesRefusedError
 from python_ml.ingestion.base import (
     REMEDIES,
     BarSource,
@@ -35,6 +35,11 @@ from python_ml.ingestion.calendars.sessions import (
 from python_ml.ingestion.known import mark_known_adjustments, mark_known_bars
 from python_ml.ingestion.screening.adjustments import screen_adjustments
 from python_ml.ingestion.screening.bars import screen_bars
+from python_ml.ingestion.screening.refusal import (
+    is_refused,
+    rejected_series,
+    without_refused,
+)
 from python_ml.ingestion.screening.values import clean_text
 from python_ml.ingestion.symbols import Symbols
 from python_ml.warehouse.connection import Warehouse
@@ -43,6 +48,9 @@ from python_ml.warehouse.seeds import intraday_minutes
 
 # Enough that a part's own cost is nothing, few enough to hold several copies.
 ROWS_AT_ONCE = 100_000
+
+# In a message that is to stay short.
+SERIES_NAMED = 3
 
 logger = get_logger(__name__)
 
@@ -53,6 +61,7 @@ def ingest(
     *,
     now: datetime | None = None,
     arguments: Mapping[str, Any] | None = None,
+    accept_rejected: bool = False,
 ) -> IngestSummary:
     """Load everything a source has that `raw` does not hold yet.
 
@@ -74,6 +83,9 @@ def ingest(
         Time of the load, with a time zone; by default the real one.
     arguments : mapping of str to object, optional
         What else the job was asked for, such as files; kept in `ml.job_runs`.
+    accept_rejected : bool, default=False
+        Store what can be stored of a series most of which is rejected for its
+        times, instead of refusing it.
 
     Returns
     -------
@@ -85,6 +97,9 @@ def ingest(
     IngestionError
         If the source has no rows, if every bar is rejected (the rejected rows
         are recorded all the same), or if a symbol belongs to another calendar.
+    SeriesRefusedError
+        If series were refused for their times; it holds the summary, and what
+        is good of all others is stored.
     JobRunningError
         If another load is under way.
     """
@@ -103,6 +118,7 @@ def ingest(
                 load,
                 now=now or datetime.now(UTC),
                 job_run_id=job.job_run_id,
+                accept_rejected=accept_rejected,
             )
         job.counts.update(summary.counts)
         log_event(
@@ -119,6 +135,8 @@ def ingest(
                 (series.last_session for series in summary.series), default=None
             ),
         )
+        if summary.refused:
+            raise SeriesRefusedError(_refused_message(summary), summary)
         if not summary.series:
             raise IngestionError(_all_rejected_message(warehouse, summary))
     return summary
@@ -132,6 +150,7 @@ def _write(
     *,
     now: datetime,
     job_run_id: int,
+    accept_rejected: bool,
 ) -> IngestSummary:
     """Write what is new of `load`; the caller's transaction holds it all."""
     fill = fill_sessions(connection, source.calendar, now=now)
@@ -148,7 +167,14 @@ def _write(
     parts = _split_by_ticker(tickers)
     series: list[SeriesSummary] = []
     for rows in progress(parts, total=len(parts), description="loading bars"):
-        series += _write_bars(batch, symbols, load, bars.iloc[rows], grid)
+        series += _write_bars(
+            batch,
+            symbols,
+            load,
+            bars.iloc[rows],
+            grid,
+            accept_rejected=accept_rejected,
+        )
     _write_adjustments(
         batch,
         symbols,
@@ -168,12 +194,30 @@ def _write_bars(
     load: Load,
     bars: pd.DataFrame,
     grid: SessionGrid,
+    *,
+    accept_rejected: bool,
 ) -> tuple[SeriesSummary, ...]:
     """Write what is new of some rows of `load.bars`."""
     good, reasons = screen_bars(
         bars, grid, now=batch.now, time_zone=load.time_zone
     )
     batch.write_rejected(bars, reasons, load.source_names)
+    for series in rejected_series(
+        bars,
+        good,
+        reasons,
+        grid,
+        calendar=symbols.source.calendar,
+        time_zone=load.time_zone,
+    ):
+        if accept_rejected or not is_refused(series.n_rejected, series.n_rows):
+            batch.causes.setdefault(
+                series.cause, f"{series.ticker} {series.timeframe}"
+            )
+        else:
+            batch.refused.append(series)
+    good = without_refused(good, batch.refused)
+    batch.n_repaired += int(good["is_repaired"].sum())
     if good.empty:
         return ()
     symbols.add(good)
@@ -257,6 +301,17 @@ def _summarise(
         series=tuple(
             sorted(series, key=lambda found: (found.ticker, found.timeframe))
         ),
+        bars_repaired=batch.n_repaired,
+        refused=tuple(
+            sorted(
+                batch.refused, key=lambda found: (found.ticker, found.timeframe)
+            )
+        ),
+        causes=tuple(
+            f"{name}: {cause}"
+            for cause, name in [*batch.causes.items()][:SERIES_NAMED]
+            if cause not in REMEDIES.values()
+        ),
     )
 
 
@@ -278,6 +333,22 @@ def _series_summaries(bars: pd.DataFrame) -> tuple[SeriesSummary, ...]:
     )
 
 
+def _refused_message(summary: IngestSummary) -> str:
+    """What was refused and why, in one line."""
+    shown = summary.refused[:SERIES_NAMED]
+    n_more = len(summary.refused) - len(shown)
+    stored = f"{len(summary.series)} others were loaded"
+    return " ".join(
+        [
+            f"Source {summary.source!r}: {len(summary.refused)} series were "
+            f"refused, {stored if summary.series else 'nothing was loaded'}.",
+            *(series.to_text() for series in shown),
+            *([f"And {n_more} more."] if n_more else []),
+            "To store what fits all the same: --accept-rejected.",
+        ]
+    )
+
+
 def _all_rejected_message(warehouse: Warehouse, summary: IngestSummary) -> str:
     """What was wrong with a load of which nothing could be stored."""
     query = warehouse.sql(
@@ -285,15 +356,12 @@ def _all_rejected_message(warehouse: Warehouse, summary: IngestSummary) -> str:
         f"where batch_source = '{summary.source}' "
         "order by rejected_bar_id desc limit 20"
     )
-    remedies = [
-        REMEDIES[reason] for reason in summary.rejected if reason in REMEDIES
-    ]
     return " ".join(
         [
             f"Source {summary.source!r}: every row was rejected "
             f"({sum(summary.rejected.values())}), most often as "
             f"{summary.rejected_text(at_most=3)}.",
-            *remedies,
+            *summary.remedies,
             f'See them: swiftbolt db psql -c "{query}"',
         ]
     )
