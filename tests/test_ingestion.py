@@ -429,7 +429,6 @@ def test_text_that_the_database_cannot_hold_costs_its_row(warehouse):
     assert [row.ticker for row in rows_of(warehouse, schema.rejected_bars)] == [
         "A\\x00B",
         "ACME",
-        "ACME",
     ]
 
 

@@ -123,8 +123,6 @@ JULY = sessions_of("2024-07-08", 15)
         ("m15", intraday("09:30", "15min", 26, JULY[:1]) + intraday(
             "09:30", "15min", 26, pd.date_range("2024-07-13", periods=2)),
          "--calendar 24/7"),
-        ("d1", ["2024-07-01"] * 9 + ["07/02/2024"] * 9, "cannot be read"),
-        ("m15", ["2024-07-01 09:30"] * 9, "--timezone"),
         ("m15", pd.date_range("2024-12-02 14:30Z", periods=9, freq="15min"),
          "later than now"),
     ],
@@ -185,9 +183,15 @@ def test_each_timeframe_of_a_symbol_is_judged_alone(new_york):
     assert series.timeframe == "h1"
 
 
-def test_rows_rejected_for_their_prices_refuse_nothing(new_york):
-    bars = bars_at("d1", new_york_days(40))
-    bars.loc[:19, "close"] = -1.0
+@pytest.mark.parametrize(
+    "damage", [{"close": -1.0}, {"opened_at": "yesterday"}]
+)
+def test_rows_that_say_nothing_about_the_others_refuse_nothing(
+    new_york, damage
+):
+    bars = bars_at("d1", new_york_days(40)).astype({"opened_at": object})
+    for name, value in damage.items():
+        bars.loc[:19, name] = value
 
     kept, refused = judge(bars, new_york)
 

@@ -158,8 +158,8 @@ class RefusedSeries:
         """One line for people."""
         return (
             f"{self.ticker} {self.timeframe}: {self.n_rejected} of "
-            f"{self.n_rows} rows are at times that no bar of it has. "
-            f"{self.cause}"
+            f"{self.n_rows} rows are at times that no bar of it has "
+            f"({counts_text(self.reasons)}). {self.cause}"
         )
 
 
@@ -306,9 +306,16 @@ class IngestSummary:
 
     def rejected_text(self, at_most: int | None = None) -> str:
         """Reasons with their counts, the most frequent first."""
-        ordered = sorted(
-            self.rejected.items(), key=lambda item: (-item[1], item[0])
-        )
-        return ", ".join(
-            f"{reason} ({count})" for reason, count in ordered[:at_most]
-        )
+        return counts_text(self.rejected, at_most)
+
+
+def counts_text(counts: Mapping[str, int], at_most: int | None = None) -> str:
+    """Names with their counts, the most frequent first.
+
+    Examples
+    --------
+    >>> counts_text({"no_session": 1, "off_grid": 2})
+    'off_grid (2), no_session (1)'
+    """
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{name} ({count})" for name, count in ordered[:at_most])

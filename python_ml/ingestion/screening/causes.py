@@ -37,13 +37,10 @@ SATURDAY, SUNDAY = 5, 6
 
 # Reasons that name their cause, the most certain first.
 REASONS_OF_SERIES = (
-    "unreadable_time",
-    "time_without_zone",
     "wrong_zone",
     "stamped_at_close",
     "wrong_day",
     "unclear_day",
-    "unclear_local_time",
     "in_the_future",
 )
 

@@ -19,13 +19,10 @@ KEY = ["ticker", "timeframe"]
 SHARE_REJECTED = 0.1
 ROWS_REJECTED = 5
 
-# Reasons that concern when a bar was; what is merely too early to store is not
-# among them.
-TIME_REASONS = frozenset(
+# Reasons that put the reading of the other rows in doubt. A time that cannot be
+# read, or names no zone, does not, nor one that is merely too early to store.
+DOUBTS = frozenset(
     {
-        "unreadable_time",
-        "time_without_zone",
-        "unclear_local_time",
         "in_the_future",
         "wrong_zone",
         "stamped_at_close",
@@ -61,7 +58,7 @@ def rejected_series(
     time_zone : str or None
         As it was given to `screen_bars`.
     """
-    is_of_time = reasons.isin(TIME_REASONS)
+    is_of_time = reasons.isin(DOUBTS)
     if not is_of_time.any():
         return []
     rejected = pd.DataFrame(
