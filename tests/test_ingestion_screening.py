@@ -503,6 +503,13 @@ SPLIT = {
         ({"factor": NAN}, "unreadable_factor"),
         ({"factor": INFINITY}, "unreadable_factor"),
         ({"factor": 0.0}, "factor_not_positive"),
+        ({"factor": None, "ratio": "two"}, "unreadable_factor"),
+        ({"factor": None, "ratio": 0.0}, "unreadable_factor"),
+        ({"factor": None, "ratio": -4.0}, "factor_not_positive"),
+        ({"factor": None, "amount": 1.0}, "unreadable_factor"),
+        ({"factor": 1e-7}, "factor_out_of_bounds"),
+        ({"factor": None, "ratio": 1e-7}, "factor_out_of_bounds"),
+        ({"factor": None, "ratio": "2:1"}, "identical_duplicate"),
         ({"factor": 0.5}, "identical_duplicate"),
         ({"factor": 0.4}, "conflicting_duplicate"),
     ],
@@ -521,3 +528,35 @@ def test_a_bad_adjustment_is_rejected_for_its_reason(change, reason):
     assert accepted.iloc[0]["effective_at"] == pd.Timestamp(
         "2012-07-03 13:30", tz="UTC"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "factor", "amount"),
+    [
+        ({"kind": "split", "factor": 0.25}, 0.25, 0.0),
+        ({"kind": "split", "ratio": 4.0}, 0.25, 0.0),
+        ({"kind": "split", "ratio": "4:1"}, 0.25, 0.0),
+        ({"kind": "split", "ratio": "4-for-1"}, 0.25, 0.0),
+        ({"ratio": "1:10"}, 10.0, 0.0),
+        ({"ratio": " ", "factor": "0.5", "kind": "split"}, 0.5, 0.0),
+        ({"amount": 0.42}, 0.0, 0.42),
+        ({"kind": "dividend", "amount": "0.42"}, 0.0, 0.42),
+        # What says it directly counts first.
+        ({"kind": "split", "factor": 0.25, "ratio": 9.0}, 0.25, 0.0),
+    ],
+)
+def test_a_split_or_dividend_is_read_in_each_of_its_forms(
+    written, factor, amount
+):
+    row = {"ticker": "ACME", "session_date": "2012-07-03"} | written
+    accepted, reasons = screen_adjustments(
+        pd.DataFrame([row]),
+        SESSIONS,
+        now=NOON_ON_THE_FIFTH,
+        calendar="XNYS",
+        calendars={"ACME": "XNYS"},
+    )
+
+    assert reasons.empty
+    assert accepted[["factor", "amount"]].values.tolist() == [[factor, amount]]
+    assert accepted["kind"].tolist() == ["dividend" if amount else "split"]

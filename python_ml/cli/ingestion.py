@@ -58,7 +58,8 @@ def ingest_sample(as_json: bool) -> None:
     "--calendar",
     default="XNYS",
     show_default=True,
-    help="Exchange calendar of all symbols, for example 24/7.",
+    help="Of all symbols: an exchange calendar, such as 24/7, or one of the "
+    "seed custom_calendars, such as fx.",
 )
 @click.option(
     "--source",
@@ -74,7 +75,10 @@ def ingest_sample(as_json: bool) -> None:
     "--adjustments",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Splits and dividends: ticker, session_date, kind, factor.",
+    help="Splits and dividends: ticker, session_date (ex-date), kind (split or "
+    "dividend) and factor, what earlier prices are multiplied by: 0.25 for a "
+    "4-for-1 split. In its place ratio (4, or 4:1) for splits, amount (cash) "
+    "for dividends.",
 )
 @click.option(
     "--accept-rejected",

@@ -10,12 +10,18 @@ import pandas as pd
 
 from python_ml.console.json_text import to_plain
 from python_ml.console.text_tables import to_text
+from python_ml.ingestion.jumps import SuspectedSplit
 
 BAR_KEY = ["ticker", "timeframe", "opened_at"]
 BAR_VALUES = ["open", "high", "low", "close", "volume"]
 BAR_COLUMNS = [*BAR_KEY, *BAR_VALUES, "source_row_number"]
 ADJUSTMENT_KEY = ["ticker", "session_date", "kind"]
 ADJUSTMENT_COLUMNS = [*ADJUSTMENT_KEY, "factor"]
+# What a row of splits and dividends has one of.
+ADJUSTMENT_VALUES = ["factor", "ratio", "amount"]
+
+# Suspected splits that are written out; all are in monitoring.suspected_splits.
+AT_MOST = 10
 
 # What mends the reasons that concern a whole file or series.
 REMEDIES = {
@@ -78,11 +84,14 @@ class Load:
         a w1 bar by its Monday or by the date of its first session. Values may
         be text, missing or wrong. Further columns are allowed; they are kept
         with a rejected row. Rows with a value in a column `malformed_row` are
-        rejected whatever else they hold.
+        rejected whatever else they hold. Columns Dividends, Stock Splits and
+        Adj Close, as yfinance's, make splits and dividends of d1 bars.
     adjustments : DataFrame
         One row per split or dividend with `ADJUSTMENT_COLUMNS`: ticker, date
         of the first session that trades without it (the ex-date), "split" or
-        "dividend", and the factor that multiplies earlier prices.
+        "dividend", and the factor that multiplies earlier prices. In place of
+        a factor a row may have a ratio, 4 or "4:1" for a split of 4 for 1, or
+        the amount of a dividend, in the currency of the prices.
     time_zone : str, optional
         Zone of the times that name none; without it such rows are rejected.
     source_names : mapping of str to str
@@ -195,6 +204,10 @@ class IngestSummary:
         Series of which nothing was stored, by ticker and timeframe.
     causes : tuple of str
         Why other series of which no row is good likely have none.
+    events_in_prices : int
+        Splits and dividends beside the bars that the prices are adjusted for.
+    suspected_splits : tuple of SuspectedSplit
+        Jumps that look like a split, and splits that the price denies.
     """
 
     source: str
@@ -213,6 +226,8 @@ class IngestSummary:
     bars_repaired: int = 0
     refused: tuple[RefusedSeries, ...] = ()
     causes: tuple[str, ...] = ()
+    events_in_prices: int = 0
+    suspected_splits: tuple[SuspectedSplit, ...] = ()
 
     @property
     def bars_withheld(self) -> int:
@@ -229,6 +244,7 @@ class IngestSummary:
             "bars_repaired": self.bars_repaired,
             "bars_withheld": self.bars_withheld,
             "series_refused": len(self.refused),
+            "splits_suspected": len(self.suspected_splits),
             "adjustments_loaded": self.adjustments_loaded,
             "adjustments_restated": self.adjustments_restated,
             "adjustments_known": self.adjustments_known,
@@ -263,7 +279,7 @@ class IngestSummary:
             f"{self.bars_known} known.{self._repaired_text()}",
             f"Splits and dividends: {self.adjustments_loaded} new, "
             f"{self.adjustments_restated} restated, "
-            f"{self.adjustments_known} known.",
+            f"{self.adjustments_known} known.{self._in_prices_text()}",
             f"Rejected: {self.rejected_text() or 'none'}.",
         ]
         lines += self.remedies
@@ -274,6 +290,11 @@ class IngestSummary:
                 "have been."
             )
             lines += [series.to_text() for series in self.refused]
+        if self.suspected_splits:
+            lines.append(f"Suspected splits: {len(self.suspected_splits)}.")
+            lines += [
+                split.to_text() for split in self.suspected_splits[:AT_MOST]
+            ]
         if self.sessions_differing:
             lines.append(
                 f"Left as stored: {len(self.sessions_differing)} past "
@@ -302,6 +323,15 @@ class IngestSummary:
         return (
             f" Of {self.bars_repaired} the high or low was widened by a "
             "rounding error."
+        )
+
+    def _in_prices_text(self) -> str:
+        if not self.events_in_prices:
+            return ""
+        return (
+            f" The file names {self.events_in_prices} more, for which its "
+            "prices are taken to be adjusted: they do not jump by its splits, "
+            "and there is no adjusted close beside the close."
         )
 
     def rejected_text(self, at_most: int | None = None) -> str:

@@ -26,15 +26,23 @@ from python_ml.ingestion.base import (
     SeriesSummary,
 )
 from python_ml.ingestion.batch import Batch
+from python_ml.ingestion.calendars.custom import CustomHours
 from python_ml.ingestion.calendars.grid import SessionGrid
+from python_ml.ingestion.calendars.horizons import (
+    default_horizons,
+    keep_default_horizons,
+)
 from python_ml.ingestion.calendars.sessions import (
     SessionFill,
     calendar_time_zone,
     fill_sessions,
 )
+from python_ml.ingestion.events import with_factors
+from python_ml.ingestion.jumps import SuspectedSplit
 from python_ml.ingestion.known import mark_known_adjustments, mark_known_bars
 from python_ml.ingestion.screening.adjustments import screen_adjustments
 from python_ml.ingestion.screening.bars import screen_bars
+from python_ml.ingestion.screening.event_columns import events_beside_bars
 from python_ml.ingestion.screening.refusal import (
     is_refused,
     rejected_series,
@@ -153,11 +161,16 @@ def _write(
     accept_rejected: bool,
 ) -> IngestSummary:
     """Write what is new of `load`; the caller's transaction holds it all."""
-    fill = fill_sessions(connection, source.calendar, now=now)
+    hours = CustomHours.from_seeds(warehouse.settings)
+    minutes = intraday_minutes(warehouse.settings)
+    fill = fill_sessions(connection, source.calendar, now=now, hours=hours)
+    keep_default_horizons(
+        connection, source.calendar, default_horizons(fill.sessions, minutes)
+    )
     grid = SessionGrid(
         fill.sessions,
-        intraday_minutes(warehouse.settings),
-        calendar_time_zone(source.calendar),
+        minutes,
+        calendar_time_zone(source.calendar, hours=hours),
     )
     batch = Batch(warehouse, connection, source.name, now, job_run_id)
     symbols = Symbols(connection, source)
@@ -178,14 +191,14 @@ def _write(
     _write_adjustments(
         batch,
         symbols,
-        load.adjustments.reset_index(drop=True),
+        pd.concat([load.adjustments, *batch.events], ignore_index=True),
         fill.sessions,
         calendar=source.calendar,
         # A source with no good bar is not to be trusted with the rest.
         is_trusted=bool(series),
     )
     batch.finish()
-    return _summarise(batch, fill, series)
+    return _summarise(batch, fill, series, batch.find_suspected_splits())
 
 
 def _write_bars(
@@ -220,6 +233,7 @@ def _write_bars(
     batch.n_repaired += int(good["is_repaired"].sum())
     if good.empty:
         return ()
+    batch.events.append(events_beside_bars(bars, good))
     symbols.add(good)
     identified, known_ids = symbols.with_ids(good)
     batch.write_records(
@@ -251,9 +265,15 @@ def _write_adjustments(
     if good.empty or not is_trusted:
         return
     identified, known_ids = symbols.with_ids(good)
+    events, reasons, batch.n_in_prices = with_factors(
+        batch.connection, batch.raw, identified
+    )
+    batch.write_rejected(adjustments, reasons)
+    if events.empty:
+        return
     batch.write_records(
         schema.adjustments,
-        mark_known_adjustments(batch.warehouse, identified, known_ids),
+        mark_known_adjustments(batch.warehouse, events, known_ids),
         known_from="effective_at",
     )
 
@@ -280,7 +300,10 @@ def _split_by_ticker(tickers: "pd.Series[Any]") -> list[NDArray[np.intp]]:
 
 
 def _summarise(
-    batch: Batch, fill: SessionFill, series: list[SeriesSummary]
+    batch: Batch,
+    fill: SessionFill,
+    series: list[SeriesSummary],
+    suspected: tuple[SuspectedSplit, ...],
 ) -> IngestSummary:
     """Say what was done."""
     bars = batch.records[schema.bars]
@@ -302,6 +325,8 @@ def _summarise(
             sorted(series, key=lambda found: (found.ticker, found.timeframe))
         ),
         bars_repaired=batch.n_repaired,
+        events_in_prices=batch.n_in_prices,
+        suspected_splits=suspected,
         refused=tuple(
             sorted(
                 batch.refused, key=lambda found: (found.ticker, found.timeframe)

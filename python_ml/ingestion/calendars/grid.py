@@ -46,7 +46,8 @@ class Places:
     @property
     def is_found(self) -> NDArray[np.bool_]:
         """Whether each time names a bar."""
-        return self.opened_at != NO_TIME
+        is_found: NDArray[np.bool_] = self.opened_at != NO_TIME
+        return is_found
 
 
 class SessionGrid:
@@ -159,9 +160,10 @@ class SessionGrid:
         session = self._session_around(times - 1)
         since_open = times - self._opened[session]
         length = self._minutes[timeframe] * MINUTE
-        return (session >= 0) & (
+        is_close: NDArray[np.bool_] = (session >= 0) & (
             (since_open % length == 0) | (times == self._closed[session])
         )
+        return is_close
 
     def is_in_step(
         self, timeframe: str, times: Microseconds
@@ -175,7 +177,10 @@ class SessionGrid:
         session = _find(self._dates, _midnight(clock))
         since_open = times - self._opened[session]
         length = self._minutes[timeframe] * MINUTE
-        return (session < 0) | (since_open % length == 0)
+        is_in_step: NDArray[np.bool_] = (session < 0) | (
+            since_open % length == 0
+        )
+        return is_in_step
 
     def _place_within_sessions(
         self, times: Microseconds, length: int

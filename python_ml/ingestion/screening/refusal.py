@@ -3,7 +3,9 @@
 What was kept of a wrongly read file is worse than nothing: it looks like bars.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -67,7 +69,7 @@ def rejected_series(
     n_good = good.groupby(KEY, observed=True).size().to_dict()
     found = []
     for series, rows in rejected.groupby(KEY, observed=True):
-        ticker, timeframe = series
+        ticker, timeframe = cast("tuple[str, str]", series)
         n_withheld = n_good.get(series, 0)
         n_rows = len(rows) + n_withheld
         n_rejected = int(rows["is_of_time"].sum())
@@ -83,7 +85,7 @@ def rejected_series(
                 n_rows=n_rows,
                 n_rejected=n_rejected,
                 n_withheld=n_withheld,
-                reasons=rows["reason"].value_counts().to_dict(),
+                reasons=Counter(rows["reason"].tolist()),
                 cause=likely_cause(
                     timeframe,
                     bars.loc[of_time.index, "opened_at"],

@@ -4,7 +4,9 @@
 -- higher timeframe, labels also for the bars whose target has come or is now
 -- planned for another time.
 {%- do stop_when_label_seeds_changed(
-    ref('int_label_seeds_built'), ref('horizons'), ref('label_rules')
+    ref('int_label_seeds_built'),
+    ref('int_horizons_completed_with_defaults'),
+    ref('label_rules')
 ) -%}
 {%- set features_watermark = watermark('feature_rows') -%}
 {%- set labels_watermark = watermark('labels') -%}
@@ -71,7 +73,7 @@ horizons as (
         timeframe,
         max(horizon_bars) as longest_horizon_bars
 
-    from {{ ref('horizons') }}
+    from {{ ref('int_horizons_completed_with_defaults') }}
 
     group by calendar, timeframe
 
