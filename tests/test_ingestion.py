@@ -564,6 +564,9 @@ def test_the_sample_loads_whole_and_once(warehouse):
     assert first.bars_loaded == 3 * 3270 + 2148
     assert first.adjustments_loaded == 95
     assert first.rejected == {}
+    # Its splits are known, and a crash to a half was none.
+    assert first.suspected_splits == ()
+    assert len(rows_of(warehouse, schema.price_jumps)) == 4
     assert second.bars_known == first.bars_loaded
     assert second.batch_id is None
     assert raw_rows(warehouse) == before

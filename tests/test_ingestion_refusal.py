@@ -123,6 +123,12 @@ JULY = sessions_of("2024-07-08", 15)
         ("m15", intraday("09:30", "15min", 26, JULY[:1]) + intraday(
             "09:30", "15min", 26, pd.date_range("2024-07-13", periods=2)),
          "--calendar 24/7"),
+        ("h1", pd.date_range("2024-07-01", periods=500, freq="h", tz="UTC"),
+         "--calendar 24/7"),
+        ("h1", [time for time in pd.date_range(
+            "2024-06-30 17:00", periods=500, freq="h", tz=NEW_YORK)
+            if (time - pd.Timedelta("17h")).day_of_week in (0, 1, 2, 3, 6)],
+         "--calendar fx"),
         ("m15", pd.date_range("2024-12-02 14:30Z", periods=9, freq="15min"),
          "later than now"),
     ],

@@ -213,6 +213,18 @@ def test_what_is_mended_is_suspected_no_more(warehouse):
     assert mended.adjustments_restated == 2
 
 
+def test_a_split_that_comes_after_its_bars_is_judged_as_well(warehouse):
+    bars = [series("FIRST", 1 / 4)]
+    ingest(warehouse, Source(bars), now=NOW)
+
+    wrong = ingest(warehouse, Source(bars, [split("FIRST", 4.0)]), now=NOW)
+    right = ingest(warehouse, Source(bars, [split("FIRST", 0.25)]), now=NOW)
+
+    (found,) = wrong.suspected_splits
+    assert (found.kind, found.factor) == ("factor_on_wrong_side", 4.0)
+    assert right.suspected_splits == ()
+
+
 def test_a_bar_that_fills_a_hole_changes_what_its_neighbours_say(warehouse):
     bars = series("LATE", 1 / 2)
     is_late = np.arange(N_BARS) == SPLIT_AT - 1

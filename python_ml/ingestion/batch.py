@@ -168,7 +168,9 @@ class Batch:
         """
         if not self.spans:
             return ()
-        spans = pd.concat(self.spans, ignore_index=True)
+        spans = pd.concat(self.spans, ignore_index=True).reindex(
+            columns=["symbol_id", "timeframe", "first_at", "last_at"]
+        )
         record_jumps(
             self.connection,
             self.raw,

@@ -114,7 +114,7 @@ def with_factors(
         prices["close_before"].to_numpy(float)[~is_adjusted][is_amount],
         _split_factors(kept, prices["known_split_factor"])
         .loc[amounts.index]
-        .to_numpy(),
+        .to_numpy(np.float64),
     )
     reasons = first_reasons(
         [

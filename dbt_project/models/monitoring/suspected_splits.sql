@@ -1,4 +1,4 @@
--- What a loaded timeframe shows holds for those that are rolled up from it, too.
+-- What a loaded timeframe shows holds for those rolled up from it as well.
 with
 
 suspected as (

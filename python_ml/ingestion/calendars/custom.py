@@ -79,8 +79,12 @@ class CustomHours:
                 raise SettingsError(f"{where}: {error}") from None
         for row in self.exceptions.itertuples():
             where = f"Seed {EXCEPTIONS!r}, {row.calendar} on {row.session_date}"
-            if pd.isna(pd.to_datetime(row.session_date, errors="coerce")):
-                raise SettingsError(f"{where}: write the date like 2024-11-02.")
+            try:
+                date.fromisoformat(str(row.session_date))
+            except ValueError:
+                raise SettingsError(
+                    f"{where}: write the date like 2024-11-02."
+                ) from None
             if row.is_open:
                 _minutes(row.opens, where)
                 _minutes(row.closes, where)

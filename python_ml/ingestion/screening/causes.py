@@ -24,6 +24,8 @@ from python_ml.ingestion.calendars.grid import (
 from python_ml.ingestion.calendars.times import read_times
 
 MOST = 0.5
+# Of the hours of a currency's week these few are on Sunday.
+SOME = 0.03
 WEEKDAYS = (
     "Monday",
     "Tuesday",
@@ -82,10 +84,18 @@ def likely_cause(
     clock = to_local(moments, grid.time_zone)
     if timeframe == WEEKLY:
         return _cause_of_weeks(moments)
-    if counts.get("no_session", 0) >= MOST * len(reasons):
-        return _cause_of_days_off(moments, clock, calendar)
-    if timeframe == DAILY:
+    is_name = (moments % DAY == 0) | (clock % DAY == 0)
+    if timeframe == DAILY and np.mean(~is_name) >= MOST:
         return _cause_of_days(moments, clock, calendar, grid)
+    # A midnight in UTC is the name of a day.
+    days = _weekdays(np.where(moments % DAY == 0, moments, clock))
+    if np.mean(days >= SATURDAY) >= SOME:
+        return _cause_of_weekends(days, calendar)
+    if timeframe == DAILY or counts.get("no_session", 0) >= MOST * len(reasons):
+        return (
+            f"Most of them are on days without a session of {calendar}: say "
+            "the calendar of its exchange with --calendar."
+        )
     return _cause_of_hours(timeframe, moments, clock, grid)
 
 
@@ -98,17 +108,8 @@ def _cause_of_weeks(moments: Microseconds) -> str:
     )
 
 
-def _cause_of_days_off(
-    moments: Microseconds, clock: Microseconds, calendar: str
-) -> str:
-    # A midnight in UTC is the name of a day.
-    days = _weekdays(np.where(moments % DAY == 0, moments, clock))
+def _cause_of_weekends(days: NDArray[np.int64], calendar: str) -> str:
     is_saturday, is_sunday = days == SATURDAY, days == SUNDAY
-    if np.mean(is_saturday | is_sunday) < MOST:
-        return (
-            f"Most of them are on weekdays without a session of {calendar}: "
-            "say the calendar of its exchange with --calendar."
-        )
     if is_saturday.any() and is_sunday.any():
         return (
             "There are bars on Saturdays and Sundays: it trades around the "

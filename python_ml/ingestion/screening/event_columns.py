@@ -66,10 +66,12 @@ def events_beside_bars(bars: pd.DataFrame, good: pd.DataFrame) -> pd.DataFrame:
         )
     if not found:
         return pd.DataFrame(columns=EVENT_COLUMNS)
-    events = pd.concat(found, ignore_index=True).assign(
-        is_beside_bars=True, has_adjusted_close=ADJUSTED_CLOSE in names
+    events: pd.DataFrame = pd.concat(found, ignore_index=True).reindex(
+        columns=EVENT_COLUMNS
     )
-    return events.reindex(columns=EVENT_COLUMNS)
+    events["is_beside_bars"] = True
+    events["has_adjusted_close"] = ADJUSTED_CLOSE in names
+    return events
 
 
 def is_in_prices(
