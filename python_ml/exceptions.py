@@ -6,6 +6,8 @@ what kind of mistake it was, so `except ValueError` keeps working. A message
 says what was asked, what was found and the command that mends it.
 """
 
+from typing import Any
+
 
 class SwiftBoltError(Exception):
     """Base class of this package's errors."""
@@ -49,6 +51,20 @@ class SourceUnavailableError(SwiftBoltError, ConnectionError):
 
 class SubscriptionError(SourceUnavailableError):
     """A vendor's service that wants a larger subscription for what is asked."""
+
+
+class SeriesRefusedError(IngestionError):
+    """Series of a load were refused; what was stored of others is in `summary`.
+
+    Parameters
+    ----------
+    message : str
+    summary : IngestSummary
+    """
+
+    def __init__(self, message: str, summary: Any) -> None:
+        super().__init__(message)
+        self.summary = summary
 
 
 class BuildError(SwiftBoltError, RuntimeError):

@@ -197,6 +197,42 @@ rejected_bars = Table(
     comment="One row per source row that could not be stored, with why.",
 )
 
+price_jumps = Table(
+    "price_jumps",
+    metadata,
+    Column(
+        "symbol_id",
+        Integer,
+        ForeignKey(symbols.c.symbol_id),
+        primary_key=True,
+    ),
+    Column("timeframe", Text, primary_key=True),
+    Column("opened_at", Timestamp, primary_key=True),
+    Column("found_at", Timestamp, nullable=False),
+    schema=RAW,
+    comment=(
+        "One row per bar that opened far from the close before it, "
+        "whatever the reason; append-only. What bars and adjustments "
+        "say of it now is in suspected_splits."
+    ),
+)
+
+default_horizons = Table(
+    "default_horizons",
+    metadata,
+    Column("calendar", Text, primary_key=True),
+    Column("timeframe", Text, primary_key=True),
+    Column("horizon", Text, primary_key=True),
+    Column("horizon_bars", Integer, nullable=False),
+    Column("is_base", Boolean, nullable=False),
+    CheckConstraint("horizon_bars >= 1", name="bars"),
+    schema=RAW,
+    comment=(
+        "The spans ahead of a calendar that the seed horizons may lack, as "
+        "its sessions had them when it was first loaded; never changed."
+    ),
+)
+
 job_runs = Table(
     "job_runs",
     metadata,

@@ -15,6 +15,7 @@ from python_ml.exceptions import (
     UnknownSeriesError,
 )
 from python_ml.forecasting import issue as forecasting
+from python_ml.forecasting.due import read_due_examples
 from python_ml.forecasting.issue import forecast
 from python_ml.forecasting.latest import latest_forecasts
 from python_ml.registry.deployments import live_versions
@@ -300,26 +301,83 @@ def test_confidence_is_never_negative(built):
     assert (rows["confidence"] >= 0).all()
 
 
-@pytest.mark.parametrize(("minutes", "is_late"), [(60, True), (10**8, False)])
-def test_a_live_forecast_after_the_grace_period_is_late(
-    built, minutes, is_late
+@pytest.mark.parametrize(
+    ("opens_in", "closes_in", "is_late"),
+    [
+        ("-1 minute", "1 day", True),
+        ("1 hour", "1 day", False),
+        # Where it opens with the close, a quarter of it is left.
+        (None, "-1 minute", True),
+        (None, "1000 years", False),
+    ],
+)
+def test_a_live_forecast_after_the_next_session_has_opened_is_late(
+    built, opens_in, closes_in, is_late
 ):
+    deploy_all(built)
     with built.begin() as connection:
         connection.execute(
             sa.text(
                 built.sql(
-                    "update {features}.timeframes set late_after_minutes = :m"
+                    """
+                    update {features}.bar_grid as bar_grid
+                    set
+                        opened_at = coalesce(
+                            now() + cast(:opens_in as interval),
+                            last_bars.closed_at
+                        ),
+                        closed_at = now() + cast(:closes_in as interval)
+                    from (
+                        select timeframe, max(bar_number) as bar_number
+                        from {features}.bars
+                        group by timeframe
+                    ) as newest
+                    inner join {features}.bar_grid as last_bars
+                        on
+                            newest.timeframe = last_bars.timeframe
+                            and newest.bar_number = last_bars.bar_number
+                    where
+                        bar_grid.timeframe = newest.timeframe
+                        and bar_grid.bar_number = newest.bar_number + 1
+                    """
                 )
             ),
-            {"m": minutes},
+            {"opens_in": opens_in, "closes_in": closes_in},
         )
-    deploy_all(built)
     summary = forecast(built)
     rows = ledger(built)
+    assert set(rows["timeframe"]) == {"d1", "w1"}
     assert (rows["is_late"] == is_late).all()
     assert summary.n_late == is_late * len(rows)
     age = pd.Timestamp.now("UTC") - rows["issued_at"]
     assert (age < pd.Timedelta(minutes=5)).all()
+
+
+def test_a_forecast_is_late_after_what_its_calendar_says(built):
+    deploy_all(built)
+    series = read_frame(
+        built, "select symbol_id from {raw}.symbols order by ticker limit 1"
+    )
+    examples = {
+        timeframe: read_due_examples(
+            built,
+            timeframe,
+            series["symbol_id"].tolist(),
+            run_kind="replay",
+            replay_from=close_of(-9).date(),
+        )
+        for timeframe in ("d1", "w1")
+    }
+    grid = read_frame(
+        built,
+        "select timeframe, bar_number, opened_at from {features}.bar_grid",
+    ).set_index(["timeframe", "bar_number"])["opened_at"]
+    for timeframe, rows in examples.items():
+        assert len(rows)
+        assert rows["late_after"].tolist() == [
+            grid[timeframe, number + 1] for number in rows["bar_number"]
+        ]
+        assert (rows["late_after"] > rows["closed_at"]).all()
 
 
 def test_an_artifact_altered_by_one_byte_is_refused(built):

@@ -8,7 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import schema
-from python_ml.exceptions import IngestionError, JobRunningError
+from python_ml.exceptions import (
+    IngestionError,
+    JobRunningError,
+    SeriesRefusedError,
+)
 from python_ml.ingestion import batch, symbols
 from python_ml.ingestion.base import ADJUSTMENT_COLUMNS, Load
 from python_ml.ingestion.load import ingest
@@ -320,6 +324,114 @@ def test_when_every_row_is_rejected_the_rows_are_kept_and_the_error_says_why(
     assert statuses == ["failed", "failed"]
 
 
+AROUND_THE_CLOCK = tuple(
+    bar(f"2012-06-{day:02}", ticker="COIN") for day in range(1, 31)
+)
+
+
+def test_a_series_mostly_at_times_without_a_bar_is_refused_and_others_load(
+    warehouse,
+):
+    source = ListSource(bars=(*THREE_BARS, *AROUND_THE_CLOCK))
+
+    with pytest.raises(SeriesRefusedError) as raised:
+        ingest(warehouse, source, now=FIRST_LOAD)
+
+    summary = raised.value.summary
+    assert [row.ticker for row in rows_of(warehouse, schema.symbols)] == [
+        "ACME"
+    ]
+    assert len(rows_of(warehouse, schema.bars)) == 3
+    # What was rejected is on record, what was withheld is counted.
+    rejected = rows_of(warehouse, schema.rejected_bars)
+    assert [row.reason for row in rejected] == ["no_session"] * 9
+    assert (summary.bars_loaded, summary.bars_withheld) == (3, 21)
+    (refused,) = summary.refused
+    assert (refused.ticker, refused.n_rejected) == ("COIN", 9)
+    (run,) = rows_of(warehouse, schema.job_runs)
+    assert (run.status, run.counts["series_refused"]) == ("failed", 1)
+    message = str(raised.value)
+    assert "1 others were loaded" in message
+    assert "COIN d1: 9 of 30 rows" in message
+    assert "--calendar 24/7" in message
+    assert "\n" not in message
+    assert json.loads(json.dumps(summary.to_dict()))["refused"][0]["cause"]
+
+    accepted = ingest(warehouse, source, now=FIRST_LOAD, accept_rejected=True)
+
+    assert (accepted.bars_loaded, accepted.bars_known) == (21, 3)
+    assert accepted.refused == ()
+
+
+def test_a_refused_series_says_what_was_stored_and_exits_with_1(
+    warehouse, tmp_path
+):
+    path = tmp_path / "bars.csv"
+    pd.DataFrame([*THREE_BARS, *AROUND_THE_CLOCK]).rename(
+        columns={"ticker": "symbol", "opened_at": "ts"}
+    ).to_csv(path, index=False)
+
+    refused = run_swiftbolt(warehouse, "ingest", "bars", str(path), "--json")
+    accepted = run_swiftbolt(
+        warehouse, "ingest", "bars", str(path), "--accept-rejected"
+    )
+
+    assert refused.returncode == 1
+    assert json.loads(refused.stdout)["bars_loaded"] == 3
+    assert "--accept-rejected" in refused.stderr
+    assert accepted.returncode == 0, accepted.stderr
+    assert "21 new, 0 restated, 3 known" in accepted.stdout
+
+
+def test_a_few_rows_of_which_none_fits_are_told_why(warehouse):
+    source = ListSource(
+        bars=(
+            *THREE_BARS,
+            bar("2012-07-01", ticker="FUND", timeframe="w1"),
+        )
+    )
+
+    summary = ingest(warehouse, source, now=FIRST_LOAD)
+
+    assert summary.rejected == {"off_grid": 1}
+    assert summary.refused == ()
+    assert "FUND w1: Most of them are Sundays" in summary.to_text()
+
+
+def test_what_rounding_took_of_a_bar_is_mended_and_counted(warehouse):
+    source = ListSource(
+        bars=(bar(DAYS[0], close=12.0 + 2e-15), *THREE_BARS[1:])
+    )
+
+    summary = ingest(warehouse, source, now=FIRST_LOAD)
+
+    first = rows_of(warehouse, schema.bars)[0]
+    assert first.high == first.close == 12.0 + 2e-15
+    assert (summary.bars_loaded, summary.bars_repaired) == (3, 1)
+    assert summary.counts["bars_repaired"] == 1
+    assert "Of 1 the high or low was widened" in summary.to_text()
+    # The same file again is known, mended alike.
+    assert ingest(warehouse, source, now=SECOND_LOAD).bars_known == 3
+
+
+def test_text_that_the_database_cannot_hold_costs_its_row(warehouse):
+    source = ListSource(
+        bars=(
+            *THREE_BARS,
+            bar(DAYS[0], ticker="A\0B"),
+            bar(DAYS[0], close="1\0" + "2"),
+        )
+    )
+
+    summary = ingest(warehouse, source, now=FIRST_LOAD)
+
+    assert summary.rejected == {"unreadable_ticker": 1, "unreadable_price": 1}
+    assert [row.ticker for row in rows_of(warehouse, schema.rejected_bars)] == [
+        "A\\x00B",
+        "ACME",
+    ]
+
+
 def test_a_source_with_no_good_bar_is_not_trusted_with_its_adjustments(
     warehouse,
 ):
@@ -452,6 +564,9 @@ def test_the_sample_loads_whole_and_once(warehouse):
     assert first.bars_loaded == 3 * 3270 + 2148
     assert first.adjustments_loaded == 95
     assert first.rejected == {}
+    # Its splits are known, and a crash to a half was none.
+    assert first.suspected_splits == ()
+    assert len(rows_of(warehouse, schema.price_jumps)) == 4
     assert second.bars_known == first.bars_loaded
     assert second.batch_id is None
     assert raw_rows(warehouse) == before

@@ -67,7 +67,17 @@ def span(grid, timeframe, time):
         ("h4", "2024-07-02 17:30", "2024-07-02 02 17:30 02 20:00"),
         ("d1", "2024-07-02 00:00", "2024-07-02 02 13:30 02 20:00"),
         ("d1", "2024-07-02 13:30", "2024-07-02 02 13:30 02 20:00"),
-        ("d1", "2024-07-02 04:00", "outside_session"),  # midnight there
+        # Midnight of New York's clocks, in summer and in winter.
+        ("d1", "2024-07-02 04:00", "2024-07-02 02 13:30 02 20:00"),
+        ("d1", "2024-01-03 05:00", "2024-01-03 03 14:30 03 21:00"),
+        ("d1", "2024-01-03 04:00", "outside_session"),  # 23:00 on the 2nd
+        ("d1", "2024-07-02 05:00", "outside_session"),
+        ("d1", "2024-07-02 20:00", "outside_session"),  # its close
+        ("d1", "2024-07-04 04:00", "no_session"),
+        ("w1", "2024-07-01 04:00", "2024-07-01 01 13:30 05 20:00"),
+        ("w1", "2024-05-27 04:00", "2024-05-28 28 13:30 31 20:00"),
+        ("w1", "2024-05-28 04:00", "2024-05-28 28 13:30 31 20:00"),
+        ("w1", "2024-06-30 04:00", "off_grid"),
         ("d1", "2024-07-02 14:30", "off_grid"),
         # An early close at 13:00.
         ("m15", "2024-07-03 16:45", "2024-07-03 03 16:45 03 17:00"),
@@ -141,6 +151,52 @@ def test_sessions_that_open_on_the_evening_before_are_found_by_their_date():
     assert span(chicago, "m15", "2024-01-03 23:00") == (
         "2024-01-04 03 23:00 03 23:15"
     )
+
+
+def test_a_time_that_two_readings_give_to_two_sessions_is_not_guessed():
+    # Sessions from one midnight UTC to the next, each named by its end.
+    midnights = pd.date_range("2024-07-01", periods=4, tz="UTC")
+    grid = SessionGrid(
+        pd.DataFrame(
+            {
+                "session_date": midnights.tz_localize(None)[1:],
+                "opened_at": midnights[:-1],
+                "closed_at": midnights[1:],
+            }
+        ),
+        MINUTES,
+        "UTC",
+    )
+
+    assert span(grid, "d1", "2024-07-01") == "2024-07-02 01 00:00 02 00:00"
+    assert span(grid, "d1", "2024-07-02") == "unclear_day"
+
+
+@pytest.mark.parametrize(
+    ("calendar", "time_zone"),
+    [
+        ("XLON", "Europe/London"),
+        ("XTKS", "Asia/Tokyo"),
+        ("XASX", "Australia/Sydney"),
+        ("CMES", "America/Chicago"),
+        ("BVMF", "America/Sao_Paulo"),  # its clocks went forward at midnight
+        ("24/7", "UTC"),
+    ],
+)
+def test_a_midnight_there_or_in_utc_names_the_day_in_every_season(
+    calendar, time_zone
+):
+    sessions = calendar_sessions(calendar, through=date(2018, 12, 31))
+    sessions = sessions[sessions["session_date"] >= "2016-01-01"]
+    grid = SessionGrid(sessions, MINUTES, time_zone)
+    dates = pd.DatetimeIndex(sessions["session_date"])
+    there = dates.tz_localize(
+        time_zone, ambiguous=[True] * len(dates), nonexistent="shift_forward"
+    )
+
+    for midnights in (there, dates.tz_localize("UTC")):
+        found = place(grid, "d1", *midnights.tz_convert("UTC"))
+        assert list(to_utc(found.session_date).tz_localize(None)) == list(dates)
 
 
 def test_the_last_week_of_the_calendar_has_no_bar_since_it_may_grow(new_york):

@@ -76,7 +76,7 @@ def test_a_good_bar_takes_its_times_from_its_session():
         ({"opened_at": 20120703}, "unreadable_time"),
         ({"opened_at": None}, "unreadable_time"),
         ({"opened_at": "2012-07-03 16:00:00"}, "time_without_zone"),
-        ({"opened_at": "2012-07-03 04:00:00+00:00"}, "outside_session"),
+        ({"opened_at": "2012-07-03 05:00:00+00:00"}, "outside_session"),
         ({"opened_at": "2012-07-03 14:00:00+00:00"}, "off_grid"),
         ({"opened_at": "2012-07-04"}, "no_session"),
         ({"opened_at": "1887-07-05"}, "no_session"),
@@ -91,6 +91,10 @@ def test_a_good_bar_takes_its_times_from_its_session():
         ({"low": -INFINITY}, "infinite_price"),
         ({"low": 0.0}, "price_not_positive"),
         ({"low": -1.0}, "price_not_positive"),
+        ({"low": 9e-13}, "price_out_of_bounds"),
+        ({"high": 1.1e12}, "price_out_of_bounds"),
+        ({"high": 90_000.0}, "price_jump"),
+        ({"ticker": "AC\0ME"}, "unreadable_ticker"),
         ({"high": 8.0}, "high_below_low"),
         ({"open": 12.01}, "open_outside_range"),
         ({"open": 8.99}, "open_outside_range"),
@@ -100,6 +104,8 @@ def test_a_good_bar_takes_its_times_from_its_session():
         ({"volume": "many"}, "unreadable_volume"),
         ({"volume": INFINITY}, "infinite_volume"),
         ({"volume": -1.0}, "negative_volume"),
+        ({"volume": 1.1e15}, "volume_out_of_bounds"),
+        ({"volume": 1e308}, "volume_out_of_bounds"),
     ],
 )
 def test_a_bad_bar_is_rejected_for_its_reason(change, reason):
@@ -121,6 +127,10 @@ def test_a_bad_bar_is_rejected_for_its_reason(change, reason):
         {"opened_at": "2012-07-03T13:30:00Z"},
         {"opened_at": pd.Timestamp("2012-07-03 09:30", tz="America/New_York")},
         {"ticker": " ACME "},
+        {"volume": 1e15},
+        {"low": 1e-2, "high": 99.0},
+        {"close": 12.0 + 2e-15},
+        {"open": 9.0 - 2e-15},
     ],
 )
 def test_the_edges_of_what_is_good_are_good(change):
@@ -128,6 +138,29 @@ def test_the_edges_of_what_is_good_are_good(change):
 
     assert reasons.empty
     assert accepted.iloc[0]["ticker"] == "ACME"
+
+
+def test_a_bar_in_another_unit_is_rejected_and_its_neighbours_are_not():
+    cents = {name: 1e6 for name in ("open", "high", "low", "close")}
+
+    assert screen(
+        m15("2012-07-03 13:30:00Z"),
+        m15("2012-07-03 13:45:00Z", **cents),
+        m15("2012-07-03 14:00:00Z"),
+    )[1].to_dict() == {1: "price_jump"}
+
+
+@pytest.mark.parametrize("missing", [None, NAN, " "])
+def test_a_series_without_any_volume_has_0(missing):
+    accepted, reasons = screen(
+        {"volume": missing},
+        {"volume": missing, "opened_at": "2012-07-02"},
+        {"ticker": "OTHER"},
+        {"ticker": "OTHER", "opened_at": "2012-07-02", "volume": missing},
+    )
+
+    assert accepted["volume"].tolist() == [0.0, 0.0, 1000.0]
+    assert reasons.to_dict() == {3: "unreadable_volume"}
 
 
 def test_a_session_is_closed_at_its_close_and_not_before():
@@ -401,7 +434,7 @@ def test_a_rejected_row_is_kept_as_it_came():
             | {
                 "close": NAN,
                 "high": INFINITY,
-                "low": "nine",
+                "low": "ni\0ne",
                 "note": "late print",
                 "source_row_number": 7,
             }
@@ -424,7 +457,7 @@ def test_a_rejected_row_is_kept_as_it_came():
         "ts": "2012-07-03",
         "open": 10.0,
         "high": "inf",
-        "low": "nine",
+        "low": "ni\\x00ne",
         "close": "nan",
         "volume": 1000.0,
         "note": "late print",
@@ -470,6 +503,13 @@ SPLIT = {
         ({"factor": NAN}, "unreadable_factor"),
         ({"factor": INFINITY}, "unreadable_factor"),
         ({"factor": 0.0}, "factor_not_positive"),
+        ({"factor": None, "ratio": "two"}, "unreadable_factor"),
+        ({"factor": None, "ratio": 0.0}, "unreadable_factor"),
+        ({"factor": None, "ratio": -4.0}, "factor_not_positive"),
+        ({"factor": None, "amount": 1.0}, "unreadable_factor"),
+        ({"factor": 1e-7}, "factor_out_of_bounds"),
+        ({"factor": None, "ratio": 1e-7}, "factor_out_of_bounds"),
+        ({"factor": None, "ratio": "2:1"}, "identical_duplicate"),
         ({"factor": 0.5}, "identical_duplicate"),
         ({"factor": 0.4}, "conflicting_duplicate"),
     ],
@@ -488,3 +528,35 @@ def test_a_bad_adjustment_is_rejected_for_its_reason(change, reason):
     assert accepted.iloc[0]["effective_at"] == pd.Timestamp(
         "2012-07-03 13:30", tz="UTC"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "factor", "amount"),
+    [
+        ({"kind": "split", "factor": 0.25}, 0.25, 0.0),
+        ({"kind": "split", "ratio": 4.0}, 0.25, 0.0),
+        ({"kind": "split", "ratio": "4:1"}, 0.25, 0.0),
+        ({"kind": "split", "ratio": "4-for-1"}, 0.25, 0.0),
+        ({"ratio": "1:10"}, 10.0, 0.0),
+        ({"ratio": " ", "factor": "0.5", "kind": "split"}, 0.5, 0.0),
+        ({"amount": 0.42}, 0.0, 0.42),
+        ({"kind": "dividend", "amount": "0.42"}, 0.0, 0.42),
+        # What says it directly counts first.
+        ({"kind": "split", "factor": 0.25, "ratio": 9.0}, 0.25, 0.0),
+    ],
+)
+def test_a_split_or_dividend_is_read_in_each_of_its_forms(
+    written, factor, amount
+):
+    row = {"ticker": "ACME", "session_date": "2012-07-03"} | written
+    accepted, reasons = screen_adjustments(
+        pd.DataFrame([row]),
+        SESSIONS,
+        now=NOON_ON_THE_FIFTH,
+        calendar="XNYS",
+        calendars={"ACME": "XNYS"},
+    )
+
+    assert reasons.empty
+    assert accepted[["factor", "amount"]].values.tolist() == [[factor, amount]]
+    assert accepted["kind"].tolist() == ["dividend" if amount else "split"]

@@ -7,13 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion.calendars.grid import NO_TIME, to_utc
+from python_ml.ingestion.calendars.grid import NO_TIME, to_local, to_utc
 from python_ml.ingestion.calendars.times import (
     checked_time_zone,
     from_local,
     has_zone,
     read_times,
-    to_local,
 )
 
 NEW_YORK = "America/New_York"

@@ -1,4 +1,5 @@
--- A series without a horizon gets no labels and no forecasts: add rows for its
+-- A series without a horizon gets no labels and no forecasts. A load writes the
+-- default ones of its calendar: load any bars of it again, or add rows for its
 -- calendar and timeframe to seeds/horizons.csv.
 with
 
@@ -36,7 +37,7 @@ horizons as (
         calendar,
         timeframe
 
-    from {{ ref('horizons') }}
+    from {{ ref('int_horizons_completed_with_defaults') }}
 
 ),
 

@@ -1,5 +1,7 @@
 """Commands that load bars."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -7,6 +9,17 @@ import click
 from python_ml.cli.options import json_option, series_options
 from python_ml.cli.output import print_summary
 from python_ml.cli.warehouse import open_warehouse
+from python_ml.exceptions import SeriesRefusedError
+
+
+@contextlib.contextmanager
+def _summary_of_refusal(as_json: bool) -> Iterator[None]:
+    """Print what was stored although series were refused, then fail."""
+    try:
+        yield
+    except SeriesRefusedError as error:
+        print_summary(error.summary, as_json)
+        raise
 
 
 @click.group()
@@ -45,7 +58,8 @@ def ingest_sample(as_json: bool) -> None:
     "--calendar",
     default="XNYS",
     show_default=True,
-    help="Exchange calendar of all symbols, for example 24/7.",
+    help="Of all symbols: an exchange calendar, such as 24/7, or one of the "
+    "seed custom_calendars, such as fx.",
 )
 @click.option(
     "--source",
@@ -61,7 +75,16 @@ def ingest_sample(as_json: bool) -> None:
     "--adjustments",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Splits and dividends: ticker, session_date, kind, factor.",
+    help="Splits and dividends: ticker, session_date (ex-date), kind (split or "
+    "dividend) and factor, what earlier prices are multiplied by: 0.25 for a "
+    "4-for-1 split. In its place ratio (4, or 4:1) for splits, amount (cash) "
+    "for dividends.",
+)
+@click.option(
+    "--accept-rejected",
+    is_flag=True,
+    help="Store what fits of a series of which more than a tenth of the rows "
+    "are at times that no bar has, instead of refusing it.",
 )
 @series_options
 @json_option
@@ -71,6 +94,7 @@ def ingest_bars(
     source: str | None,
     timezone: str | None,
     adjustments: Path | None,
+    accept_rejected: bool,
     symbols: tuple[str, ...] | None,
     timeframes: tuple[str, ...] | None,
     as_json: bool,
@@ -79,14 +103,15 @@ def ingest_bars(
 
     Columns: symbol, timeframe (m15, h1, h4, d1, w1), ts, open, high, low,
     close, volume. ts is the open of the bar with its time zone; for d1 the
-    date will do, for w1 the Monday or the first session's date. Rows of a
+    date will do, or midnight by the exchange's clocks, for w1 those of the
+    Monday or the first session. Rows of a
     series stand in the order of their times. Prices are stored as given; a
     value that changed since the last load is a further record.
     """
     from python_ml.ingestion.load import ingest
     from python_ml.ingestion.readers.bar_file import BarFile, source_name
 
-    with open_warehouse() as warehouse:
+    with open_warehouse() as warehouse, _summary_of_refusal(as_json):
         summary = ingest(
             warehouse,
             BarFile(
@@ -99,5 +124,6 @@ def ingest_bars(
                 timeframes=timeframes,
             ),
             arguments={"files": [str(file) for file in files]},
+            accept_rejected=accept_rejected,
         )
     print_summary(summary, as_json)

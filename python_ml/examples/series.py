@@ -18,8 +18,7 @@ SERIES_QUERY = """
         symbols.ticker,
         symbols.calendar,
         timeframes.timeframe,
-        timeframes.sort_order,
-        timeframes.late_after_minutes
+        timeframes.sort_order
     from {raw}.symbols as symbols
     cross join {features}.timeframes as timeframes
     where

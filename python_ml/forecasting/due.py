@@ -99,8 +99,24 @@ EXAMPLES_QUERY = """
 
     select
         deployed.version_id,
+        -- What comes later could know how the forecast begins to turn out.
+        case
+            when timeframes.minutes is not null then next_bars.closed_at
+            when next_bars.opened_at > examples.closed_at
+                then next_bars.opened_at
+            else
+                next_bars.opened_at
+                + (next_bars.closed_at - next_bars.opened_at) / 4
+        end as late_after,
         examples.*
     from {features}.scoring_examples as examples
+    inner join {features}.timeframes as timeframes
+        on examples.timeframe = timeframes.timeframe
+    left join {features}.bar_grid as next_bars
+        on
+            examples.calendar = next_bars.calendar
+            and examples.timeframe = next_bars.timeframe
+            and examples.bar_number + 1 = next_bars.bar_number
     inner join starts on examples.symbol_id = starts.symbol_id
     inner join {ml}.deployment_spans as deployed
         on
@@ -151,9 +167,9 @@ def read_series(
     Returns
     -------
     DataFrame of shape (n_series, n_columns)
-        The fields of `Series`, `late_after_minutes`, `deployed_from` (when
-        the first deployment took effect) and `last_closed_at` (of the last
-        bar with usable features); by ticker and timeframe.
+        The fields of `Series`, `deployed_from` (when the first deployment
+        took effect) and `last_closed_at` (of the last bar with usable
+        features); by ticker and timeframe.
 
     Raises
     ------
@@ -240,7 +256,10 @@ def read_due_examples(
     -------
     DataFrame of shape (n_examples, n_columns)
         Rows of `features.scoring_examples`, one per bar and horizon, with the
-        `version_id` that was deployed at the bar's close.
+        `version_id` that was deployed at the bar's close and `late_after`: the
+        open of the next session, intraday the close of the next bar; where
+        sessions follow each other without a break, a quarter of the next bar
+        later.
     """
     examples = read_frame(
         warehouse,

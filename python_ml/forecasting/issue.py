@@ -34,6 +34,9 @@ from python_ml.warehouse.bulk import insert_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 
+# What names a bar among those of one timeframe.
+BAR = ["symbol_id", "closed_at"]
+
 logger = get_logger(__name__)
 
 # A new process costs about as much as that many series.
@@ -139,7 +142,7 @@ def _issue(
                 continue
             rows["issued_at"] = issued_at = pd.Timestamp.now("UTC")
             rows["is_late"] = (run_kind == LIVE) & (
-                issued_at > rows["closed_at"] + rows.pop("late_after")
+                issued_at > rows.pop("late_after")
             )
             rows["job_run_id"] = job_run_id
             return rows, insert_frame(
@@ -164,11 +167,9 @@ def _score_due(
             run_kind=run_kind,
             replay_from=replay_from,
         )
-        late_after = pd.Timedelta(
-            minutes=int(of_timeframe["late_after_minutes"].iloc[0])
-        )
+        late_after = examples.drop_duplicates(BAR).set_index(BAR)["late_after"]
         frames += [
-            rows.assign(late_after=late_after)
+            rows.join(late_after, on=BAR)
             for rows in _score_versions(warehouse, examples)
         ]
     if not frames:

@@ -1,5 +1,6 @@
 """What a source of bars is, and what a load of it did."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
@@ -9,15 +10,25 @@ import pandas as pd
 
 from python_ml.console.json_text import to_plain
 from python_ml.console.text_tables import to_text
+from python_ml.ingestion.jumps import SuspectedSplit
 
 BAR_KEY = ["ticker", "timeframe", "opened_at"]
 BAR_VALUES = ["open", "high", "low", "close", "volume"]
 BAR_COLUMNS = [*BAR_KEY, *BAR_VALUES, "source_row_number"]
 ADJUSTMENT_KEY = ["ticker", "session_date", "kind"]
 ADJUSTMENT_COLUMNS = [*ADJUSTMENT_KEY, "factor"]
+# What a row of splits and dividends has one of.
+ADJUSTMENT_VALUES = ["factor", "ratio", "amount"]
 
-# What mends the reasons that concern a whole file.
+# Suspected splits that are written out; all are in monitoring.suspected_splits.
+AT_MOST = 10
+
+# What mends the reasons that concern a whole file or series.
 REMEDIES = {
+    "unreadable_time": (
+        "Times that cannot be read: write them like 2024-01-02 14:30:00+00:00, "
+        "days like 2024-01-02."
+    ),
     "time_without_zone": (
         "Say which zone times without one are in, for example: --timezone "
         "America/New_York"
@@ -26,6 +37,32 @@ REMEDIES = {
         "Times of rejected series fit the sessions only if read in another "
         "zone: write them in UTC, or without a zone and name it with "
         "--timezone."
+    ),
+    "stamped_at_close": (
+        "Intraday series with bars at the close of sessions and none at the "
+        "open are named by each bar's close: load them with --stamp close, or "
+        "write each bar's open."
+    ),
+    "wrong_day": (
+        "Days of rejected series fit the sessions only if moved by one: they "
+        "are named by the evening before or by their end. Write the date of "
+        "each session, without a time."
+    ),
+    "unclear_day": (
+        "Times that name one session by their date and another by its open: "
+        "write the date of each session, without a time."
+    ),
+    "unclear_local_time": (
+        "Times that the clocks of --timezone show twice or never: write them "
+        "with their offset."
+    ),
+    "in_the_future": (
+        "Times later than now are likely in another zone than was said: name "
+        "it with --timezone, or write times in UTC."
+    ),
+    "price_jump": (
+        "Prices that are 10,000 times those before them are in another unit, "
+        "such as cents for dollars: write all of a series in one."
     ),
     "out_of_order": (
         "Rows within a series are expected in the order of their times, "
@@ -47,11 +84,14 @@ class Load:
         a w1 bar by its Monday or by the date of its first session. Values may
         be text, missing or wrong. Further columns are allowed; they are kept
         with a rejected row. Rows with a value in a column `malformed_row` are
-        rejected whatever else they hold.
+        rejected whatever else they hold. Columns Dividends, Stock Splits and
+        Adj Close, as yfinance's, make splits and dividends of d1 bars.
     adjustments : DataFrame
         One row per split or dividend with `ADJUSTMENT_COLUMNS`: ticker, date
         of the first session that trades without it (the ex-date), "split" or
-        "dividend", and the factor that multiplies earlier prices.
+        "dividend", and the factor that multiplies earlier prices. In place of
+        a factor a row may have a ratio, 4 or "4:1" for a split of 4 for 1, or
+        the amount of a dividend, in the currency of the prices.
     time_zone : str, optional
         Zone of the times that name none; without it such rows are rejected.
     source_names : mapping of str to str
@@ -111,6 +151,42 @@ class SeriesSummary:
 
 
 @dataclass(frozen=True)
+class RefusedSeries:
+    """A series of which a load stored nothing, since its times are wrong.
+
+    Parameters
+    ----------
+    ticker, timeframe : str
+    n_rows : int
+        Rows of the load.
+    n_rejected : int
+        Those rejected for their times.
+    n_withheld : int
+        Those that could have been stored.
+    reasons : mapping of str to int
+        Reasons of all its rejected rows.
+    cause : str
+        What is likely wrong and what mends it.
+    """
+
+    ticker: str
+    timeframe: str
+    n_rows: int
+    n_rejected: int
+    n_withheld: int
+    reasons: Mapping[str, int]
+    cause: str
+
+    def to_text(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.ticker} {self.timeframe}: {self.n_rejected} of "
+            f"{self.n_rows} rows are at times that no bar of it has "
+            f"({counts_text(self.reasons)}). {self.cause}"
+        )
+
+
+@dataclass(frozen=True)
 class IngestSummary:
     """What a load did.
 
@@ -140,6 +216,16 @@ class IngestSummary:
         Rows that the source did not hand over, by reason.
     notes : tuple of str
         Of the source.
+    bars_repaired : int
+        Bars whose high or low was widened by what rounding took of it.
+    refused : tuple of RefusedSeries
+        Series of which nothing was stored, by ticker and timeframe.
+    causes : tuple of str
+        Why other series of which no row is good likely have none.
+    events_in_prices : int
+        Splits and dividends beside the bars that the prices are adjusted for.
+    suspected_splits : tuple of SuspectedSplit
+        Jumps that look like a split, and splits that the price denies.
     """
 
     source: str
@@ -157,6 +243,16 @@ class IngestSummary:
     series: tuple[SeriesSummary, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    bars_repaired: int = 0
+    refused: tuple[RefusedSeries, ...] = ()
+    causes: tuple[str, ...] = ()
+    events_in_prices: int = 0
+    suspected_splits: tuple[SuspectedSplit, ...] = ()
+
+    @property
+    def bars_withheld(self) -> int:
+        """Rows that could have been stored, of the series refused."""
+        return sum(series.n_withheld for series in self.refused)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -165,6 +261,10 @@ class IngestSummary:
             "bars_loaded": self.bars_loaded,
             "bars_restated": self.bars_restated,
             "bars_known": self.bars_known,
+            "bars_repaired": self.bars_repaired,
+            "bars_withheld": self.bars_withheld,
+            "series_refused": len(self.refused),
+            "splits_suspected": len(self.suspected_splits),
             "adjustments_loaded": self.adjustments_loaded,
             "adjustments_restated": self.adjustments_restated,
             "adjustments_known": self.adjustments_known,
@@ -176,6 +276,7 @@ class IngestSummary:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, dates as ISO text."""
         plain: dict[str, Any] = to_plain(asdict(self))
+        plain["bars_withheld"] = self.bars_withheld
         return plain
 
     def to_text(self) -> str:
@@ -196,17 +297,27 @@ class IngestSummary:
                 },
             ),
             f"Bars: {self.bars_loaded} new, {self.bars_restated} restated, "
-            f"{self.bars_known} known.",
+            f"{self.bars_known} known.{self._repaired_text()}",
             f"Splits and dividends: {self.adjustments_loaded} new, "
             f"{self.adjustments_restated} restated, "
-            f"{self.adjustments_known} known.",
+            f"{self.adjustments_known} known.{self._in_prices_text()}",
             f"Rejected: {self.rejected_text() or 'none'}.",
         ]
         if self.left_out:
-            lines.append(f"Left out: {_counts_text(self.left_out)}.")
-        lines += [
-            REMEDIES[reason] for reason in self.rejected if reason in REMEDIES
-        ]
+            lines.append(f"Left out: {counts_text(self.left_out)}.")
+        lines += self.remedies
+        if self.refused:
+            lines.append(
+                f"Refused: {len(self.refused)} series; nothing of them was "
+                f"stored, nor {self.bars_withheld} rows of them that could "
+                "have been."
+            )
+            lines += [series.to_text() for series in self.refused]
+        if self.suspected_splits:
+            lines.append(f"Suspected splits: {len(self.suspected_splits)}.")
+            lines += [
+                split.to_text() for split in self.suspected_splits[:AT_MOST]
+            ]
         if self.sessions_differing:
             lines.append(
                 f"Left as stored: {len(self.sessions_differing)} past "
@@ -216,11 +327,49 @@ class IngestSummary:
         lines += self.notes
         return "\n".join(lines)
 
+    @property
+    def remedies(self) -> list[str]:
+        """What mends the rejected rows that were not refused with a series."""
+        n_refused: Counter[str] = Counter()
+        for series in self.refused:
+            n_refused.update(series.reasons)
+        remedies = [
+            REMEDIES[reason]
+            for reason, count in self.rejected.items()
+            if reason in REMEDIES and count > n_refused[reason]
+        ]
+        known = {*remedies, *REMEDIES.values()}
+        return remedies + [cause for cause in self.causes if cause not in known]
+
+    def _repaired_text(self) -> str:
+        if not self.bars_repaired:
+            return ""
+        return (
+            f" Of {self.bars_repaired} the high or low was widened by a "
+            "rounding error."
+        )
+
+    def _in_prices_text(self) -> str:
+        if not self.events_in_prices:
+            return ""
+        return (
+            f" The file names {self.events_in_prices} more, for which its "
+            "prices are taken to be adjusted: they do not jump by its splits, "
+            "and there is no adjusted close beside the close."
+        )
+
     def rejected_text(self, at_most: int | None = None) -> str:
         """Reasons with their counts, the most frequent first."""
-        return _counts_text(self.rejected, at_most)
+        return counts_text(self.rejected, at_most)
 
 
-def _counts_text(counts: Mapping[str, int], at_most: int | None = None) -> str:
+def counts_text(counts: Mapping[str, int], at_most: int | None = None) -> str:
+    """Names with their counts, the most frequent first.
+
+    Examples
+    --------
+    >>> counts_text({"no_session": 1, "off_grid": 2})
+    'off_grid (2), no_session (1)'
+    """
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{name} ({count})" for name, count in ordered[:at_most])

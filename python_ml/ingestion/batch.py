@@ -9,6 +9,12 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
+from python_ml.ingestion.base import RefusedSeries
+from python_ml.ingestion.jumps import (
+    SuspectedSplit,
+    record_jumps,
+    suspected_splits,
+)
 from python_ml.ingestion.screening.rejected import rejected_rows
 from python_ml.warehouse.bulk import ANALYZE_ROWS, analyze_table, insert_frame
 from python_ml.warehouse.connection import Warehouse
@@ -37,6 +43,20 @@ class Batch:
         Rows written by table, rows of the load rejected by reason.
     records : dict of Table to Counter
         How many rows of the load were is_new, is_restated and is_known.
+    n_repaired : int
+        Bars written or known whose high or low was widened.
+    refused : list of RefusedSeries
+        Series of which nothing is written.
+    causes : dict of str to str
+        Why other series of which no row is good likely have none, and the
+        first of which that is so.
+    events : list of DataFrame
+        Splits and dividends that stand beside bars.
+    n_in_prices : int
+        Those of them that the prices are adjusted for already.
+    spans : list of DataFrame
+        symbol_id, timeframe (none of splits and dividends), and the first and
+        last time of what was written of each series.
     """
 
     warehouse: Warehouse
@@ -53,6 +73,17 @@ class Batch:
             schema.adjustments: Counter(),
         }
     )
+    n_repaired: int = 0
+    refused: list[RefusedSeries] = field(default_factory=list)
+    causes: dict[str, str] = field(default_factory=dict)
+    events: list[pd.DataFrame] = field(default_factory=list)
+    n_in_prices: int = 0
+    spans: list[pd.DataFrame] = field(default_factory=list)
+
+    @property
+    def raw(self) -> str:
+        """Name of the schema `raw`."""
+        return self.warehouse.settings.schema(schema.RAW)
 
     def write_rejected(
         self,
@@ -100,6 +131,7 @@ class Batch:
         rows = marked.loc[marked["is_new"] | marked["is_restated"]]
         if rows.empty:
             return
+        self._note_spans(table, rows)
         self._insert(
             table,
             rows.assign(
@@ -128,6 +160,40 @@ class Batch:
         for table, n_rows in self.written.items():
             if n_rows >= ANALYZE_ROWS:
                 analyze_table(self.connection, table)
+
+    def find_suspected_splits(self) -> tuple[SuspectedSplit, ...]:
+        """Record the jumps that were written and say what looks like a split.
+
+        Of symbols of which something was written, from the first of it on.
+        """
+        if not self.spans:
+            return ()
+        spans = pd.concat(self.spans, ignore_index=True).reindex(
+            columns=["symbol_id", "timeframe", "first_at", "last_at"]
+        )
+        record_jumps(
+            self.connection,
+            self.raw,
+            spans.dropna(subset="timeframe"),
+            found_at=self.now,
+        )
+        return suspected_splits(
+            self.connection,
+            self.raw,
+            sorted({*spans["symbol_id"].tolist()}),
+            first_at=spans["first_at"].min(),
+        )
+
+    def _note_spans(self, table: sa.Table, rows: pd.DataFrame) -> None:
+        """Remember the first and last time written of each series."""
+        time = "opened_at" if table is schema.bars else "effective_at"
+        key = ["symbol_id", *(["timeframe"] if time == "opened_at" else [])]
+        spans = rows.groupby(key, observed=True)[time].agg(["min", "max"])
+        self.spans.append(
+            spans.set_axis(
+                ["first_at", "last_at"], axis="columns"
+            ).reset_index()
+        )
 
     def _draw_batch_id(self) -> int:
         """Id of the batch, drawn when the first row needs it."""

@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.console.progress import progress
-from python_ml.exceptions import IngestionError, NoBarsError
+from python_ml.exceptions import (
+    IngestionError,
+    NoBarsError,
+    SeriesRefusedError,
+)
 from python_ml.ingestion.base import (
     REMEDIES,
     BarSource,
@@ -26,15 +30,28 @@ from python_ml.ingestion.base import (
     SeriesSummary,
 )
 from python_ml.ingestion.batch import Batch
+from python_ml.ingestion.calendars.custom import CustomHours
 from python_ml.ingestion.calendars.grid import SessionGrid
+from python_ml.ingestion.calendars.horizons import (
+    default_horizons,
+    keep_default_horizons,
+)
 from python_ml.ingestion.calendars.sessions import (
     SessionFill,
     calendar_time_zone,
     fill_sessions,
 )
+from python_ml.ingestion.events import with_factors
+from python_ml.ingestion.jumps import SuspectedSplit
 from python_ml.ingestion.known import mark_known_adjustments, mark_known_bars
 from python_ml.ingestion.screening.adjustments import screen_adjustments
 from python_ml.ingestion.screening.bars import screen_bars
+from python_ml.ingestion.screening.event_columns import events_beside_bars
+from python_ml.ingestion.screening.refusal import (
+    is_refused,
+    rejected_series,
+    without_refused,
+)
 from python_ml.ingestion.screening.values import clean_text
 from python_ml.ingestion.symbols import Symbols
 from python_ml.warehouse.connection import Warehouse
@@ -43,6 +60,9 @@ from python_ml.warehouse.seeds import intraday_minutes
 
 # Enough that a part's own cost is nothing, few enough to hold several copies.
 ROWS_AT_ONCE = 100_000
+
+# In a message that is to stay short.
+SERIES_NAMED = 3
 
 logger = get_logger(__name__)
 
@@ -53,6 +73,7 @@ def ingest(
     *,
     now: datetime | None = None,
     arguments: Mapping[str, Any] | None = None,
+    accept_rejected: bool = False,
 ) -> IngestSummary:
     """Load everything a source has that `raw` does not hold yet.
 
@@ -74,6 +95,9 @@ def ingest(
         Time of the load, with a time zone; by default the real one.
     arguments : mapping of str to object, optional
         What else the job was asked for, such as files; kept in `ml.job_runs`.
+    accept_rejected : bool, default=False
+        Store what can be stored of a series most of which is rejected for its
+        times, instead of refusing it.
 
     Returns
     -------
@@ -87,6 +111,9 @@ def ingest(
     IngestionError
         If every bar is rejected (the rejected rows
         are recorded all the same), or if a symbol belongs to another calendar.
+    SeriesRefusedError
+        If series were refused for their times; it holds the summary, and what
+        is good of all others is stored.
     JobRunningError
         If another load is under way.
     """
@@ -111,6 +138,7 @@ def ingest(
                 load,
                 now=now or datetime.now(UTC),
                 job_run_id=job.job_run_id,
+                accept_rejected=accept_rejected,
             )
         job.counts.update(summary.counts)
         log_event(
@@ -127,6 +155,8 @@ def ingest(
                 (series.last_session for series in summary.series), default=None
             ),
         )
+        if summary.refused:
+            raise SeriesRefusedError(_refused_message(summary), summary)
         if not summary.series:
             raise IngestionError(_all_rejected_message(warehouse, summary))
     return summary
@@ -140,13 +170,19 @@ def _write(
     *,
     now: datetime,
     job_run_id: int,
+    accept_rejected: bool,
 ) -> IngestSummary:
     """Write what is new of `load`; the caller's transaction holds it all."""
-    fill = fill_sessions(connection, source.calendar, now=now)
+    hours = CustomHours.from_seeds(warehouse.settings)
+    minutes = intraday_minutes(warehouse.settings)
+    fill = fill_sessions(connection, source.calendar, now=now, hours=hours)
+    keep_default_horizons(
+        connection, source.calendar, default_horizons(fill.sessions, minutes)
+    )
     grid = SessionGrid(
         fill.sessions,
-        intraday_minutes(warehouse.settings),
-        calendar_time_zone(source.calendar),
+        minutes,
+        calendar_time_zone(source.calendar, hours=hours),
     )
     batch = Batch(warehouse, connection, source.name, now, job_run_id)
     symbols = Symbols(connection, source)
@@ -156,18 +192,25 @@ def _write(
     parts = _split_by_ticker(tickers)
     series: list[SeriesSummary] = []
     for rows in progress(parts, total=len(parts), description="loading bars"):
-        series += _write_bars(batch, symbols, load, bars.iloc[rows], grid)
+        series += _write_bars(
+            batch,
+            symbols,
+            load,
+            bars.iloc[rows],
+            grid,
+            accept_rejected=accept_rejected,
+        )
     _write_adjustments(
         batch,
         symbols,
-        load.adjustments.reset_index(drop=True),
+        pd.concat([load.adjustments, *batch.events], ignore_index=True),
         fill.sessions,
         calendar=source.calendar,
         # A source with no good bar is not to be trusted with the rest.
         is_trusted=bool(series),
     )
     batch.finish()
-    return _summarise(batch, fill, series, load)
+    return _summarise(batch, fill, series, load, batch.find_suspected_splits())
 
 
 def _write_bars(
@@ -176,14 +219,33 @@ def _write_bars(
     load: Load,
     bars: pd.DataFrame,
     grid: SessionGrid,
+    *,
+    accept_rejected: bool,
 ) -> tuple[SeriesSummary, ...]:
     """Write what is new of some rows of `load.bars`."""
     good, reasons = screen_bars(
         bars, grid, now=batch.now, time_zone=load.time_zone
     )
     batch.write_rejected(bars, reasons, load.source_names)
+    for series in rejected_series(
+        bars,
+        good,
+        reasons,
+        grid,
+        calendar=symbols.source.calendar,
+        time_zone=load.time_zone,
+    ):
+        if accept_rejected or not is_refused(series.n_rejected, series.n_rows):
+            batch.causes.setdefault(
+                series.cause, f"{series.ticker} {series.timeframe}"
+            )
+        else:
+            batch.refused.append(series)
+    good = without_refused(good, batch.refused)
+    batch.n_repaired += int(good["is_repaired"].sum())
     if good.empty:
         return ()
+    batch.events.append(events_beside_bars(bars, good))
     symbols.add(good)
     identified, known_ids = symbols.with_ids(good)
     batch.write_records(
@@ -215,9 +277,15 @@ def _write_adjustments(
     if good.empty or not is_trusted:
         return
     identified, known_ids = symbols.with_ids(good)
+    events, reasons, batch.n_in_prices = with_factors(
+        batch.connection, batch.raw, identified
+    )
+    batch.write_rejected(adjustments, reasons)
+    if events.empty:
+        return
     batch.write_records(
         schema.adjustments,
-        mark_known_adjustments(batch.warehouse, identified, known_ids),
+        mark_known_adjustments(batch.warehouse, events, known_ids),
         known_from="effective_at",
     )
 
@@ -244,7 +312,11 @@ def _split_by_ticker(tickers: "pd.Series[Any]") -> list[NDArray[np.intp]]:
 
 
 def _summarise(
-    batch: Batch, fill: SessionFill, series: list[SeriesSummary], load: Load
+    batch: Batch,
+    fill: SessionFill,
+    series: list[SeriesSummary],
+    load: Load,
+    suspected: tuple[SuspectedSplit, ...],
 ) -> IngestSummary:
     """Say what was done."""
     bars = batch.records[schema.bars]
@@ -267,6 +339,19 @@ def _summarise(
         ),
         left_out=load.left_out,
         notes=load.notes,
+        bars_repaired=batch.n_repaired,
+        events_in_prices=batch.n_in_prices,
+        suspected_splits=suspected,
+        refused=tuple(
+            sorted(
+                batch.refused, key=lambda found: (found.ticker, found.timeframe)
+            )
+        ),
+        causes=tuple(
+            f"{name}: {cause}"
+            for cause, name in [*batch.causes.items()][:SERIES_NAMED]
+            if cause not in REMEDIES.values()
+        ),
     )
 
 
@@ -288,6 +373,22 @@ def _series_summaries(bars: pd.DataFrame) -> tuple[SeriesSummary, ...]:
     )
 
 
+def _refused_message(summary: IngestSummary) -> str:
+    """What was refused and why, in one line."""
+    shown = summary.refused[:SERIES_NAMED]
+    n_more = len(summary.refused) - len(shown)
+    stored = f"{len(summary.series)} others were loaded"
+    return " ".join(
+        [
+            f"Source {summary.source!r}: {len(summary.refused)} series were "
+            f"refused, {stored if summary.series else 'nothing was loaded'}.",
+            *(series.to_text() for series in shown),
+            *([f"And {n_more} more."] if n_more else []),
+            "To store what fits all the same: --accept-rejected.",
+        ]
+    )
+
+
 def _all_rejected_message(warehouse: Warehouse, summary: IngestSummary) -> str:
     """What was wrong with a load of which nothing could be stored."""
     query = warehouse.sql(
@@ -295,15 +396,12 @@ def _all_rejected_message(warehouse: Warehouse, summary: IngestSummary) -> str:
         f"where batch_source = '{summary.source}' "
         "order by rejected_bar_id desc limit 20"
     )
-    remedies = [
-        REMEDIES[reason] for reason in summary.rejected if reason in REMEDIES
-    ]
     return " ".join(
         [
             f"Source {summary.source!r}: every row was rejected "
             f"({sum(summary.rejected.values())}), most often as "
             f"{summary.rejected_text(at_most=3)}.",
-            *remedies,
+            *summary.remedies,
             f'See them: swiftbolt db psql -c "{query}"',
         ]
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ FIRST_MONDAY = 4 * DAY
 # Whatever their minutes, these take whole sessions.
 DAILY, WEEKLY = "d1", "w1"
 NO_TIME = np.iinfo(np.int64).min
+# In place of a session's number where a time names two.
+UNCLEAR = -2
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,20 @@ class Places:
     reason : ndarray of shape (n,)
         Why it names none: `off_grid` (within a session, or a week, but not
         where a bar begins), `outside_session` (a day with a session, before
-        its open or after its close), `no_session` (a day without); else None.
+        its open or after its close), `no_session` (a day without),
+        `unclear_day` (by two readings it names two sessions); else None.
     """
 
     session_date: Microseconds
     opened_at: Microseconds
     closed_at: Microseconds
     reason: NDArray[np.object_]
+
+    @property
+    def is_found(self) -> NDArray[np.bool_]:
+        """Whether each time names a bar."""
+        is_found: NDArray[np.bool_] = self.opened_at != NO_TIME
+        return is_found
 
 
 class SessionGrid:
@@ -85,12 +95,14 @@ class SessionGrid:
         self._opened = microseconds(sessions["opened_at"])
         self._closed = microseconds(sessions["closed_at"])
         self._minutes = dict(minutes)
+        self._midnights = starts_of_days(self._dates, time_zone)
         mondays = _monday(self._dates)
         # The calendar's last week may have further sessions.
         starts = np.flatnonzero(np.diff(mondays, prepend=NO_TIME))
         self._week_first = starts[:-1]
         self._week_last = starts[1:] - 1
         self._mondays = mondays[self._week_first]
+        self._monday_midnights = starts_of_days(self._mondays, time_zone)
 
     @property
     def timeframes(self) -> frozenset[str]:
@@ -111,10 +123,11 @@ class SessionGrid:
             One of `timeframes`.
         times : ndarray of shape (n,)
             Opens in microseconds since 1970 UTC; `NO_TIME` names no bar. A d1
-            bar can also be named by its date at 00:00 UTC, a w1 bar by that
-            of its Monday or of its first session. Not by any other day: some
-            vendors begin weeks on Sunday, others name them by their end, and
-            a bar that lands a week early has seen the future.
+            bar can also be named by the start of its date, at 00:00 UTC or
+            at midnight of the exchange's clocks, a w1 bar by that of its
+            Monday or of its first session. Not by any other day: some vendors
+            begin weeks on Sunday, others name them by their end, and a bar
+            that lands a week early has seen the future.
         """
         if timeframe == DAILY:
             first = self._named_session(times)
@@ -130,6 +143,44 @@ class SessionGrid:
         return self._places(
             first, self._opened[first], self._closed[last], times, timeframe
         )
+
+    def is_session_open(self, times: Microseconds) -> NDArray[np.bool_]:
+        """Whether sessions open at these times."""
+        return _find(self._opened, times) >= 0
+
+    def is_session_close(self, times: Microseconds) -> NDArray[np.bool_]:
+        """Whether sessions close at these times and none opens."""
+        is_close = _find(np.unique(self._closed), times) >= 0
+        return is_close & ~self.is_session_open(times)
+
+    def is_bar_close(
+        self, timeframe: str, times: Microseconds
+    ) -> NDArray[np.bool_]:
+        """Whether bars of an intraday timeframe close at these times."""
+        session = self._session_around(times - 1)
+        since_open = times - self._opened[session]
+        length = self._minutes[timeframe] * MINUTE
+        is_close: NDArray[np.bool_] = (session >= 0) & (
+            (since_open % length == 0) | (times == self._closed[session])
+        )
+        return is_close
+
+    def is_in_step(
+        self, timeframe: str, times: Microseconds
+    ) -> NDArray[np.bool_]:
+        """Whether times are whole bars away from an open.
+
+        Of the session whose date the exchange's clocks show; true where there
+        is none.
+        """
+        clock = to_local(times, self.time_zone)
+        session = _find(self._dates, _midnight(clock))
+        since_open = times - self._opened[session]
+        length = self._minutes[timeframe] * MINUTE
+        is_in_step: NDArray[np.bool_] = (session < 0) | (
+            since_open % length == 0
+        )
+        return is_in_step
 
     def _place_within_sessions(
         self, times: Microseconds, length: int
@@ -158,6 +209,7 @@ class SessionGrid:
         reason = np.full(len(times), None, dtype=object)
         lost = ~has_place & (times != NO_TIME)
         reason[lost] = self._why_lost(times[lost], timeframe)
+        reason[session == UNCLEAR] = "unclear_day"
         return Places(
             session_date=np.where(has_place, self._dates[session], NO_TIME),
             opened_at=np.where(has_place, opened_at, NO_TIME),
@@ -179,15 +231,21 @@ class SessionGrid:
         ).astype(object)
 
     def _named_session(self, times: Microseconds) -> NDArray[np.intp]:
-        by_date = _find(self._dates, times)
-        return np.where(by_date >= 0, by_date, _find(self._opened, times))
+        return _agreed(
+            _find(self._dates, times),
+            _find(self._midnights, times),
+            _find(self._opened, times),
+        )
 
     def _named_week(self, times: Microseconds) -> NDArray[np.intp]:
-        by_monday = _find(self._mondays, times)
-        by_date = _find(self._dates[self._week_first], times)
-        by_open = _find(self._opened[self._week_first], times)
-        by_first = np.where(by_date >= 0, by_date, by_open)
-        return np.where(by_monday >= 0, by_monday, by_first)
+        first = self._week_first
+        return _agreed(
+            _find(self._mondays, times),
+            _find(self._monday_midnights, times),
+            _find(self._dates[first], times),
+            _find(self._midnights[first], times),
+            _find(self._opened[first], times),
+        )
 
     def _session_around(self, times: Microseconds) -> NDArray[np.intp]:
         """Number of the session that is open at each time, else -1."""
@@ -246,6 +304,36 @@ def to_utc(times: Microseconds) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(times.view("datetime64[us]"), tz="UTC")
 
 
+def to_local(moments: Microseconds, time_zone: str) -> Microseconds:
+    """What a zone's clocks show at these moments."""
+    local = (
+        pd.Series(moments.view("datetime64[us]"))
+        .dt.tz_localize("UTC")
+        .dt.tz_convert(ZoneInfo(time_zone))
+        .dt.tz_localize(None)
+    )
+    return microseconds(local)
+
+
+def starts_of_days(dates: Microseconds, time_zone: str) -> Microseconds:
+    """First moment of each date by a zone's clocks.
+
+    Where the clocks go forward at midnight the day begins at 01:00.
+
+    Examples
+    --------
+    >>> date = microseconds(pd.Series(pd.to_datetime(["2024-07-02"])))
+    >>> print(to_utc(starts_of_days(date, "America/New_York"))[0])
+    2024-07-02 04:00:00+00:00
+    """
+    starts = pd.DatetimeIndex(dates.view("datetime64[us]")).tz_localize(
+        time_zone,
+        ambiguous=np.ones(len(dates), bool),
+        nonexistent="shift_forward",
+    )
+    return microseconds(pd.Series(starts))
+
+
 def _find(ordered: Microseconds, wanted: Microseconds) -> NDArray[np.intp]:
     """Where each wanted value stands among the ordered ones, else -1."""
     if not len(ordered):
@@ -254,11 +342,18 @@ def _find(ordered: Microseconds, wanted: Microseconds) -> NDArray[np.intp]:
     return np.where(ordered[place] == wanted, place, -1)
 
 
+def _agreed(*readings: NDArray[np.intp]) -> NDArray[np.intp]:
+    """What the readings find, -1 where none, `UNCLEAR` where they differ."""
+    highest = np.max(readings, axis=0)
+    found = np.where(np.array(readings) < 0, highest, readings)
+    return np.where(np.min(found, axis=0) == highest, highest, UNCLEAR)
+
+
 def _take(
     values: NDArray[np.intp], place: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """Values at places, -1 where the place is -1."""
-    return np.append(values, -1)[place]
+    """Values at places; a place below 0 stays what it is."""
+    return np.where(place < 0, place, np.append(values, 0)[place])
 
 
 def _midnight(times: Microseconds) -> Microseconds:

@@ -13,6 +13,7 @@ from exchange_calendars.errors import InvalidCalendarName
 from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.exceptions import IngestionError
+from python_ml.ingestion.calendars.custom import CustomHours
 from python_ml.warehouse.bulk import insert_frame
 
 # Bars are numbered from the first session on, so it must never move.
@@ -61,7 +62,9 @@ def last_session_date(today: date) -> date:
     return date(today.year + YEARS_AHEAD, 12, 31)
 
 
-def calendar_sessions(calendar: str, *, through: date) -> pd.DataFrame:
+def calendar_sessions(
+    calendar: str, *, through: date, hours: CustomHours | None = None
+) -> pd.DataFrame:
     """Every session of an exchange since 1990, early closes included.
 
     A calendar that is recorded for fewer years begins, or ends, with these.
@@ -69,10 +72,12 @@ def calendar_sessions(calendar: str, *, through: date) -> pd.DataFrame:
     Parameters
     ----------
     calendar : str
-        Name in `exchange_calendars`, such as "XNYS"; an alias is refused,
-        since one exchange under two names would be numbered twice.
+        Name in `exchange_calendars`, such as "XNYS", or in `hours`; an alias
+        is refused, since one exchange under two names would be numbered twice.
     through : date
         Last date, inclusive.
+    hours : CustomHours, optional
+        What the seeds say of sessions.
 
     Returns
     -------
@@ -90,6 +95,18 @@ def calendar_sessions(calendar: str, *, through: date) -> pd.DataFrame:
     >>> sessions.iloc[-1].closed_at  # the day before a holiday
     Timestamp('2012-07-03 17:00:00+0000', tz='UTC')
     """
+    if hours is not None:
+        if hours.time_zone(calendar) is not None:
+            sessions = hours.sessions(
+                calendar, since=FIRST_SESSION_DATE, through=through
+            )
+        else:
+            sessions = calendar_sessions(calendar, through=through)
+        return _in_microseconds(
+            hours.with_exceptions(
+                calendar, sessions, calendar_time_zone(calendar, hours=hours)
+            )
+        )
     return _calendar_sessions(calendar, through).copy()
 
 
@@ -119,7 +136,9 @@ def _calendar_sessions(calendar: str, through: date) -> pd.DataFrame:
     )
 
 
-def calendar_time_zone(calendar: str) -> str:
+def calendar_time_zone(
+    calendar: str, *, hours: CustomHours | None = None
+) -> str:
     """Zone of the exchange's clocks.
 
     Raises
@@ -132,11 +151,16 @@ def calendar_time_zone(calendar: str) -> str:
     >>> calendar_time_zone("XNYS")
     'America/New_York'
     """
-    return str(_exchange(calendar).tz)
+    own = hours.time_zone(calendar) if hours is not None else None
+    return own or str(_exchange(calendar, hours).tz)
 
 
 def fill_sessions(
-    connection: sa.Connection, calendar: str, *, now: datetime
+    connection: sa.Connection,
+    calendar: str,
+    *,
+    now: datetime,
+    hours: CustomHours | None = None,
 ) -> SessionFill:
     """Bring `raw.sessions` up to date with the calendar, ahead included.
 
@@ -153,13 +177,15 @@ def fill_sessions(
         See `calendar_sessions`.
     now : datetime
         What counts as opened; with a time zone.
+    hours : CustomHours, optional
+        What the seeds say of sessions.
     """
     stored = stored_sessions(connection, calendar)
     newest = stored["session_date"].max()  # NaT while there is none
     through = last_session_date(now.date())
     if len(stored):
         through = max(through, newest.date())
-    expected = calendar_sessions(calendar, through=through)
+    expected = calendar_sessions(calendar, through=through, hours=hours)
 
     both = expected.merge(
         stored,
@@ -231,15 +257,23 @@ def stored_sessions(connection: sa.Connection, calendar: str) -> pd.DataFrame:
     return _in_microseconds(pd.DataFrame(rows, columns=SESSION_COLUMNS))
 
 
-@functools.cache
-def _exchange(calendar: str) -> exchange_calendars.ExchangeCalendar:
+@functools.cache  # it keeps the last one only
+def _library_calendar(calendar: str) -> exchange_calendars.ExchangeCalendar:
+    return exchange_calendars.get_calendar(calendar)
+
+
+def _exchange(
+    calendar: str, hours: CustomHours | None = None
+) -> exchange_calendars.ExchangeCalendar:
     try:
-        return exchange_calendars.get_calendar(calendar)
+        return _library_calendar(calendar)
     except InvalidCalendarName:
+        own = hours.calendars if hours is not None else ["fx"]
         raise IngestionError(
             f"There is no exchange calendar {calendar!r}; use a name from "
             "exchange_calendars.get_calendar_names(include_aliases=False), "
-            "such as 'XNYS' or '24/7'."
+            "such as 'XNYS' or '24/7', or one of the seed custom_calendars: "
+            f"{', '.join(own)}. Hours of your own are rows of that seed."
         ) from None
 
 

@@ -103,17 +103,6 @@ def from_local(clock: Microseconds, time_zone: str) -> Microseconds:
     return microseconds(local)
 
 
-def to_local(moments: Microseconds, time_zone: str) -> Microseconds:
-    """What a zone's clocks show at these moments."""
-    local = (
-        pd.Series(moments.view("datetime64[us]"))
-        .dt.tz_localize("UTC")
-        .dt.tz_convert(ZoneInfo(time_zone))
-        .dt.tz_localize(None)
-    )
-    return microseconds(local)
-
-
 def has_zone(values: "pd.Series[Any]") -> NDArray[np.bool_]:
     """Whether each time says which zone it is in."""
     if isinstance(values.dtype, pd.DatetimeTZDtype):

@@ -15,7 +15,13 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion.base import ADJUSTMENT_COLUMNS, BAR_VALUES, Load
+from python_ml.ingestion.base import (
+    ADJUSTMENT_COLUMNS,
+    ADJUSTMENT_KEY,
+    ADJUSTMENT_VALUES,
+    BAR_VALUES,
+    Load,
+)
 from python_ml.ingestion.calendars.grid import DAILY, WEEKLY
 from python_ml.ingestion.calendars.times import checked_time_zone, has_zone
 from python_ml.ingestion.screening.bars import is_malformed
@@ -46,7 +52,8 @@ class BarFile:
     calendar : str, default="XNYS"
         Exchange calendar of all symbols.
     adjustments_path : Path, optional
-        File of splits and dividends: ticker, session_date, kind, factor.
+        File of splits and dividends: ticker, session_date, kind, and a factor,
+        ratio or amount.
     time_zone : str, optional
         Zone of the times that name none.
     symbols, timeframes : collection of str, optional
@@ -122,7 +129,9 @@ class BarFile:
     def _read_adjustments(self) -> pd.DataFrame:
         if self.adjustments_path is None:
             return pd.DataFrame(columns=ADJUSTMENT_COLUMNS)
-        adjustments = _read(self.adjustments_path, ADJUSTMENT_COLUMNS)
+        adjustments = _read(
+            self.adjustments_path, ADJUSTMENT_KEY, one_of=ADJUSTMENT_VALUES
+        )
         if self.symbols is not None:
             is_wanted = clean_text(adjustments["ticker"]).isin([*self.symbols])
             adjustments = adjustments.loc[is_wanted]
@@ -154,8 +163,13 @@ def source_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text).strip("_") or "file"
 
 
-def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Rows of a file with their numbers, in the columns' own types."""
+def _read(
+    path: Path, columns: Sequence[str], *, one_of: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Rows of a file with their numbers, in the columns' own types.
+
+    Of the columns `one_of` those that there are, at least one.
+    """
     if path.suffix not in ENDINGS:
         raise IngestionError(
             f"{path} ends in {path.suffix or 'nothing'}; only files that end "
@@ -163,26 +177,34 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         )
     reader = _read_csv if path.suffix == ".csv" else _read_parquet
     try:
-        return reader(path, columns)
+        return reader(path, columns, one_of)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if number else str(error)
         raise IngestionError(f"{path} cannot be read: {reason}") from error
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def _read_parquet(
+    path: Path, columns: Sequence[str], one_of: Sequence[str]
+) -> pd.DataFrame:
     with pyarrow.parquet.ParquetFile(path) as file:
-        _check_columns(path, file.schema_arrow.names, columns)
+        columns = _checked_columns(
+            path, file.schema_arrow.names, columns, one_of
+        )
         table = file.read(columns=list(columns))
     return _to_frame(table).assign(
         source_row_number=np.arange(1, table.num_rows + 1)
     )
 
 
-def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def _read_csv(
+    path: Path, columns: Sequence[str], one_of: Sequence[str]
+) -> pd.DataFrame:
     """Everything as text: what is no number must be shown as it is."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        _check_columns(path, next(csv.reader(file), []), columns)
+        columns = _checked_columns(
+            path, next(csv.reader(file), []), columns, one_of
+        )
     malformed: list[pa.csv.InvalidRow] = []
 
     def keep(row: pa.csv.InvalidRow) -> str:
@@ -218,10 +240,18 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return pd.concat([rows, bad_rows], ignore_index=True)
 
 
-def _check_columns(
-    path: Path, found: Sequence[str], wanted: Sequence[str]
-) -> None:
+def _checked_columns(
+    path: Path,
+    found: Sequence[str],
+    wanted: Sequence[str],
+    one_of: Sequence[str],
+) -> list[str]:
+    """Columns to read."""
     missing = [name for name in wanted if name not in found]
+    chosen = [name for name in one_of if name in found]
+    if one_of and not chosen:
+        missing.append(f"{', '.join(one_of[:-1])} or {one_of[-1]}")
+    wanted = [*wanted, *chosen]
     if missing:
         raise IngestionError(
             f"{path} lacks the column {', '.join(missing)}; it has "
@@ -232,6 +262,7 @@ def _check_columns(
         raise IngestionError(
             f"{path} has the column {', '.join(twice)} twice; leave one."
         )
+    return wanted
 
 
 def _to_frame(table: pa.Table) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from python_ml.ingestion.screening.factors import read_factors
 from python_ml.ingestion.screening.reasons import (
     first_reasons,
     without_repeated,
@@ -14,10 +15,12 @@ from python_ml.ingestion.screening.reasons import (
 from python_ml.ingestion.screening.values import (
     clean_text,
     read_dates,
-    read_numbers,
 )
 
 ADJUSTMENT_KINDS = ("split", "dividend")
+# No company has split or merged its shares by more at once.
+LARGEST_FACTOR = 1e6
+FLAGS = ["is_beside_bars", "has_adjusted_close"]
 
 
 def screen_adjustments(
@@ -33,7 +36,7 @@ def screen_adjustments(
     Parameters
     ----------
     adjustments : DataFrame
-        `Load.adjustments`, on a unique index.
+        `Load.adjustments`, with `events_beside_bars`, on a unique index.
     sessions : DataFrame
         session_date, opened_at and closed_at of `calendar`.
     now : datetime
@@ -48,17 +51,23 @@ def screen_adjustments(
     Returns
     -------
     accepted : DataFrame
-        ticker, kind, factor, session_date and effective_at, on the index of
-        `adjustments`.
+        ticker, kind, factor (0 where there is an amount), amount (0 where
+        there is a factor), session_date, effective_at, is_beside_bars and
+        has_adjusted_close, on the index of `adjustments`.
     reasons : Series of str
         Reason of every other row, on the index of `adjustments`.
     """
-    factor = read_numbers(adjustments[["factor"]])["factor"]
+    values = read_factors(adjustments)
+    factor, amount = values["factor"], values["amount"]
+    kind = clean_text(values["kind"]).rename("kind")
     screened = pd.concat(
         [
             clean_text(adjustments["ticker"]).rename("ticker"),
-            clean_text(adjustments["kind"]).rename("kind"),
-            factor,
+            kind,
+            # Nothing is compared with a missing value, nor equal to it.
+            factor.fillna(0.0),
+            amount.fillna(0.0),
+            _flags(adjustments),
             _at_sessions(adjustments["session_date"], sessions),
         ],
         axis="columns",
@@ -81,8 +90,18 @@ def screen_adjustments(
                 | (session_date > pd.Timestamp(now.date())),
             ),
             ("no_session", screened["effective_at"].isna()),
-            ("unreadable_factor", factor.isna() | np.isinf(factor)),
-            ("factor_not_positive", factor <= 0),
+            (
+                "unreadable_factor",
+                (factor.isna() & amount.isna())
+                | np.isinf(factor)
+                | np.isinf(amount)
+                | (amount.notna() & (kind == "split")),
+            ),
+            ("factor_not_positive", (factor <= 0) | (amount <= 0)),
+            (
+                "factor_out_of_bounds",
+                (factor > LARGEST_FACTOR) | (factor < 1 / LARGEST_FACTOR),
+            ),
         ],
         adjustments.index,
     )
@@ -91,7 +110,19 @@ def screen_adjustments(
         reasons,
         is_out=np.zeros(len(adjustments), bool),
         key=["ticker", "session_date", "kind"],
-        values=["factor"],
+        values=["factor", "amount"],
+    )
+
+
+def _flags(adjustments: pd.DataFrame) -> pd.DataFrame:
+    """What only events beside bars say, false of others."""
+    return pd.DataFrame(
+        {
+            name: adjustments[name].eq(True)
+            if name in adjustments
+            else pd.Series(False, index=adjustments.index)
+            for name in FLAGS
+        }
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from python_ml.ingestion.screening.values import clean_text
+from python_ml.ingestion.screening.values import storable, storable_text
 
 
 def rejected_rows(
@@ -48,9 +48,9 @@ def rejected_rows(
     frame = pd.DataFrame(
         {
             "batch_source": source,
-            "ticker": clean_text(rejected["ticker"]),
+            "ticker": storable_text(rejected["ticker"]),
             "timeframe": (
-                clean_text(rejected["timeframe"])
+                storable_text(rejected["timeframe"])
                 if "timeframe" in rejected
                 else None
             ),
@@ -96,6 +96,6 @@ def _as_json(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, (bool, int, float, str)):
+    if isinstance(value, (bool, int, float)):
         return value
-    return str(value)
+    return storable(str(value))

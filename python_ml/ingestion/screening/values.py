@@ -29,6 +29,36 @@ def clean_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
     )
 
 
+def storable(text: str) -> str:
+    r"""Text as PostgreSQL can hold it: without NUL and half characters.
+
+    Examples
+    --------
+    >>> storable(f"1{chr(0)}2").encode()
+    b'1\\x002'
+    """
+    return text.replace("\x00", "\\x00").encode("utf-8", "replace").decode()
+
+
+def storable_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """`clean_text` of which every value is `storable`."""
+    text = clean_text(values)
+    names = [storable(str(name)) for name in text.cat.categories]
+    if names == text.cat.categories.tolist():
+        return text
+    return clean_text(
+        text.map(dict(zip(text.cat.categories, names, strict=True)))
+    )
+
+
+def is_printable(text: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Whether each category is of characters that can be shown, and missing."""
+    is_good = np.array(
+        [str(name).isprintable() for name in text.cat.categories] + [True]
+    )
+    return is_good[text.cat.codes]
+
+
 def read_dates(values: "pd.Series[Any]") -> "pd.Series[pd.Timestamp]":
     """Dates from ISO text, dates or midnights; missing if anything else."""
     if values.dtype == object:

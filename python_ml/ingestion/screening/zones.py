@@ -13,8 +13,9 @@ from python_ml.ingestion.calendars.grid import (
     Places,
     SessionGrid,
     place_bars,
+    to_local,
 )
-from python_ml.ingestion.calendars.times import from_local, to_local
+from python_ml.ingestion.calendars.times import from_local
 
 # A series is taken to be in another zone if nearly all its bars are within
 # sessions when read so, and clearly fewer as they are. Today's are no evidence:

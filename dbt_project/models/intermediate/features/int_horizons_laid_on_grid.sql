@@ -39,7 +39,7 @@ horizons as (
         horizon,
         horizon_bars
 
-    from {{ ref('horizons') }}
+    from {{ ref('int_horizons_completed_with_defaults') }}
 
 ),
 

@@ -5,7 +5,7 @@
 -- planned for another time.
 {%- do stop_when_label_seeds_changed(
     ref('int_label_seeds_built'),
-    ref('horizons'),
+    ref('int_horizons_completed_with_defaults'),
     ref('label_rules'),
     ref('timeframes'),
 ) -%}
@@ -76,7 +76,7 @@ horizons as (
         timeframe,
         max(horizon_bars) as longest_horizon_bars
 
-    from {{ ref('horizons') }}
+    from {{ ref('int_horizons_completed_with_defaults') }}
 
     group by calendar, timeframe
 
