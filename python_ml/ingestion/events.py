@@ -112,9 +112,12 @@ def with_factors(
     factor = factors_of_amounts(
         amounts["amount"].to_numpy(float),
         prices["close_before"].to_numpy(float)[~is_adjusted][is_amount],
-        _split_factors(kept, prices["known_split_factor"])
-        .loc[amounts.index]
-        .to_numpy(np.float64),
+        np.asarray(
+            _split_factors(kept, prices["known_split_factor"]).loc[
+                amounts.index
+            ],
+            dtype=np.float64,
+        ),
     )
     reasons = first_reasons(
         [

@@ -11,8 +11,13 @@ import numpy as np
 import pandas as pd
 
 from python_ml.ingestion.base import BAR_VALUES
-from python_ml.ingestion.calendars.grid import DAY, SessionGrid, place_bars
-from python_ml.ingestion.calendars.times import read_times, to_local
+from python_ml.ingestion.calendars.grid import (
+    DAY,
+    SessionGrid,
+    place_bars,
+    to_local,
+)
+from python_ml.ingestion.calendars.times import read_times
 from python_ml.ingestion.readers.corporate_actions import EVENT_COLUMNS
 
 Rows = Sequence[Mapping[str, Any]]
