@@ -4,9 +4,10 @@
     Order of forecasts of one series, horizon and bar. Among replays the first
     issued stays: a later one under another name cannot rewrite what was.
 -#}
-{% macro live_before_replay(forecasts='forecasts') -%}
-    case when {{ forecasts }}.run_kind = 'live' then 0 else 1 end asc,
-    {{ forecasts }}.forecast_id asc
+{% macro live_before_replay(forecasts=none) -%}
+    {%- set prefix = forecasts ~ '.' if forecasts else '' -%}
+    case when {{ prefix }}run_kind = 'live' then 0 else 1 end asc,
+    {{ prefix }}forecast_id asc
 {%- endmacro %}
 
 
@@ -52,14 +53,19 @@
 
 
 {#
-    Condition on a row of `outcomes`, of `forecast_outcomes`, to count. It was
-    decided when the forecast settled; of what settled before that was kept the
-    ledger is asked, by its key.
+    Pre-hook of `forecast_outcomes`: say of what settled before `is_counted` was
+    kept whether it counts. Later runs find the column and do nothing.
 #}
-{% macro is_counted_outcome(outcomes) -%}
-    coalesce(
-        {{ outcomes }}.is_counted,
-        {{ may_count(outcomes) }}
-        and {{ is_first_of_its_bar(outcomes, ref('stg_ml__forecasts')) }}
-    )
+{% macro decide_what_counts(forecasts) -%}
+    {%- if execute and is_incremental() -%}
+        {%- set columns = adapter.get_columns_in_relation(this) -%}
+        {%- if 'is_counted' not in columns | map(attribute='name') -%}
+            alter table {{ this }} add column is_counted boolean;
+            update {{ this }} as outcomes
+            set
+                is_counted
+                = {{ may_count('outcomes') }}
+                and {{ is_first_of_its_bar('outcomes', forecasts) }}
+        {%- endif -%}
+    {%- endif -%}
 {%- endmacro %}

@@ -20,10 +20,14 @@ from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
 
+# Outcomes are written and what lies between them and drift is tested. Its views
+# stay: made again, they would take with them all others that stand on them.
 SETTLE = (
     "build",
     "--select",
-    "forecast_outcomes+",
+    "forecast_outcomes",
+    "forecast_outcomes+,+drift_monitoring,resource_type:test",
+    "forecast_outcomes+,+drift_status,resource_type:test",
     "--exclude-resource-type",
     "unit_test",
 )

@@ -4,6 +4,7 @@
         incremental_strategy='append',
         on_schema_change='append_new_columns',
         full_refresh=none if is_of_the_past() else false,
+        pre_hook="{{ decide_what_counts(ref('stg_ml__forecasts')) }}",
         indexes=[{'columns': ['symbol_id', 'timeframe', 'settled_at']}],
     )
 }}
@@ -38,7 +39,15 @@ scored as (
         brier_score,
         is_inside_50,
         is_inside_80,
-        is_inside_95
+        is_inside_95,
+        climatology_brier_score,
+        is_below_50,
+        interval_score_50,
+        is_below_80,
+        interval_score_80,
+        is_below_95,
+        interval_score_95,
+        expected_volatility
 
     from {{ ref('int_forecasts_scored_to_outcomes') }}
 
@@ -48,7 +57,11 @@ scored as (
 -- its bars later; hence no full refresh either, but for builds of the past.
 newly_settled as (
 
-    select scored.*
+    select
+        scored.*,
+        {{ may_count('scored') }}
+        and {{ is_first_of_its_bar('scored', ref('stg_ml__forecasts')) }}
+            as is_counted
 
     from scored
     {% if is_incremental() %}

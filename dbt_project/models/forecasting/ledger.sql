@@ -3,29 +3,31 @@ with
 forecasts as (
 
     select
-        forecasts.forecast_id,
-        forecasts.symbol_id,
-        forecasts.version_id,
-        forecasts.timeframe,
-        forecasts.horizon,
-        forecasts.horizon_bars,
-        forecasts.run_kind,
-        forecasts.bar_number,
-        forecasts.probability_bearish,
-        forecasts.probability_neutral,
-        forecasts.probability_bullish,
-        forecasts.climatology_bearish,
-        forecasts.climatology_neutral,
-        forecasts.climatology_bullish,
-        forecasts.member_probabilities,
-        forecasts.closed_at,
-        forecasts.target_at
+        forecast_id,
+        symbol_id,
+        version_id,
+        timeframe,
+        horizon,
+        horizon_bars,
+        run_kind,
+        bar_number,
+        probability_bearish,
+        probability_neutral,
+        probability_bullish,
+        climatology_bearish,
+        climatology_neutral,
+        climatology_bullish,
+        member_probabilities,
+        closed_at,
+        target_at
 
-    from {{ ref('stg_ml__forecasts') }} as forecasts
+    from {{ ref('stg_ml__forecasts') }}
 
+    -- A late row could have been issued with the answer at hand; a backtest
+    -- was.
     where
-        {{ may_count('forecasts') }}
-        and {{ is_first_of_its_bar('forecasts', ref('stg_ml__forecasts')) }}
+        run_kind in ('live', 'replay')
+        and not is_late
 
 ),
 
@@ -39,32 +41,57 @@ symbols as (
 
 ),
 
-one_per_bar as (
+named as (
 
     select
-        forecasts.forecast_id,
-        forecasts.symbol_id,
-        symbols.ticker,
-        forecasts.version_id,
-        forecasts.timeframe,
-        forecasts.horizon,
-        forecasts.horizon_bars,
-        forecasts.run_kind,
-        forecasts.bar_number,
-        forecasts.probability_bearish,
-        forecasts.probability_neutral,
-        forecasts.probability_bullish,
-        forecasts.climatology_bearish,
-        forecasts.climatology_neutral,
-        forecasts.climatology_bullish,
-        forecasts.member_probabilities,
-        forecasts.closed_at,
-        forecasts.target_at
+        forecasts.*,
+        symbols.ticker
 
     from forecasts
 
     inner join symbols
         on forecasts.symbol_id = symbols.symbol_id
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by symbol_id, ticker, timeframe, horizon, closed_at
+            order by {{ live_before_replay() }}
+        ) as preference
+
+    from named
+
+),
+
+one_per_bar as (
+
+    select
+        forecast_id,
+        symbol_id,
+        ticker,
+        version_id,
+        timeframe,
+        horizon,
+        horizon_bars,
+        run_kind,
+        bar_number,
+        probability_bearish,
+        probability_neutral,
+        probability_bullish,
+        climatology_bearish,
+        climatology_neutral,
+        climatology_bullish,
+        member_probabilities,
+        closed_at,
+        target_at
+
+    from ranked
+
+    where preference = 1
 
 )
 

@@ -45,7 +45,7 @@ latest as (
 
         order by
             forecasts.closed_at desc,
-            {{ live_before_replay() }}
+            {{ live_before_replay('forecasts') }}
 
         limit 1
     ) as newest

@@ -1,5 +1,6 @@
 {#- Probability given to what came true, kept off zero so that a log exists. -#}
 {%- set smallest_probability = 1e-6 -%}
+{%- set levels = [50, 80, 95] -%}
 
 with
 
@@ -23,6 +24,7 @@ settled as (
         target_recorded_at,
         direction,
         realized_return,
+        expected_volatility,
         label_threshold,
         probability_bearish,
         probability_neutral,
@@ -65,6 +67,12 @@ compared as (
             when 'NEUTRAL' then probability_neutral
             else probability_bullish
         end as probability_of_outcome,
+        -- Bands are around the close as traded, the move is on today's basis:
+        -- they meet as log returns.
+        {% for level in levels -%}
+            ln(lower_{{ level }} / reference_close) as lower_return_{{ level }},
+            ln(upper_{{ level }} / reference_close) as upper_return_{{ level }},
+        {% endfor -%}
         case outcome
             when 'BEARISH' then climatology_bearish
             when 'NEUTRAL' then climatology_neutral
@@ -102,23 +110,24 @@ scored as (
             as log_loss,
         -ln(greatest(climatology_of_outcome, {{ smallest_probability }}))
             as climatology_log_loss,
-        (probability_bearish - was_bearish)
-        * (probability_bearish - was_bearish)
-        + (probability_neutral - was_neutral)
-        * (probability_neutral - was_neutral)
-        + (probability_bullish - was_bullish)
-        * (probability_bullish - was_bullish) as brier_score,
-        -- Bands are around the close as traded, the move is on today's basis:
-        -- they meet as log returns.
-        realized_return between
-        ln(lower_50 / reference_close)
-        and ln(upper_50 / reference_close) as is_inside_50,
-        realized_return between
-        ln(lower_80 / reference_close)
-        and ln(upper_80 / reference_close) as is_inside_80,
-        realized_return between
-        ln(lower_95 / reference_close)
-        and ln(upper_95 / reference_close) as is_inside_95
+        {{ brier_score('probability') }} as brier_score,
+        {% for level in levels -%}
+            realized_return
+            between lower_return_{{ level }} and upper_return_{{ level }}
+                as is_inside_{{ level }},
+        {% endfor -%}
+        {{ brier_score('climatology') }} as climatology_brier_score,
+        {% for level in levels -%}
+            realized_return < lower_return_{{ level }}
+                as is_below_{{ level }},
+            {{ interval_score(
+                'realized_return',
+                'lower_return_' ~ level,
+                'upper_return_' ~ level,
+                level,
+            ) }} as interval_score_{{ level }},
+        {% endfor -%}
+        expected_volatility
 
     from compared
 

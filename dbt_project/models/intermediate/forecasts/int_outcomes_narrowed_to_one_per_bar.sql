@@ -1,58 +1,46 @@
+{%- set columns = [
+    'forecast_id', 'symbol_id', 'timeframe', 'horizon', 'horizon_bars',
+    'closed_at', 'settled_at', 'settled_date', 'version_id', 'outcome',
+    'is_hit', 'climatology_log_loss', 'is_inside_50', 'is_inside_80',
+    'is_inside_95', 'is_below_50', 'is_below_80', 'is_below_95',
+    'interval_score_50', 'interval_score_80', 'interval_score_95',
+    'expected_volatility',
+] %}
+
 with
-
-ledger as (
-
-    select
-        forecast_id,
-        symbol_id,
-        ticker,
-        timeframe
-
-    from {{ ref('ledger') }}
-
-),
 
 outcomes as (
 
-    select
-        forecast_id,
-        symbol_id,
-        timeframe,
-        horizon,
-        horizon_bars,
-        closed_at,
-        settled_at,
-        settled_date,
-        version_id,
-        is_hit
+    select {{ columns | join(',\n        ') }}
 
     from {{ ref('forecast_outcomes') }}
 
+    where is_counted
+
 ),
 
--- Joined by the series as well, so that a filter on it reaches both tables.
+symbols as (
+
+    select
+        symbol_id,
+        ticker,
+        calendar
+
+    from {{ ref('stg_market__symbols') }}
+
+),
+
 one_per_bar as (
 
     select
-        outcomes.forecast_id,
-        outcomes.symbol_id,
-        ledger.ticker,
-        outcomes.timeframe,
-        outcomes.horizon,
-        outcomes.horizon_bars,
-        outcomes.closed_at,
-        outcomes.settled_at,
-        outcomes.settled_date,
-        outcomes.version_id,
-        outcomes.is_hit
+        outcomes.*,
+        symbols.ticker,
+        symbols.calendar
 
     from outcomes
 
-    inner join ledger
-        on
-            outcomes.forecast_id = ledger.forecast_id
-            and outcomes.symbol_id = ledger.symbol_id
-            and outcomes.timeframe = ledger.timeframe
+    inner join symbols
+        on outcomes.symbol_id = symbols.symbol_id
 
 )
 

@@ -1,8 +1,19 @@
 with
 
-outcomes as (
+recent_outcomes as (
 
-    select * from {{ ref('int_outcomes_joined_to_baselines') }}
+    select * from {{ ref('int_outcomes_cut_to_recent') }}
+
+),
+
+baselines as (
+
+    select
+        version_id,
+        horizon,
+        baseline_accuracy
+
+    from {{ ref('int_training_runs_reduced_to_baselines') }}
 
 ),
 
@@ -13,6 +24,25 @@ thresholds as (
         window_predictions
 
     from {{ ref('drift_thresholds') }}
+
+),
+
+outcomes as (
+
+    select
+        recent_outcomes.*,
+        cast(
+            case when recent_outcomes.is_hit then 1 else 0 end
+            as double precision
+        ) as hit,
+        baselines.baseline_accuracy
+
+    from recent_outcomes
+
+    left join baselines
+        on
+            recent_outcomes.version_id = baselines.version_id
+            and recent_outcomes.horizon = baselines.horizon
 
 ),
 
