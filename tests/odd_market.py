@@ -1,8 +1,9 @@
 """Good daily series beside one of each kind of trouble that real ones have.
 
 GOOD and FINE are sound. IDX has no volume, HOLEY misses bars at random and one
-of the last, SPLIT splits unannounced, GONE ceases to trade, OLD is renamed to
-NEW, STALE stops without a word and SHORT has only begun.
+of the last, LOST a week of them, SPLIT splits unannounced, GONE ceases to
+trade, OLD is renamed to NEW, STALE stops without a word and SHORT has only
+begun.
 """
 
 import datetime
@@ -15,12 +16,20 @@ import pandas as pd
 from python_ml.ingestion.base import Load
 
 SOUND = ("GOOD", "FINE")
-ODD = ("IDX", "HOLEY", "SPLIT", "GONE", "OLD", "STALE", "SHORT")
+ODD = ("IDX", "HOLEY", "LOST", "SPLIT", "GONE", "OLD", "STALE", "SHORT")
 N_SESSIONS = 330
 # Sessions loaded at first; then one by one.
 N_FIRST = N_SESSIONS - 2
 N_SHORT, N_STALE = 150, 12
+LOST_WEEK = N_FIRST - 20, N_FIRST - 15
 SPLIT_AT, RECENT_HOLE = N_FIRST - 40, N_FIRST - 5
+
+
+def recovery_of_lost() -> datetime.date:
+    """Session of the bar whose longest window begins behind the lost week."""
+    calendar = xcals.get_calendar("XNYS", start="2017-01-01", end="2020-12-31")
+    session: pd.Timestamp = calendar.sessions[LOST_WEEK[1] + 60]
+    return session.date()
 
 
 def sessions() -> list[datetime.date]:
@@ -56,6 +65,8 @@ def bars_of(ticker: str) -> pd.DataFrame:
     if ticker == "HOLEY":
         holes = {RECENT_HOLE, *random.integers(1, N_FIRST - 60, 3).tolist()}
         bars = bars[~bars["place"].isin(holes)]
+    if ticker == "LOST":
+        bars = bars[~bars["place"].isin(range(*LOST_WEEK))]
     if ticker == "GONE":
         bars = bars[bars["place"] < N_FIRST]
     if ticker == "STALE":

@@ -22,6 +22,7 @@ from tests.odd_market import (
     ODD,
     SOUND,
     OddSource,
+    recovery_of_lost,
     sessions,
 )
 
@@ -135,17 +136,19 @@ def test_series_health_says_what_is_wrong_with_each(story: Story) -> None:
         "GOOD": ("forecast", None),
         "FINE": ("forecast", None),
         "NEW": ("forecast", None),
-        "IDX": ("quarantined", "too_few_rows"),
-        "HOLEY": ("unusable", "missing_bar"),
-        "SPLIT": ("forecast", None),
+        "IDX": ("forecast", None),
+        "HOLEY": ("forecast", None),
+        "LOST": ("unusable", "missing_bar"),
+        "SPLIT": ("quarantined", "suspected_split"),
         "GONE": ("delisted", None),
         "STALE": ("quarantined", "stale"),
         "SHORT": ("quarantined", "too_few_rows"),
     }
     assert health.loc["HOLEY", "n_missing_bars"] > 1
-    assert health.loc["HOLEY", "recovers_on"] is not None
+    assert health.loc["SPLIT", "n_suspected_splits"] == 1
     assert not health.loc["GONE", "is_expected"]
-    assert "no_volume" in health.loc["IDX", "details"]
+    # 60 bars behind the hole.
+    assert health.loc["LOST", "recovers_on"] == pd.Timestamp(recovery_of_lost())
 
 
 def test_every_run_says_which_series_it_did_not_forecast(story: Story) -> None:
@@ -154,9 +157,9 @@ def test_every_run_says_which_series_it_did_not_forecast(story: Story) -> None:
             (row["ticker"], row["timeframe"])
             for row in run["health"]["not_forecast"]
         }
-        assert {("IDX", "d1"), ("STALE", "d1"), ("SHORT", "d1")} < missing
+        assert {("LOST", "d1"), ("STALE", "d1"), ("SHORT", "d1")} < missing
         assert not {("GOOD", "d1"), ("FINE", "d1")} & missing
-        assert {row["ticker"] for row in run["set_aside"]} > {"IDX", "STALE"}
+        assert {row["ticker"] for row in run["set_aside"]} > {"SPLIT", "STALE"}
     assert [run["forecasts"]["n_forecasts"] > 0 for run in story.runs] == [
         True
     ] * len(story.runs)

@@ -40,6 +40,8 @@ BAR = ["symbol_id", "closed_at"]
 
 logger = get_logger(__name__)
 
+VersionError = ArtifactError | FeatureMismatchError
+
 # A new process costs about as much as that many series.
 MIN_VERSIONS_PER_WORKER = 60
 

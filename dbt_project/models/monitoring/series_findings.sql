@@ -211,6 +211,43 @@ impossible_adjustment as (
 
 ),
 
+suspected_split as (
+
+    select
+        states.symbol_id,
+        states.ticker,
+        states.timeframe,
+        'suspected_split' as reason,
+        concat(
+            count(*),
+            ' jumps that look like a split or splits that the prices deny, ',
+            'the first in the session of ',
+            min(suspected.session_date),
+            ' (',
+            min(suspected.kind),
+            '); monitoring.suspected_splits has the remedies'
+        ) as details,
+        min(suspected.opened_at) as fault_at
+
+    from {{ ref('suspected_splits') }} as suspected
+
+    inner join states
+        on
+            suspected.symbol_id = states.symbol_id
+            and suspected.timeframe = states.timeframe
+
+    left join accepted
+        on
+            suspected.symbol_id = accepted.symbol_id
+            and suspected.session_date = accepted.session_date
+            and accepted.kind = 'suspected_split'
+
+    where accepted.symbol_id is null
+
+    group by states.symbol_id, states.ticker, states.timeframe
+
+),
+
 findings as (
 
     select * from too_few_rows
@@ -226,6 +263,10 @@ findings as (
     union all
 
     select * from impossible_adjustment
+
+    union all
+
+    select * from suspected_split
 
 )
 

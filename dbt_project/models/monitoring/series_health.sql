@@ -83,6 +83,19 @@ forecasts as (
 
 ),
 
+splits as (
+
+    select
+        symbol_id,
+        timeframe,
+        count(*) as n_splits
+
+    from {{ ref('suspected_splits') }}
+
+    group by symbol_id, timeframe
+
+),
+
 grid as (
 
     select
@@ -96,8 +109,8 @@ grid as (
 
 ),
 
--- The bars behind the last hole, or all: a window that may hold no hole is
--- whole again once there are enough of them.
+-- The first bar behind the last hole that is too long to be carried across, or
+-- of all: once the longest window lies behind it, it is whole again.
 measured as (
 
     select
@@ -121,8 +134,11 @@ measured as (
                                 where
                                     bars.symbol_id = earlier.symbol_id
                                     and bars.timeframe = earlier.timeframe
+                                    and earlier.bar_number
+                                    between bars.bar_number
+                                    - states.max_hole_bars
+                                    - 1
                                     and bars.bar_number - 1
-                                    = earlier.bar_number
                             )
                     ) + {{ longest_bars }}
         end as recovers_bar_number
@@ -144,6 +160,7 @@ joined as (
         quarantines.fault_at,
         coalesce(live.n_versions, 0) > 0 as has_live_version,
         forecasts.closed_at as last_forecast_closed_at,
+        coalesce(splits.n_splits, 0) as n_suspected_splits,
         unusable_from.closed_at as unusable_from_closed_at,
         case
             when quarantines.reason = 'too_few_rows' and measured.is_usable
@@ -151,7 +168,12 @@ joined as (
                     measured.last_bar_number
                     + {{ var('min_usable_rows') }}
                     - measured.n_usable_rows
-            when quarantines.reason is null then measured.recovers_bar_number
+            -- Too many short holes recover when they leave the window, one by
+            -- one: that day is not known.
+            when
+                quarantines.reason is null
+                and measured.recovers_bar_number > measured.last_bar_number
+                then measured.recovers_bar_number
         end as usable_again_bar_number
 
     from measured
@@ -176,6 +198,11 @@ joined as (
         on
             measured.symbol_id = forecasts.symbol_id
             and measured.timeframe = forecasts.timeframe
+
+    left join splits
+        on
+            measured.symbol_id = splits.symbol_id
+            and measured.timeframe = splits.timeframe
 
     left join grid as unusable_from
         on
@@ -248,7 +275,8 @@ health as (
         judged.last_forecast_closed_at,
         judged.n_bars,
         judged.n_missing_bars,
-        judged.n_missing_bars > 0 as has_gaps
+        judged.n_missing_bars > 0 as has_gaps,
+        judged.n_suspected_splits
 
     from judged
 

@@ -29,7 +29,8 @@ timeframes as (
     select
         timeframe,
         sort_order,
-        stale_after_sessions
+        stale_after_sessions,
+        max_hole_bars
 
     from {{ ref('timeframes') }}
 
@@ -109,6 +110,7 @@ states as (
         newest.timeframe,
         newest.sort_order,
         newest.stale_after_sessions,
+        newest.max_hole_bars,
         newest.delisted_at,
         newest.deactivated_at,
         newest.first_bar_number,
