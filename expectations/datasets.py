@@ -26,6 +26,7 @@ from expectations.plugins.keyed_rows import (
     fill,
     with_schemas,
 )
+from expectations.series import POPULATION, SeriesKey
 
 # Judged for chosen cuts; until the first training there are none.
 CUT_SUITE = "training_examples"
@@ -141,6 +142,28 @@ def count_rows(context: FileDataContext, dataset: str, scope: Scope) -> int:
             sa.text(f"select count(*) from {dataset}")
         )
         return int(counted.scalar_one())
+    except Exception as error:
+        raise CheckFailed(
+            "dataset_can_be_read", scope.explain(error)
+        ) from error
+
+
+def read_calendars(
+    context: FileDataContext, scope: Scope
+) -> dict[SeriesKey, str]:
+    """Calendar of every series there is, by symbol and timeframe.
+
+    Raises
+    ------
+    CheckFailed
+        If `features.bars` cannot be read.
+    """
+    try:
+        source: Any = context.data_sources.get(DATASOURCE)
+        rows = source.get_execution_engine().execute_query(
+            sa.text(with_schemas(POPULATION, scope.schemas))
+        )
+        return {(row.symbol_id, row.timeframe): row.calendar for row in rows}
     except Exception as error:
         raise CheckFailed(
             "dataset_can_be_read", scope.explain(error)

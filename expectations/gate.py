@@ -13,10 +13,13 @@ import datetime
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from great_expectations.core import ExpectationSuiteValidationResult
+from great_expectations.core import (
+    ExpectationSuite,
+    ExpectationSuiteValidationResult,
+)
 from great_expectations.data_context.data_context.file_data_context import (
     FileDataContext,
 )
@@ -29,8 +32,10 @@ from expectations.datasets import (
     count_rows,
     name_dataset,
     open_batch,
+    read_calendars,
     set_scope,
 )
+from expectations.series import VALUES, has_tag, is_shared_fault
 from expectations.summary import (
     ExpectationOutcome,
     SuiteSummary,
@@ -147,6 +152,7 @@ def _judge_suite(
             # Results come in no set order; this finds each one's expectation.
             expectation.id = str(uuid.UUID(int=number))
         outcomes, result = judge_expectations(batch, suite, scope.explain)
+        outcomes = _without_shared_faults(context, suite, outcomes, scope)
         n_rows = counted_rows(result)
         if n_rows is None:
             n_rows = count_rows(context, dataset, scope)
@@ -162,6 +168,30 @@ def _judge_suite(
                 )
             )
     return SuiteSummary(name, dataset, n_rows, tuple(outcomes)), result
+
+
+def _without_shared_faults(
+    context: FileDataContext,
+    suite: ExpectationSuite,
+    outcomes: list[ExpectationOutcome],
+    scope: Scope,
+) -> list[ExpectationOutcome]:
+    """Name no series where what fails is no matter of single series."""
+    if not any(outcome.series for outcome in outcomes):
+        return outcomes
+    calendars = read_calendars(context, scope)
+    return [
+        replace(outcome, series=())
+        if is_shared_fault(
+            outcome.series,
+            calendars,
+            is_about_values=has_tag(expectation, VALUES),
+        )
+        else outcome
+        for expectation, outcome in zip(
+            suite.expectations, outcomes, strict=True
+        )
+    ]
 
 
 def _not_applicable(name: str, dataset: str) -> SuiteSummary:

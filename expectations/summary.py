@@ -33,6 +33,9 @@ class ExpectationOutcome:
         As the suite gives them.
     description : str, optional
         What is expected, in a sentence.
+    series : tuple of (int, str)
+        Symbol and timeframe of all series at fault, where the expectation is
+        about single series and only they are: they are set aside.
     """
 
     expectation: str
@@ -44,11 +47,23 @@ class ExpectationOutcome:
     reason: str | None = None
     parameters: Mapping[str, Any] | None = None
     description: str | None = None
+    series: tuple[tuple[int, str], ...] = ()
 
     @property
     def closes_gate(self) -> bool:
         """Whether nothing may be trained or forecast on these rows."""
-        return not self.is_success and self.severity == "critical"
+        return (
+            not self.is_success
+            and self.severity == "critical"
+            and not self.series
+        )
+
+    @property
+    def verdict(self) -> str:
+        """What a failure means, in a word."""
+        if self.closes_gate:
+            return "FAILED"
+        return "series" if self.series else self.severity
 
     def describe(self) -> str:
         """Say in a few words what was found."""
@@ -67,6 +82,8 @@ class ExpectationOutcome:
                 f"{key}={value}" for key, value in self.samples[0].items()
             )
             found += f", such as {keys}"
+        if self.series:
+            found += f"; sets aside {len(self.series)} series"
         return f"{name}: {found}"
 
 
@@ -112,8 +129,7 @@ class SuiteSummary:
             f"{len(self.outcomes)} expectations, {rows}"
         ]
         lines += [
-            f"  {'FAILED' if outcome.closes_gate else outcome.severity} "
-            f"{outcome.describe()}"
+            f"  {outcome.verdict} {outcome.describe()}"
             for outcome in self.outcomes
             if not outcome.is_success
         ]
@@ -170,12 +186,25 @@ class ValidationSummary:
             for outcome in suite.outcomes
         )
 
+    @property
+    def n_series(self) -> int:
+        """Number of series that an expectation sets aside."""
+        return len(
+            {
+                series
+                for suite in self.suites
+                for outcome in suite.outcomes
+                for series in outcome.series
+            }
+        )
+
     def counts(self) -> dict[str, int]:
         """Numbers for the record of the job."""
         return {
             "expectations": self.n_expectations,
             "failed": self.n_failed,
             "warnings": self.n_warnings,
+            "series_set_aside": self.n_series,
         }
 
     def to_text(self) -> str:

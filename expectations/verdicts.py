@@ -19,6 +19,7 @@ from great_expectations.expectations.expectation import Expectation
 
 from expectations.checks import one_line
 from expectations.plugins.keyed_rows import SCOPE
+from expectations.series import SERIES, find_series, has_tag
 from expectations.summary import N_SAMPLES, ExpectationOutcome
 
 ROW_COUNT = "expect_table_row_count_to_be_between"
@@ -120,6 +121,11 @@ def _judge_alone(
                 "partial_unexpected_count": N_SAMPLES,
             },
         )
+        series = (
+            find_series(batch, expectation)
+            if verdict.success is not True and has_tag(expectation, SERIES)
+            else ()
+        )
     except Exception as error:
         # What cannot be judged is no mere warning.
         failed = replace(
@@ -132,11 +138,16 @@ def _judge_alone(
     if verdict.success is True:
         return outcome, verdict
     n_unexpected = verdict.result.get("unexpected_count")
+    samples = _samples(verdict.result)
+    # A column that is missing is no fault of those that break it besides.
+    if not all("symbol_id" in sample for sample in samples):
+        series = ()
     failed = replace(
         outcome,
         is_success=False,
         n_unexpected=n_unexpected,
-        samples=_samples(verdict.result),
+        samples=samples,
+        series=series,
         reason=(
             f"found {verdict.result.get('observed_value')}"
             if n_unexpected is None

@@ -61,8 +61,30 @@ symbols = Table(
     Column("delisted_at", Timestamp, comment="NULL while listed."),
     Column("source", Text, nullable=False),
     _created_at(),
+    Column("deactivated_at", Timestamp, comment="NULL while active."),
     schema=RAW,
     comment="One row per listed symbol.",
+)
+
+symbol_aliases = Table(
+    "symbol_aliases",
+    metadata,
+    Column("ticker", Text, primary_key=True),
+    Column(
+        "symbol_id",
+        Integer,
+        ForeignKey(symbols.c.symbol_id),
+        nullable=False,
+    ),
+    Column(
+        "valid_until",
+        Date,
+        nullable=False,
+        comment="First session under the next ticker.",
+    ),
+    _created_at(),
+    schema=RAW,
+    comment="One row per former ticker of a symbol that was renamed.",
 )
 
 sessions = Table(
@@ -807,4 +829,82 @@ drift_checks = Table(
     Index(None, "symbol_id", "timeframe", "checked_at"),
     schema=ML,
     comment="One row per series and drift check; append-only.",
+)
+
+quarantined_series = Table(
+    "quarantined_series",
+    metadata,
+    Column("quarantine_id", BigInteger, Identity(), primary_key=True),
+    Column(
+        "symbol_id",
+        Integer,
+        ForeignKey(symbols.c.symbol_id),
+        nullable=False,
+    ),
+    Column("timeframe", Text, nullable=False),
+    Column(
+        "source",
+        Text,
+        nullable=False,
+        comment="The check: series_findings, a dbt test, a suite.",
+    ),
+    Column("reason", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Column(
+        "fault_at",
+        Timestamp,
+        comment=(
+            "Close of the first bar at fault; what lies before it may be "
+            "used. NULL where the whole series is."
+        ),
+    ),
+    Column("quarantined_at", Timestamp, nullable=False),
+    Column("released_at", Timestamp, comment="NULL while it is set aside."),
+    Column("job_run_id", BigInteger, ForeignKey(job_runs.c.job_run_id)),
+    Column(
+        "released_by_job_run_id",
+        BigInteger,
+        ForeignKey(job_runs.c.job_run_id),
+    ),
+    CheckConstraint(
+        "released_at is null or released_at >= quarantined_at",
+        name="times_are_ordered",
+    ),
+    Index(
+        conv("quarantined_series_open_key"),
+        "symbol_id",
+        "timeframe",
+        "source",
+        "reason",
+        unique=True,
+        postgresql_where=text("released_at is null"),
+    ),
+    schema=ML,
+    comment=(
+        "One row per series, reason and span of time in which it is out "
+        "of training and forecasting; only released_at is ever changed."
+    ),
+)
+
+accepted_findings = Table(
+    "accepted_findings",
+    metadata,
+    Column("accepted_finding_id", BigInteger, Identity(), primary_key=True),
+    Column(
+        "symbol_id",
+        Integer,
+        ForeignKey(symbols.c.symbol_id),
+        nullable=False,
+    ),
+    Column("kind", Text, nullable=False),
+    Column("session_date", Date, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("accepted_by", Text, nullable=False),
+    Column("accepted_at", Timestamp, nullable=False),
+    UniqueConstraint("symbol_id", "kind", "session_date"),
+    schema=ML,
+    comment=(
+        "One row per finding on a symbol's bars that a person has "
+        "accepted; append-only."
+    ),
 )

@@ -35,10 +35,12 @@ def node_times(summary: DbtSummary) -> list[dict[str, str | bool | float]]:
 if __name__ == "__main__":
     path = Path(sys.argv[1])
 
-    def build_and_write(*arguments: object, **keywords: object) -> DbtSummary:
+    def build_and_write(
+        *arguments: object, **keywords: object
+    ) -> daily.BuildSummary:
         """Build, and keep what dbt said of its nodes."""
         summary = build(*arguments, **keywords)  # type: ignore[arg-type]
-        path.write_text(json.dumps(node_times(summary)))
+        path.write_text(json.dumps(node_times(summary.dbt)))
         return summary
 
     daily.build = build_and_write  # type: ignore[assignment]

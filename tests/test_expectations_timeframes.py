@@ -49,12 +49,12 @@ def market(
 
 
 def failed(warehouse: Warehouse) -> dict[str, ExpectationOutcome]:
-    """What closes the gate, by suite.expectation."""
+    """What fails and is no mere warning, by suite.expectation."""
     return {
         f"{suite.suite}.{outcome.expectation}": outcome
         for suite in validation.judge(warehouse).suites
         for outcome in suite.outcomes
-        if outcome.closes_gate
+        if not outcome.is_success and outcome.severity == "critical"
     }
 
 

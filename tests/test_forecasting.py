@@ -382,13 +382,25 @@ def test_a_forecast_is_late_after_what_its_calendar_says(built):
 
 def test_an_artifact_altered_by_one_byte_is_refused(built):
     deploy_all(built)
-    victim = sorted(built.settings.artifacts_dir.glob("BBB*"))[0]
+    (victim,) = built.settings.artifacts_dir.glob("BBB_d1*")
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(bytes(content))
     with pytest.raises(ArtifactError, match=victim.name):
-        forecast(built)
+        forecast(built, symbols=["BBB"], timeframes=["d1"])
     assert ledger(built).empty
+
+
+def test_a_version_that_cannot_forecast_stops_no_other(built):
+    deploy_all(built)
+    (victim,) = built.settings.artifacts_dir.glob("BBB_d1*")
+    victim.unlink()
+    summary = forecast(built, timeframes=["d1"])
+    assert summary.n_series == 1
+    (failure,) = summary.failures
+    assert victim.name in failure
+    assert f"Failed: {failure}" in summary.to_text()
+    assert summary.to_dict()["failures"] == [failure]
 
 
 def test_a_feature_that_is_gone_is_named_with_the_command_to_retrain(built):

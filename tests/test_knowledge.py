@@ -208,7 +208,7 @@ def test_a_build_of_the_past_leaves_every_live_relation_as_it_is(
         live = relations(warehouse)
         assert len(live) > 40
         summary = pipeline.build(warehouse, as_of=end_of_day(AS_OF))
-        assert summary.counts["pass"] > 50
+        assert summary.dbt.counts["pass"] > 50
         # The vars of a build reach its unit tests too.
         unit = ["test", "--select", "test_type:unit"]
         run_dbt(warehouse, [*unit, "--vars", f"as_of: {AS_OF}"])

@@ -37,3 +37,33 @@
         {{- ',\n        ' if not loop.last }}
     {%- endfor -%}
 {%- endmacro %}
+
+
+{#
+    Exponential that neither overflows nor underflows, whatever the data say:
+    Postgres would end the build. What lies beyond is no adjustment of a market
+    and named by `series_findings`.
+#}
+{% macro guarded_exp(expression) -%}
+    {%- set largest = largest_log_factor() -%}
+    exp(greatest(least({{ expression }}, {{ largest }}), -{{ largest }}))
+{%- endmacro %}
+
+
+{# Largest logarithm of all adjustments of a series together. #}
+{% macro largest_log_factor() -%}
+    {{ return(25) }}
+{%- endmacro %}
+
+
+{#
+    Whether prices and volume of a record can be those of a bar. Beyond these
+    bounds sums and ratios overflow, which would end the build for every series.
+#}
+{% macro is_possible_bar(record) -%}
+    (
+        {{ record }}.low >= {{ var('lowest_price') }}
+        and {{ record }}.high <= {{ var('highest_price') }}
+        and {{ record }}.volume <= {{ var('highest_volume') }}
+    )
+{%- endmacro %}

@@ -100,6 +100,24 @@
 
 
 {#
+    Pre-hook of an incremental table: give the rows of a renamed symbol the
+    ticker that it has now. Only symbols that were ever renamed are looked at.
+#}
+{% macro rename_built_rows(symbols, aliases) -%}
+    {%- set built = built_relation(model.name) -%}
+    {%- if built -%}
+        update {{ built }} as built
+        set ticker = symbols.ticker
+        from {{ symbols }} as symbols
+        where
+            built.symbol_id = symbols.symbol_id
+            and built.ticker <> symbols.ticker
+            and symbols.symbol_id in (select symbol_id from {{ aliases }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
     Pre-hook of a table that is made anew in every run: empty it. Unlike dbt's
     own tables it is not replaced, so the views behind it stay.
 #}

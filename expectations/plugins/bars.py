@@ -42,9 +42,21 @@ class ExpectBarsToLieOnTheGrid(RowConditionExpectation):
 class ExpectLoadedBarsToBeThere(KeyedRowsExpectation):
     """Every bar of `raw.bars` was built: none fell off the grid unseen.
 
-    Its series is marked as loaded, not as rolled up from a finer one.
+    Its series is marked as loaded, not as rolled up from a finer one. Bars that
+    cannot be are left out; `monitoring.series_findings` names them.
+
+    Parameters
+    ----------
+    lowest_price, highest_price, highest_volume : float
+        As the vars of dbt_project.yml say.
     """
 
+    success_keys: ClassVar[tuple[str, ...]] = (
+        *KeyedRowsExpectation.success_keys,
+        "lowest_price",
+        "highest_price",
+        "highest_volume",
+    )
     query: ClassVar[str] = """
         select loaded.symbol_id, loaded.timeframe, loaded.opened_at
         from raw.bars as loaded
@@ -54,8 +66,27 @@ class ExpectLoadedBarsToBeThere(KeyedRowsExpectation):
                 and loaded.timeframe = bars.timeframe
                 and loaded.opened_at = bars.opened_at
                 and bars.rolled_up_from is null
-        where bars.symbol_id is null
+        where
+            bars.symbol_id is null
+            -- A later record may be what keeps the bar out.
+            and not exists (
+                select 1
+                from raw.bars as impossible
+                where
+                    impossible.symbol_id = loaded.symbol_id
+                    and impossible.timeframe = loaded.timeframe
+                    and impossible.opened_at = loaded.opened_at
+                    and not (
+                        impossible.low >= {lowest_price}
+                        and impossible.high <= {highest_price}
+                        and impossible.volume <= {highest_volume}
+                    )
+            )
     """
+
+    lowest_price: float = 1e-12
+    highest_price: float = 1e12
+    highest_volume: float = 1e15
 
 
 class ExpectSeriesToHaveOneSource(KeyedRowsExpectation):

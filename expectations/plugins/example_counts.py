@@ -33,24 +33,42 @@ COUNT = """
 
 
 class ExpectCutsToHaveBothParts(KeyedRowsExpectation):
-    """Every cut that is judged has fit rows and validation rows."""
+    """Every cut that is judged has fit rows and validation rows.
+
+    A cut without either is named with each of its series.
+    """
 
     query: ClassVar[str] = """
+        with found as (
+            select
+                cuts.cut_id,
+                cuts.calendar,
+                cuts.timeframe,
+                count(case when counts.split_part = 'fit' then 1 end)
+                    as n_series_to_fit,
+                count(case when counts.split_part = 'validation' then 1 end)
+                    as n_series_to_validate
+            from {cuts} as cuts
+            left join {counts} as counts
+                on cuts.cut_id = counts.cut_id
+            group by cuts.cut_id, cuts.calendar, cuts.timeframe
+        )
         select
-            cuts.cut_id,
-            cuts.calendar,
-            cuts.timeframe,
-            count(case when counts.split_part = 'fit' then 1 end)
-                as n_series_to_fit,
-            count(case when counts.split_part = 'validation' then 1 end)
-                as n_series_to_validate
-        from {cuts} as cuts
-        left join {counts} as counts
-            on cuts.cut_id = counts.cut_id
-        group by cuts.cut_id, cuts.calendar, cuts.timeframe
-        having
-            count(case when counts.split_part = 'fit' then 1 end) = 0
-            or count(case when counts.split_part = 'validation' then 1 end) = 0
+            found.cut_id,
+            series.symbol_id,
+            found.calendar,
+            found.timeframe,
+            found.n_series_to_fit,
+            found.n_series_to_validate
+        from found
+        left join (
+            select distinct symbol_id, calendar, timeframe
+            from features.bars
+        ) as series
+            on
+                found.calendar = series.calendar
+                and found.timeframe = series.timeframe
+        where found.n_series_to_fit = 0 or found.n_series_to_validate = 0
     """
 
 
@@ -317,12 +335,15 @@ class ExpectEachClassToHaveItsShare(KeyedRowsExpectation):
     min_share : float
     min_effective_rows : float
         Horizons with fewer rows / horizon bars are not judged.
+    min_series : int, default=1
+        Cuts with fewer series are not judged.
     """
 
     success_keys: ClassVar[tuple[str, ...]] = (
         *KeyedRowsExpectation.success_keys,
         "min_share",
         "min_effective_rows",
+        "min_series",
     )
     query: ClassVar[str] = """
         with counted as (
@@ -330,6 +351,7 @@ class ExpectEachClassToHaveItsShare(KeyedRowsExpectation):
                 cut_id,
                 timeframe,
                 horizon,
+                count(*) as n_series,
                 sum(n_rows) as n_rows,
                 sum(n_effective_rows) as n_effective_rows,
                 sum(n_bearish) as n_bearish,
@@ -342,9 +364,11 @@ class ExpectEachClassToHaveItsShare(KeyedRowsExpectation):
         select cut_id, timeframe, horizon, n_bearish, n_neutral, n_bullish
         from counted
         where
-            n_effective_rows >= {min_effective_rows}
+            n_series >= {min_series}
+            and n_effective_rows >= {min_effective_rows}
             and least(n_bearish, n_neutral, n_bullish) < {min_share} * n_rows
     """
 
     min_share: float
     min_effective_rows: float
+    min_series: int = 1

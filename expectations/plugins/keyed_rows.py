@@ -235,6 +235,10 @@ class KeyedRowsExpectation(BatchExpectation):
                 values[key] = ", ".join(map(str, value))
         return with_schemas(fill(query, values), self.schemas)
 
+    def violations(self) -> str:
+        """SQL of every violation, with all filled in except the batch."""
+        return self.filled(self.query)
+
     def metrics_for(
         self, *, keys: list[str] | None
     ) -> dict[str, dict[str, Any]]:
@@ -368,6 +372,13 @@ class RowConditionExpectation(KeyedRowsExpectation):
     condition: ClassVar[str]
     # Columns shown beside the keys of a broken row.
     shown: ClassVar[tuple[str, ...]] = ()
+
+    def violations(self) -> str:
+        """Every row that breaks the condition."""
+        return (
+            "select * from {batch} as row_set "
+            f"where ({self.filled(self.condition)}) is not true"
+        )
 
     def metrics_for(
         self, *, keys: list[str] | None

@@ -11,6 +11,7 @@ from python_ml.cli import (
     forecasting,
     ingestion,
     models,
+    symbols,
     training,
 )
 from python_ml.cli.root import main
@@ -22,6 +23,7 @@ ingestion.ingest.add_command(alpaca.ingest_alpaca)
 for command in (
     database.db,
     ingestion.ingest,
+    symbols.symbols,
     daily.build,
     daily.validate,
     daily.run,

@@ -1,7 +1,6 @@
 """Commands of the day: build, validate, and all jobs in their order."""
 
 import datetime
-import json
 
 import click
 
@@ -28,6 +27,10 @@ def build(
 ) -> None:
     """Build and test features, labels and views with dbt.
 
+    What is wrong with a single series sets it aside: it is listed with the
+    reason, kept in ml.quarantined_series and out of training and forecasting
+    until it passes again. Exit 1 is for what concerns all of them.
+
     With --as-of, bars that closed and records that were known by then, into
     schemas of its own such as asof_20120629_features.
     """
@@ -37,13 +40,7 @@ def build(
         summary = pipeline.build(
             warehouse, as_of=as_of, full_refresh=full_refresh
         )
-    counts = {"nodes": summary.n_nodes, **summary.counts}
-    click.echo(
-        json.dumps(counts | {"seconds": summary.duration_seconds})
-        if as_json
-        else f"Built in {summary.duration_seconds:.1f} s: "
-        + ", ".join(f"{count} {name}" for name, count in counts.items())
-    )
+    print_summary(summary, as_json)
 
 
 @click.command("validate", epilog="Example: swiftbolt validate")

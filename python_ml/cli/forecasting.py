@@ -30,11 +30,15 @@ def forecast(
     """Issue the forecasts that are due and print the latest of each series.
 
     Each bar is forecast by the version that was deployed at its close. What
-    is in ml.forecasts already stays as it is.
+    is in ml.forecasts already stays as it is. Every series that should have
+    been forecast and was not is listed with the reason and the day from which
+    it can be again.
     """
+    from python_ml.console.json_text import to_json
     from python_ml.console.text_tables import to_records
     from python_ml.forecasting import issue
     from python_ml.forecasting.latest import forecast_table, latest_forecasts
+    from python_ml.monitoring.health import read_health
 
     with open_warehouse() as warehouse:
         summary = issue.forecast(
@@ -46,11 +50,16 @@ def forecast(
         latest = latest_forecasts(
             warehouse, symbols=symbols, timeframes=timeframes
         )
+        health = read_health(warehouse, symbols=symbols, timeframes=timeframes)
     if as_json:
-        result = summary.to_dict() | {"latest_forecasts": to_records(latest)}
-        click.echo(json.dumps(result))
+        result = summary.to_dict() | {
+            "latest_forecasts": to_records(latest),
+            "health": health.to_dict(),
+        }
+        click.echo(to_json(result))
     else:
-        click.echo(f"{summary.to_text()}\n\n{forecast_table(latest)}")
+        parts = [summary.to_text(), forecast_table(latest), health.to_text()]
+        click.echo("\n\n".join(parts))
 
 
 @click.command("check-drift", epilog="Example: swiftbolt check-drift --json")

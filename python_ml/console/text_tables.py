@@ -1,6 +1,7 @@
 """Frames as text for people and as records for machines."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ def to_text(
     *,
     columns: Mapping[str, str],
     decimals: int = 3,
+    prices: Collection[str] = (),
     at_most: int = 60,
 ) -> str:
     """Write the first rows of a frame as an aligned table.
@@ -24,6 +26,8 @@ def to_text(
         Columns to show, in order, with their headings.
     decimals : int, default=3
         Of numbers that are not whole by type.
+    prices : collection of str, optional
+        Columns of prices, which have as many decimals as they need.
     at_most : int, default=60
         Rows to show; a last line counts the others.
 
@@ -38,7 +42,10 @@ def to_text(
     shown = frame[list(columns)].head(at_most)
     cells = {
         heading: [heading]
-        + [_to_cell(value, decimals) for value in shown[name].astype(object)]
+        + [
+            _to_cell(value, None if name in prices else decimals)
+            for value in shown[name].astype(object)
+        ]
         for name, heading in columns.items()
     }
     is_number = {
@@ -93,7 +100,22 @@ def some_names(names: Sequence[object], *, at_most: int = 8) -> str:
     return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
-def _to_cell(value: Any, decimals: int) -> str:
+def price_text(price: float) -> str:
+    """Write a price with five digits that tell, and at least two decimals.
+
+    Examples
+    --------
+    >>> print(*map(price_text, (0.00001234, 1.0823, 182.31, 4567.5)))
+    0.00001234 1.0823 182.31 4567.50
+    """
+    if price == 0 or not math.isfinite(price):
+        return f"{price:.2f}"
+    decimals = max(2, 4 - math.floor(math.log10(abs(price))))
+    whole, fraction = f"{price:.{decimals}f}".split(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
+def _to_cell(value: Any, decimals: int | None) -> str:
     if isinstance(value, list):
         return ", ".join(value)
     if value is None or pd.isna(value):
@@ -101,5 +123,7 @@ def _to_cell(value: Any, decimals: int) -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, float):
+        if decimals is None:
+            return price_text(value)
         return f"{value:.{decimals}f}"
     return str(value)

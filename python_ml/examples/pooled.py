@@ -121,6 +121,9 @@ def read_pooled_examples(
         dtype=np.float32,
         step=step,
     )
+    # One series with a number that no market makes spoils no pool; validation
+    # names it.
+    is_finite = np.isfinite(rows.X).all(axis=1)
     symbol_ids = rows.integers("symbol_id")
     bar_numbers = rows.integers("bar_number")
     examples = []
@@ -128,7 +131,10 @@ def read_pooled_examples(
         horizon_bars = int(rows.labels["horizon_bars"].iloc[first])
         further = max(1, thinning((last - first) * step, horizon_bars) // step)
         places = bar_numbers[first:last] + symbol_ids[first:last]
-        used = first + np.flatnonzero(places % (step * further) == 0)
+        used = first + np.flatnonzero(
+            (places % (step * further) == 0)
+            & is_finite[rows.places[first:last]]
+        )
         examples.append(
             PooledExamples(
                 horizon=str(rows.labels["horizon"].iloc[first]),

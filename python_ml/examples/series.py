@@ -11,7 +11,7 @@ from python_ml.exceptions import NotEnoughDataError, UnknownSeriesError
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
-# Every series that has bars.
+# Every series that has bars, but for those of deactivated symbols.
 SERIES_QUERY = """
     select
         symbols.symbol_id,
@@ -22,7 +22,8 @@ SERIES_QUERY = """
     from {raw}.symbols as symbols
     cross join {features}.timeframes as timeframes
     where
-        exists (
+        symbols.deactivated_at is null
+        and exists (
             select 1
             from {features}.bars as bars
             where
@@ -34,26 +35,48 @@ SERIES_QUERY = """
 BAR_SPANS_QUERY = """
     select
         bars.symbol_id,
-        bars.ticker,
+        symbols.ticker,
         bars.calendar,
         bars.timeframe,
         timeframes.sort_order,
+        symbols.delisted_at,
         timeframes.stale_after_sessions,
         min(bars.closed_at) as first_closed_at,
         max(bars.closed_at) as last_closed_at,
         max(case when bars.closed_at <= :as_of then bars.closed_at end)
             as known_closed_at
     from {features}.bars as bars
+    inner join {raw}.symbols as symbols
+        on bars.symbol_id = symbols.symbol_id
     inner join {features}.timeframes as timeframes
         on bars.timeframe = timeframes.timeframe
+    where symbols.deactivated_at is null
     group by
         bars.symbol_id,
-        bars.ticker,
+        symbols.ticker,
         bars.calendar,
         bars.timeframe,
+        symbols.delisted_at,
         timeframes.sort_order,
         timeframes.stale_after_sessions
-    order by timeframes.sort_order, bars.ticker
+    order by timeframes.sort_order, symbols.ticker
+"""
+
+# What is set aside, unless by the examples of an earlier cut: a training judges
+# its own.
+SET_ASIDE_QUERY = """
+    select
+        quarantined.symbol_id,
+        quarantined.timeframe,
+        quarantined.reason,
+        quarantined.details,
+        quarantined.fault_at,
+        quarantined.quarantined_at
+    from {ml}.quarantined_series as quarantined
+    where
+        quarantined.released_at is null
+        and quarantined.source not like 'expectation training_examples %'
+    order by quarantined.quarantine_id
 """
 
 
@@ -155,7 +178,7 @@ def _unknown(
     return UnknownSeriesError(
         f"Unknown {what} {some_names(unknown)}; the warehouse has "
         f"{some_names(known) or 'none'}. Load others with: swiftbolt ingest "
-        "--help"
+        "--help; which are deactivated or renamed, says: swiftbolt symbols list"
     )
 
 
@@ -181,7 +204,8 @@ def resolve_series(
     -------
     list of Series, dict of str to datetime, dict of Series to str
         The series by timeframe and ticker; the as-of time by calendar; those
-        left out because their bars end too early, with the reason.
+        left out because their bars end too early, because they are delisted
+        or set aside, with the reason.
 
     Raises
     ------
@@ -212,7 +236,55 @@ def resolve_series(
             f"the first closed on {chosen['first_closed_at'].min():%Y-%m-%d}. "
             "Use a later --as-of."
         )
-    return to_series(chosen), as_ofs, _stale_series(warehouse, chosen, as_ofs)
+    left_out = _set_aside_series(warehouse, chosen, as_ofs)
+    return (
+        to_series(chosen),
+        as_ofs,
+        _stale_series(warehouse, chosen, as_ofs)
+        | _delisted_series(chosen, as_ofs)
+        | left_out,
+    )
+
+
+def _set_aside_series(
+    warehouse: Warehouse, spans: pd.DataFrame, as_ofs: Mapping[str, datetime]
+) -> dict[Series, str]:
+    """Series at fault by their as-of time, with the reason."""
+    quarantines = read_frame(warehouse, SET_ASIDE_QUERY)
+    by_key = {
+        (series.symbol_id, series.timeframe): series
+        for series in to_series(spans)
+    }
+    set_aside = {}
+    for row in quarantines.to_dict("records"):
+        series = by_key.get((row["symbol_id"], row["timeframe"]))
+        # What an earlier as-of time cannot know sets nothing aside then.
+        if series is None or row["fault_at"] > as_ofs[series.calendar]:
+            continue
+        set_aside.setdefault(
+            series,
+            f"{series}: set aside since {row['quarantined_at']:%Y-%m-%d} as "
+            f"{row['reason']}: {row['details']}. See "
+            "monitoring.series_health; it is back once it passes: swiftbolt "
+            "build",
+        )
+    return set_aside
+
+
+def _delisted_series(
+    spans: pd.DataFrame, as_ofs: Mapping[str, datetime]
+) -> dict[Series, str]:
+    """Series that were traded no more at their as-of time."""
+    return {
+        series: (
+            f"{series}: left out, delisted on {delisted_at:%Y-%m-%d}. Use an "
+            "earlier --as-of."
+        )
+        for series, delisted_at in zip(
+            to_series(spans), spans["delisted_at"], strict=True
+        )
+        if delisted_at <= as_ofs[series.calendar]
+    }
 
 
 def _stale_series(

@@ -118,6 +118,8 @@ EXAMPLES_QUERY = """
             and examples.timeframe = next_bars.timeframe
             and examples.bar_number + 1 = next_bars.bar_number
     inner join starts on examples.symbol_id = starts.symbol_id
+    inner join {raw}.symbols as symbols
+        on examples.symbol_id = symbols.symbol_id
     inner join {ml}.deployment_spans as deployed
         on
             examples.symbol_id = deployed.symbol_id
@@ -137,6 +139,29 @@ EXAMPLES_QUERY = """
         examples.timeframe = :timeframe
         and examples.symbol_id = any(:symbol_ids)
         and examples.closed_at >= starts.starts_at
+        -- Nothing is forecast of a symbol that has ceased to trade.
+        and (
+            symbols.delisted_at is null
+            or (
+                :run_kind = 'replay'
+                and examples.closed_at < symbols.delisted_at
+            )
+        )
+        -- Nor of a series that is set aside; a replay goes on to the bar that
+        -- is at fault.
+        and not exists (
+            select 1
+            from {ml}.quarantined_series as quarantined
+            where
+                quarantined.symbol_id = examples.symbol_id
+                and quarantined.timeframe = examples.timeframe
+                and quarantined.released_at is null
+                and (
+                    :run_kind = 'live'
+                    or quarantined.fault_at is null
+                    or quarantined.fault_at <= examples.closed_at
+                )
+        )
         and not exists (
             select 1
             from {ml}.forecasts as issued

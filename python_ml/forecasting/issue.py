@@ -13,6 +13,7 @@ import pandas as pd
 from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.console.progress import progress
+from python_ml.exceptions import ArtifactError, FeatureMismatchError
 from python_ml.forecasting.due import (
     LIVE,
     REPLAY,
@@ -38,6 +39,8 @@ from python_ml.warehouse.jobs import job_run
 BAR = ["symbol_id", "closed_at"]
 
 logger = get_logger(__name__)
+
+VersionError = ArtifactError | FeatureMismatchError
 
 # A new process costs about as much as that many series.
 MIN_VERSIONS_PER_WORKER = 60
@@ -77,10 +80,10 @@ def forecast(
         If the warehouse has no bars of a symbol or timeframe asked for.
     NoEnsembleError
         If nothing was ever deployed for any series asked for.
-    ArtifactError
-        If an artifact is missing or is not the one that was recorded.
-    FeatureMismatchError
-        If a feature that a version was trained on is gone.
+    ArtifactError, FeatureMismatchError
+        If no version that is due can forecast: its artifact is missing or not
+        the one that was recorded, or a feature that it was trained on is gone.
+        Where others can, those that cannot are in the summary.
     JobRunningError
         If another process issues forecasts.
     """
@@ -92,14 +95,20 @@ def forecast(
     }
     with job_run(warehouse, "forecast", arguments) as job:
         series = read_series(warehouse, symbols, timeframes)
-        rows, n_inserted = _issue(
+        rows, n_inserted, failures = _issue(
             warehouse,
             narrow_to_deployed(series, symbols, timeframes),
             run_kind=run_kind,
             replay_from=replay_from,
             job_run_id=job.job_run_id,
         )
-        summary = summarise(rows, n_inserted, run_kind=run_kind, series=series)
+        summary = summarise(
+            rows,
+            n_inserted,
+            run_kind=run_kind,
+            series=series,
+            failures=failures,
+        )
         job.counts["forecasts"] = n_inserted
         job.counts["late_forecasts"] = summary.n_late
         job.counts["series"] = summary.n_series
@@ -121,8 +130,10 @@ def _issue(
     run_kind: str,
     replay_from: datetime.date | None,
     job_run_id: int,
-) -> tuple[pd.DataFrame, int]:
-    """Score what is due and write it down; the rows, and how many were new.
+) -> tuple[pd.DataFrame, int, list[str]]:
+    """Score what is due and write it down.
+
+    Returns the rows, how many were new, and why some versions failed.
 
     Scoring takes its time. If someone deploys meanwhile, what was scored may
     be by a version that is live no more, so it is scored again.
@@ -130,11 +141,14 @@ def _issue(
     while True:
         with warehouse.begin() as connection:
             read_by = last_deployment_id(connection)
-        rows = _score_due(
+        rows, errors = _score_due(
             warehouse, series, run_kind=run_kind, replay_from=replay_from
         )
+        if rows.empty and errors:
+            raise errors[0]
+        failures = [str(error) for error in errors]
         if rows.empty:
-            return rows, 0
+            return rows, 0, failures
         with warehouse.begin() as connection:
             lock_deployments(connection, warehouse)
             if last_deployment_id(connection) != read_by:
@@ -145,9 +159,10 @@ def _issue(
                 issued_at > rows.pop("late_after")
             )
             rows["job_run_id"] = job_run_id
-            return rows, insert_frame(
+            n_inserted = insert_frame(
                 connection, schema.forecasts, rows, skip_existing=True
             )
+            return rows, n_inserted, failures
 
 
 def _score_due(
@@ -156,9 +171,10 @@ def _score_due(
     *,
     run_kind: str,
     replay_from: datetime.date | None,
-) -> pd.DataFrame:
-    """All forecasts that are due, not yet issued."""
+) -> tuple[pd.DataFrame, list[VersionError]]:
+    """All forecasts that are due, not yet issued, and what cannot be."""
     frames = []
+    errors: list[VersionError] = []
     for timeframe, of_timeframe in series.groupby("timeframe", sort=False):
         examples = read_due_examples(
             warehouse,
@@ -170,21 +186,24 @@ def _score_due(
         late_after = examples.drop_duplicates(BAR).set_index(BAR)["late_after"]
         frames += [
             rows.join(late_after, on=BAR)
-            for rows in _score_versions(warehouse, examples)
+            for rows in _score_versions(warehouse, examples, errors)
         ]
     if not frames:
-        return pd.DataFrame()
+        return pd.DataFrame(), errors
     issued = pd.concat(frames, ignore_index=True).sort_values(
         ["closed_at", "symbol_id", "timeframe", "horizon_bars"],
         ignore_index=True,
     )
-    return issued.assign(run_kind=run_kind, run_name=run_kind)
+    return issued.assign(run_kind=run_kind, run_name=run_kind), errors
 
 
 def _score_versions(
-    warehouse: Warehouse, examples: pd.DataFrame
+    warehouse: Warehouse, examples: pd.DataFrame, errors: list[VersionError]
 ) -> Iterator[pd.DataFrame]:
-    """Forecasts of the examples, version by version."""
+    """Forecasts of the examples, version by version.
+
+    A version that cannot forecast stops no other; why goes to `errors`.
+    """
     if examples.empty:
         return
     versions = read_versions(
@@ -197,14 +216,22 @@ def _score_versions(
     n_workers = count_workers(
         len(tasks), least_per_worker=MIN_VERSIONS_PER_WORKER
     )
-    yield from progress(
+    for outcome in progress(
         Outcomes(_load_and_score, tasks, n_workers),
         total=len(tasks),
         description="forecasting",
-    )
+    ):
+        if isinstance(outcome, pd.DataFrame):
+            yield outcome
+            continue
+        log_event(logger, "version_cannot_forecast", reason=outcome)
+        errors.append(outcome)
 
 
 def _load_and_score(
     settings: Settings, version: Version, examples: pd.DataFrame
-) -> pd.DataFrame:
-    return score(load_version(settings, version), examples)
+) -> pd.DataFrame | VersionError:
+    try:
+        return score(load_version(settings, version), examples)
+    except (ArtifactError, FeatureMismatchError) as error:
+        return error

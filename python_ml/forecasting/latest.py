@@ -48,9 +48,10 @@ def latest_forecasts(
 
 
 def forecast_table(latest: pd.DataFrame) -> str:
-    """Text of what `latest_forecasts` returned."""
-    return to_text(
-        latest,
+    """Text of what `latest_forecasts` returned, but for what is past."""
+    ahead = latest[~latest["is_past_target"].astype(bool)]
+    table = to_text(
+        ahead,
         columns={
             "ticker": "ticker",
             "timeframe": "timeframe",
@@ -68,4 +69,12 @@ def forecast_table(latest: pd.DataFrame) -> str:
             "upper_80": "to",
             "run_kind": "kind",
         },
+        prices=("reference_close", "price_target", "lower_80", "upper_80"),
     )
+    n_past = len(latest) - len(ahead)
+    if n_past:
+        table += (
+            f"\n{n_past} more are past their target time and not shown: their "
+            "series have no newer forecast."
+        )
+    return table

@@ -1,6 +1,7 @@
 """What a run issued, for people and for machines."""
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +35,8 @@ class ForecastSummary:
         Nothing was ever deployed for these.
     series_awaiting_deployment : tuple of Series
         Their first deployment takes effect after their last bar.
+    failures : tuple of str
+        Why versions could not forecast; their series are left out.
     """
 
     run_kind: str
@@ -45,6 +48,7 @@ class ForecastSummary:
     last_closed_at: datetime.datetime | None
     series_without_ensemble: tuple[Series, ...]
     series_awaiting_deployment: tuple[Series, ...]
+    failures: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Fields ready for JSON."""
@@ -82,11 +86,17 @@ class ForecastSummary:
                 "Deployed only after their last bar, so forecast from the next "
                 f"one on: {some_names(self.series_awaiting_deployment)}."
             )
+        lines += [f"Failed: {failure}" for failure in self.failures]
         return "\n".join(lines)
 
 
 def summarise(
-    rows: pd.DataFrame, n_inserted: int, *, run_kind: str, series: pd.DataFrame
+    rows: pd.DataFrame,
+    n_inserted: int,
+    *,
+    run_kind: str,
+    series: pd.DataFrame,
+    failures: Sequence[str] = (),
 ) -> ForecastSummary:
     """Count what was issued.
 
@@ -99,6 +109,8 @@ def summarise(
     run_kind : {"live", "replay"}
     series : DataFrame
         Series that were to be forecast, as `due.read_series` returns them.
+    failures : sequence of str, optional
+        Why versions could not forecast.
     """
     counts: dict[str, Any] = {"n_late": 0, "n_series": 0, "n_versions": 0}
     first = last = None
@@ -118,4 +130,5 @@ def summarise(
         last_closed_at=last,
         series_without_ensemble=tuple(without_ensemble(series)),
         series_awaiting_deployment=tuple(awaiting_deployment(series)),
+        failures=tuple(failures),
     )

@@ -186,7 +186,7 @@ def _write(
     )
     batch = Batch(warehouse, connection, source.name, now, job_run_id)
     symbols = Symbols(connection, source)
-    bars = load.bars.reset_index(drop=True)
+    bars = symbols.with_present_tickers(load.bars.reset_index(drop=True))
     tickers = clean_text(bars["ticker"])
     symbols.check_calendars({*tickers.cat.categories})
     parts = _split_by_ticker(tickers)
@@ -203,7 +203,9 @@ def _write(
     _write_adjustments(
         batch,
         symbols,
-        pd.concat([load.adjustments, *batch.events], ignore_index=True),
+        symbols.with_present_tickers(
+            pd.concat([load.adjustments, *batch.events], ignore_index=True)
+        ),
         fill.sessions,
         calendar=source.calendar,
         # A source with no good bar is not to be trusted with the rest.

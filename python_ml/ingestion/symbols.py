@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from python_ml import schema
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion.base import BarSource
+from python_ml.ingestion.screening.values import clean_text
 from python_ml.warehouse.bulk import insert_frame
 
 TABLE = schema.symbols
+ALIASES = schema.symbol_aliases
 
 
 class Symbols:
@@ -28,6 +30,8 @@ class Symbols:
     ----------
     by_ticker : dict of str to Row
         Rows of `raw.symbols`.
+    aliases : dict of str to str
+        Ticker of the symbol by each that it had before.
     new_ids : set of int
         Symbols that this load has added, of which nothing is known yet.
     """
@@ -38,7 +42,25 @@ class Symbols:
         self.by_ticker: dict[str, sa.Row[Any]] = {
             row.ticker: row for row in connection.execute(sa.select(TABLE))
         }
+        self.aliases: dict[str, str] = {
+            row.former: row.ticker
+            for row in connection.execute(
+                sa.select(
+                    ALIASES.c.ticker.label("former"), TABLE.c.ticker
+                ).join(TABLE, TABLE.c.symbol_id == ALIASES.c.symbol_id)
+            )
+        }
         self.new_ids: set[int] = set()
+
+    def with_present_tickers(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Name the symbol of every row by the ticker that it has now."""
+        if not self.aliases:
+            return rows
+        former = clean_text(rows["ticker"])
+        present = former.astype(object).map(self.aliases)
+        return rows.assign(
+            ticker=rows["ticker"].astype(object).mask(present.notna(), present)
+        )
 
     def check_calendars(self, tickers: set[str]) -> None:
         """Refuse symbols that the warehouse has on another calendar.

@@ -29,6 +29,7 @@ from python_ml.scoring.weights import WeightSettings
 from python_ml.training.reweighing import LiveVersion, NewWeights, reweigh
 from python_ml.training.settled import read_settled
 from python_ml.training.weight_versions import WeightUpdate, record_updates
+from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import excluding, job_run
 
@@ -97,6 +98,7 @@ def update_weights(
         excluding(warehouse, "train"),
     ):
         live = live_versions(warehouse)
+        live = live[live["symbol_id"].isin(_read_traded(warehouse))]
         if timeframes is not None:
             live = live[live["timeframe"].isin(list(timeframes))]
         asked = (
@@ -125,6 +127,16 @@ def update_weights(
         job.counts["updated"] = summary.count("updated")
         job.counts["unchanged"] = summary.count("unchanged")
     return summary
+
+
+def _read_traded(warehouse: Warehouse) -> list[int]:
+    """Symbols that are neither deactivated nor delisted."""
+    symbols = read_frame(
+        warehouse,
+        "select symbol_id from {raw}.symbols "
+        "where deactivated_at is null and delisted_at is null",
+    )
+    return [int(symbol_id) for symbol_id in symbols["symbol_id"]]
 
 
 def _update_timeframe(

@@ -26,6 +26,7 @@ from python_ml.schema import training_cuts, validation_results
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import SCHEMAS, Warehouse
 from python_ml.warehouse.errors import translate_database_error
+from python_ml.warehouse.quarantine import EXPECTATION, Finding, set_aside
 
 if TYPE_CHECKING:
     from expectations.gate import Validation
@@ -59,6 +60,7 @@ def validate(
         If an expectation failed or could not be judged: a suite is missing,
         unknown or loaded in part, a table is missing or empty, the server
         does not answer. The results are written first where they can be.
+        What fails for single series sets these aside and raises nothing.
     """
     summary = judge(
         warehouse,
@@ -115,6 +117,8 @@ def judge(
             explain=_explain,
         )
         _write(warehouse, validation.summary, job_run_id)
+        if cut_ids is None:
+            _set_aside(warehouse, validation.summary, job_run_id)
     except ContextError as error:
         raise ValidationFailedError(str(error)) from error
     except (sa.exc.SQLAlchemyError, ServerError, SchemaError) as error:
@@ -214,6 +218,35 @@ def _write(
     ]
     with warehouse.begin() as connection:
         connection.execute(sa.insert(validation_results), rows)
+
+
+def _set_aside(
+    warehouse: Warehouse, summary: ValidationSummary, job_run_id: int | None
+) -> None:
+    """Set aside the series that fail an expectation on single series."""
+    findings = []
+    judged = set()
+    for suite in summary.suites:
+        for outcome in suite.outcomes:
+            source = f"{EXPECTATION} {suite.suite} {outcome.expectation}"
+            if outcome.is_success or outcome.series:
+                judged.add(source)
+            findings += [
+                Finding(
+                    symbol_id=symbol_id,
+                    timeframe=timeframe,
+                    source=source,
+                    reason=outcome.expectation,
+                    details=f"it fails the expectation: {outcome.description}",
+                )
+                for symbol_id, timeframe in outcome.series
+            ]
+    set_aside(
+        warehouse,
+        findings,
+        is_judged=judged.__contains__,
+        job_run_id=job_run_id,
+    )
 
 
 def _write_pages(validation: "Validation", folder: Path) -> Path | None:

@@ -6,37 +6,56 @@ forecasts as (
 
 ),
 
+-- The market's clock: how far bars of the calendar reach, whoever's they are.
+calendar_ends as (
+
+    select
+        calendar,
+        max(last_closed_at) as closed_at
+
+    from {{ ref('int_series_looked_up_to_states') }}
+
+    group by calendar
+
+),
+
 latest as (
 
     select
-        forecast_id,
-        symbol_id,
-        ticker,
-        timeframe,
-        horizon,
-        horizon_bars,
-        closed_at,
-        target_at,
-        direction,
-        confidence,
-        probability_bearish,
-        probability_neutral,
-        probability_bullish,
-        reference_close,
-        price_target,
-        lower_50,
-        upper_50,
-        lower_80,
-        upper_80,
-        lower_95,
-        upper_95,
-        expected_volatility,
-        version_id,
-        run_kind,
-        is_late,
-        issued_at
+        forecasts.forecast_id,
+        forecasts.symbol_id,
+        forecasts.ticker,
+        forecasts.timeframe,
+        forecasts.horizon,
+        forecasts.horizon_bars,
+        forecasts.closed_at,
+        forecasts.target_at,
+        coalesce(
+            forecasts.target_at <= calendar_ends.closed_at, false
+        ) as is_past_target,
+        forecasts.direction,
+        forecasts.confidence,
+        forecasts.probability_bearish,
+        forecasts.probability_neutral,
+        forecasts.probability_bullish,
+        forecasts.reference_close,
+        forecasts.price_target,
+        forecasts.lower_50,
+        forecasts.upper_50,
+        forecasts.lower_80,
+        forecasts.upper_80,
+        forecasts.lower_95,
+        forecasts.upper_95,
+        forecasts.expected_volatility,
+        forecasts.version_id,
+        forecasts.run_kind,
+        forecasts.is_late,
+        forecasts.issued_at
 
     from forecasts
+
+    left join calendar_ends
+        on forecasts.calendar = calendar_ends.calendar
 
 )
 

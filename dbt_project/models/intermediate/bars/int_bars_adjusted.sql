@@ -121,8 +121,10 @@ summed_up as (
 
     select
         *,
-        exp(sum(log_price_factor) over up_to_then) as price_factor,
-        exp(sum(log_split_factor) over up_to_then) as split_factor,
+        {{ guarded_exp('sum(log_price_factor) over up_to_then') }}
+            as price_factor,
+        {{ guarded_exp('sum(log_split_factor) over up_to_then') }}
+            as split_factor,
         -- Whatever feature spans the event looks at the first bar after it.
         max(adjustment_recorded_at) over (
             partition by symbol_id, timeframe, opened_at

@@ -42,6 +42,7 @@ bars as (
     select
         symbol_id,
         ticker,
+        calendar,
         timeframe,
         bar_number,
         session_date,
@@ -50,6 +51,132 @@ bars as (
         max_recorded_at
 
     from {{ ref('bars') }}
+
+),
+
+delisted as (
+
+    select
+        symbol_id,
+        delisted_at
+
+    from {{ ref('stg_market__symbols') }}
+
+    where
+        delisted_at is not null
+        and {{ is_not_after_as_of('delisted_at') }}
+
+),
+
+grid as (
+
+    select
+        calendar,
+        timeframe,
+        bar_number,
+        session_date,
+        closed_at
+
+    from {{ ref('bar_grid') }}
+
+),
+
+last_bar_numbers as (
+
+    select
+        bars.symbol_id,
+        bars.timeframe,
+        max(bars.bar_number) as bar_number
+
+    from bars
+
+    inner join delisted
+        on
+            bars.symbol_id = delisted.symbol_id
+            and bars.closed_at <= delisted.delisted_at
+
+    group by bars.symbol_id, bars.timeframe
+
+),
+
+-- What a delisted symbol was last traded at. That no bar follows is known when
+-- the next one of the grid should have closed.
+last_bars as (
+
+    select
+        bars.symbol_id,
+        bars.ticker,
+        bars.timeframe,
+        bars.bar_number,
+        bars.adjusted_close,
+        bars.max_recorded_at,
+        grid.session_date,
+        grid.closed_at
+
+    from last_bar_numbers
+
+    inner join bars
+        on
+            last_bar_numbers.symbol_id = bars.symbol_id
+            and last_bar_numbers.timeframe = bars.timeframe
+            and last_bar_numbers.bar_number = bars.bar_number
+
+    inner join grid
+        on
+            bars.calendar = grid.calendar
+            and bars.timeframe = grid.timeframe
+            and bars.bar_number + 1 = grid.bar_number
+
+    where {{ is_not_after_as_of('grid.closed_at') }}
+
+),
+
+-- The bar that a forecast was about or, where its symbol was delisted before
+-- that, its last one.
+targets as (
+
+    select
+        forecasts.forecast_id,
+        bars.ticker,
+        bars.session_date,
+        bars.closed_at,
+        bars.max_recorded_at,
+        bars.adjusted_close
+
+    from forecasts
+
+    inner join bars
+        on
+            forecasts.symbol_id = bars.symbol_id
+            and forecasts.timeframe = bars.timeframe
+            and forecasts.target_bar_number = bars.bar_number
+
+    union all
+
+    select
+        forecasts.forecast_id,
+        last_bars.ticker,
+        last_bars.session_date,
+        last_bars.closed_at,
+        last_bars.max_recorded_at,
+        last_bars.adjusted_close
+
+    from forecasts
+
+    inner join last_bars
+        on
+            forecasts.symbol_id = last_bars.symbol_id
+            and forecasts.timeframe = last_bars.timeframe
+            and forecasts.target_bar_number > last_bars.bar_number
+
+    -- Where it is traded again after all, its bar says what came.
+    left join bars as traded
+        on
+            forecasts.symbol_id = traded.symbol_id
+            and forecasts.timeframe = traded.timeframe
+            and forecasts.target_bar_number = traded.bar_number
+
+    where traded.symbol_id is null
 
 ),
 
@@ -88,12 +215,12 @@ joined as (
         forecasts.upper_95,
         forecasts.closed_at,
         forecasts.target_at,
-        target_bars.ticker,
-        target_bars.session_date as settled_date,
-        target_bars.closed_at as settled_at,
-        target_bars.max_recorded_at as target_recorded_at,
+        targets.ticker,
+        targets.session_date as settled_date,
+        targets.closed_at as settled_at,
+        targets.max_recorded_at as target_recorded_at,
         {{ forward_log_return(
-            'reference_bars.adjusted_close', 'target_bars.adjusted_close'
+            'reference_bars.adjusted_close', 'targets.adjusted_close'
         ) }} as realized_return
 
     from forecasts
@@ -104,11 +231,8 @@ joined as (
             and forecasts.timeframe = reference_bars.timeframe
             and forecasts.bar_number = reference_bars.bar_number
 
-    inner join bars as target_bars
-        on
-            forecasts.symbol_id = target_bars.symbol_id
-            and forecasts.timeframe = target_bars.timeframe
-            and forecasts.target_bar_number = target_bars.bar_number
+    inner join targets
+        on forecasts.forecast_id = targets.forecast_id
 
 )
 

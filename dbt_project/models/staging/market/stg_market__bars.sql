@@ -38,6 +38,7 @@ newest_records as (
             'records.batch_id',
             closed_at='records.closed_at'
         ) }}
+        and {{ is_possible_bar('records') }}
 
 )
 

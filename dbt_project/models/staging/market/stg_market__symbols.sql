@@ -7,7 +7,8 @@ symbols as (
         ticker,
         calendar,
         listed_from,
-        delisted_at
+        delisted_at,
+        deactivated_at
 
     from {{ source('market', 'symbols') }}
 
