@@ -111,8 +111,8 @@ def suspected_splits(raw: str) -> str:
     at most 2 * 4 / 3 times the median range and 2 * 2 times the median money
     of the days before. A split of `adjustments` is suspected where the price
     jumps the other way, or not at all. Over a hole of more than 14 days a price
-    may have gone anywhere, so nothing is said. Weeks are not judged: a split within one
-    shows in no two of its prices.
+    may have gone anywhere, so nothing is said. Weeks are not judged: a split
+    within one shows in no two of its prices.
     """
     ratios = ", ".join(f"({ratio}), (1 / {ratio}::float8)" for ratio in SPLITS)
     return f"""
