@@ -147,6 +147,27 @@ def test_a_series_most_of_whose_times_name_no_bar_is_refused_with_its_cause(
 
 
 @pytest.mark.parametrize(
+    ("days", "reasons"),
+    [
+        # Sunday to Thursday, Tuesday to Saturday: all one day off.
+        ((7, 8, 9, 10, 11), ["wrong_day"] * 5),
+        ((9, 10, 11, 12, 13), ["wrong_day"] * 5),
+        # A bar on a Saturday beside a whole week is that bar's own fault.
+        ((8, 9, 10, 11, 12, 13), ["no_session"]),
+        ((7, 8, 9, 10, 11, 12), ["no_session"]),
+        # Too few to tell.
+        ((11, 12, 13), ["no_session"]),
+    ],
+)
+def test_a_week_of_days_one_off_is_rejected_whole(new_york, days, reasons):
+    bars = bars_at("d1", [f"2024-07-{day:02} 00:00:00+00:00" for day in days])
+
+    _, found = screen_bars(bars, new_york, now=NOW)
+
+    assert found.tolist() == reasons
+
+
+@pytest.mark.parametrize(
     ("n_bad", "n_good", "is_kept"),
     [(5, 5, True), (6, 54, True), (6, 53, False), (7, 63, True)],
 )
@@ -203,6 +224,27 @@ def test_rows_that_say_nothing_about_the_others_refuse_nothing(
 
     assert len(kept) == 20
     assert refused == []
+
+
+@pytest.mark.parametrize(
+    ("times", "is_refused"),
+    [
+        # One session by its closes, one by its opens.
+        (intraday("09:45", "15min", 26, JULY[:1]), True),
+        (intraday("09:30", "15min", 26, JULY[:1]), False),
+        # An afternoon with the bar after the close is too short to tell.
+        (intraday("13:00", "15min", 13, JULY[:1]), False),
+        # Two of them have an open between, which is missing.
+        (intraday("13:00", "15min", 13, JULY[:2]), True),
+        (intraday("13:00", "15min", 12, JULY[:2]), False),
+    ],
+)
+def test_bars_by_their_close_are_told_by_the_opens_that_lack(
+    new_york, times, is_refused
+):
+    _, reasons = screen_bars(bars_at("m15", times), new_york, now=NOW)
+
+    assert ("stamped_at_close" in set(reasons)) == is_refused
 
 
 def test_bars_at_opens_and_closes_are_no_sign_of_names_by_the_close(

@@ -213,6 +213,17 @@ def test_what_is_mended_is_suspected_no_more(warehouse):
     assert mended.adjustments_restated == 2
 
 
+def test_over_a_long_hole_a_price_may_have_gone_anywhere(warehouse):
+    bars = series("HOLE", 1 / 2)
+    is_hole = (np.arange(N_BARS) >= SPLIT_AT - 12) & (
+        np.arange(N_BARS) < SPLIT_AT
+    )
+
+    ingest(warehouse, Source([bars[~is_hole]]), now=NOW)
+
+    assert suspected(warehouse) == {}
+
+
 def test_a_split_that_comes_after_its_bars_is_judged_as_well(warehouse):
     bars = [series("FIRST", 1 / 4)]
     ingest(warehouse, Source(bars), now=NOW)

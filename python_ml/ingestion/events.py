@@ -109,15 +109,11 @@ def with_factors(
     kept = events.loc[~is_adjusted]
     is_amount = kept["amount"] > 0
     amounts = kept.loc[is_amount]
+    split_factor = _split_factors(kept, prices["known_split_factor"])
     factor = factors_of_amounts(
         amounts["amount"].to_numpy(float),
         prices["close_before"].to_numpy(float)[~is_adjusted][is_amount],
-        np.asarray(
-            _split_factors(kept, prices["known_split_factor"]).loc[
-                amounts.index
-            ],
-            dtype=np.float64,
-        ),
+        np.asarray(split_factor.loc[amounts.index], np.float64),
     )
     reasons = first_reasons(
         [

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 TIMEFRAMES = ("m15", "h1", "h4", "d1")
 
 # Bars written, and the one after them, against the close before. The spans are
-# walked one by one, each along the key.
+# walked one by one, each backwards along the key, which needs no sort.
 RECORD_JUMPS = """
 insert into {raw}.price_jumps (symbol_id, timeframe, opened_at, found_at)
 select
@@ -33,7 +33,9 @@ cross join lateral (
     select
         newest.opened_at,
         newest.open,
-        lag(newest.close) over (order by newest.opened_at) as close_before
+        lead(newest.close) over (
+            order by newest.opened_at desc
+        ) as close_before
     from (
         select distinct on (bars.opened_at)
             bars.opened_at, bars.open, bars.close
@@ -63,7 +65,7 @@ cross join lateral (
                 ),
                 spans.last_at
             )
-        order by bars.opened_at, bars.batch_id desc
+        order by bars.opened_at desc, bars.batch_id desc
     ) as newest
 ) as compared
 where abs(ln(compared.open / compared.close_before)) >= ln(1.3)

@@ -165,6 +165,12 @@ class SessionGrid:
         )
         return is_close
 
+    def full_session_bars(self, timeframe: str) -> int:
+        """Bars of an intraday timeframe in the longest session."""
+        length = self._minutes[timeframe] * MINUTE
+        longest = (self._closed - self._opened).max(initial=0)
+        return int(-(-longest // length))
+
     def is_in_step(
         self, timeframe: str, times: Microseconds
     ) -> NDArray[np.bool_]:

@@ -19,14 +19,19 @@ from python_ml.ingestion.calendars.grid import (
     SessionGrid,
 )
 from python_ml.ingestion.screening.zones import (
-    ROWS_THAT_SHOW_A_ZONE,
     SHARE_GAINED,
     SHARE_WITHIN_SESSIONS,
 )
 
-# Bars at the very close of a session that show whole series to be named so,
-# and the share that bars at an open may have among both.
-ROWS_THAT_SHOW_A_STAMP = 5
+# A week of days one early or late has one of five off the sessions, and all on
+# them when moved: so few days must be without a Monday or without a Friday.
+ROWS_THAT_SHOW_A_DAY = 4
+
+# Between two closes there is an open: bars at both closes and none at it show a
+# series to be named by its closes. So does one session nearly all of whose
+# closes are there. Of many sessions a few opens may be there by mistake.
+CLOSES_THAT_SHOW_A_STAMP = 2
+SHARE_OF_SESSION = 0.9
 SHARE_AT_OPEN = 0.05
 
 
@@ -46,7 +51,7 @@ def is_on_wrong_day(
     n_series = series.max(initial=-1) + 1
     n_rows = np.bincount(series[is_daily], minlength=n_series)
     as_given = _share(series, is_daily, places.is_found, n_rows)
-    is_suspect = (n_rows >= ROWS_THAT_SHOW_A_ZONE) & (
+    is_suspect = (n_rows >= ROWS_THAT_SHOW_A_DAY) & (
         as_given <= 1 - SHARE_GAINED
     )
     is_wrong = np.zeros(n_series, bool)
@@ -88,15 +93,19 @@ def is_stamped_at_close(
     n_rows = count(is_intraday)
     at_close = count(grid.is_session_close(moments))
     at_open = count(grid.is_session_open(moments))
-    is_wrong = (at_close >= ROWS_THAT_SHOW_A_STAMP) & (
-        at_open <= SHARE_AT_OPEN * at_close
-    )
-    if is_wrong.any():
-        is_close = np.full(len(moments), False)
+    is_suspect = (at_close > 0) & (at_open <= SHARE_AT_OPEN * at_close)
+    is_wrong = np.zeros(n_series, bool)
+    if is_suspect.any():
         for name in grid.intraday_timeframes:
-            rows = is_wrong[series] & (timeframe == name).to_numpy(bool)
+            rows = is_suspect[series] & (timeframe == name).to_numpy(bool)
+            is_close = np.full(len(moments), False)
             is_close[rows] = grid.is_bar_close(name, moments[rows])
-        is_wrong &= count(is_close) >= SHARE_WITHIN_SESSIONS * n_rows
+            n_close = count(is_close)
+            is_wrong |= (n_close >= SHARE_WITHIN_SESSIONS * n_rows) & (
+                (at_close >= CLOSES_THAT_SHOW_A_STAMP)
+                | (n_close >= SHARE_OF_SESSION * grid.full_session_bars(name))
+            )
+    is_wrong &= is_suspect
     is_wrong_row: NDArray[np.bool_] = is_intraday & is_wrong[series]
     return is_wrong_row
 

@@ -110,8 +110,9 @@ def suspected_splits(raw: str) -> str:
     traded, and the more so the less likely its size is by chance. Split by 2:
     at most 2 * 4 / 3 times the median range and 2 * 2 times the median money
     of the days before. A split of `adjustments` is suspected where the price
-    jumps the other way, or not at all. Weeks are not judged: a split within one
-    shows in no two of its prices.
+    jumps the other way, or not at all. Over a hole of more than 14 days a price
+    may have gone anywhere, so nothing is said. Weeks are not judged: a split
+    within one shows in no two of its prices.
     """
     ratios = ", ".join(f"({ratio}), (1 / {ratio}::float8)" for ratio in SPLITS)
     return f"""
@@ -165,6 +166,8 @@ def suspected_splits(raw: str) -> str:
                 bars.symbol_id = candidates.symbol_id
                 and bars.timeframe = candidates.timeframe
                 and bars.opened_at < candidates.opened_at
+                and bars.opened_at
+                >= candidates.opened_at - interval '14 days'
             order by bars.opened_at desc, bars.batch_id desc
             limit 1
         ) as before
