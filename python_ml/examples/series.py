@@ -255,7 +255,7 @@ def _set_aside_series(
         (series.symbol_id, series.timeframe): series
         for series in to_series(spans)
     }
-    set_aside = {}
+    set_aside: dict[Series, str] = {}
     for row in quarantines.to_dict("records"):
         series = by_key.get((row["symbol_id"], row["timeframe"]))
         # What an earlier as-of time cannot know sets nothing aside then.

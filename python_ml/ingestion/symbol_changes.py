@@ -8,7 +8,7 @@ either go to the same symbol.
 import contextlib
 import datetime
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -334,7 +334,7 @@ def _find(
         raise UnknownSeriesError(
             f"{ticker} is a former ticker of {former.ticker}; name that one."
         )
-    known = connection.scalars(
+    known: Sequence[str] = connection.scalars(
         sa.select(SYMBOLS.c.ticker).order_by(SYMBOLS.c.ticker)
     ).all()
     raise UnknownSeriesError(
