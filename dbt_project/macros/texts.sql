@@ -1,6 +1,6 @@
 {# Text and JSON, spelled differently by each warehouse. #}
 
-{# Texts of a group, in order and with commas between; what is null is left out. #}
+{# Texts of a group, in order and with commas between; nulls are left out. #}
 {% macro joined_text(expression, ordered_by) -%}
     {{ return(adapter.dispatch('joined_text')(expression, ordered_by)) }}
 {%- endmacro %}
