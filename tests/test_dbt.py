@@ -13,9 +13,9 @@ from pathlib import Path
 
 import jinja2.nativetypes
 import pytest
+from dbt_common.events import event_manager
 
 from python_ml.exceptions import BuildError
-from python_ml.operations.daily import build
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import _parsing_in_turn, run_dbt
@@ -113,8 +113,8 @@ def test_a_table_with_other_columns_is_built_anew_when_asked(small):
     with pytest.raises(
         BuildError, match=r"model lower: .*swiftbolt build --full-refresh"
     ):
-        build(small)
-    assert build(small, full_refresh=True).counts["success"] == 2
+        run_dbt(small, ["build"])
+    assert run_dbt(small, ["build", "--full-refresh"]).counts["success"] == 2
 
 
 @pytest.mark.parametrize("sql", ["select 1 as n", "select oops"])
@@ -205,3 +205,20 @@ def test_no_two_threads_parse_literals_at_once(monkeypatch):
         list(threads.map(ast.parse, "abcd"))
     assert most == [1] * 8
     assert ast.parse is parse
+
+
+def test_no_words_are_made_for_events_that_no_log_holds(
+    small: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_into_words = event_manager.msg_from_base_event
+    levels = []
+
+    def note(event, level=None):
+        message = put_into_words(event, level=level)
+        levels.append(message.info.level)
+        return message
+
+    monkeypatch.setattr(event_manager, "msg_from_base_event", note)
+    run_dbt(small, ["run"])
+    assert "info" in levels
+    assert "debug" not in levels
