@@ -119,3 +119,11 @@ def test_batches_hold_whole_symbols_and_so_many():
     ]
     assert [len(batch) for batch in batches] == [400, 400, 100]
     assert [series for batch in batches for series in batch] == wanted
+
+
+def test_what_was_mended_is_counted_over_all_batches(module_warehouse):
+    sources = [OneBar(ticker, close=10.0 + 2e-15) for ticker in ("R1", "R2")]
+
+    summary = ingest_batches(module_warehouse, sources)
+
+    assert (summary.bars_loaded, summary.bars_repaired) == (2, 2)

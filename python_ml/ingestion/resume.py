@@ -244,6 +244,11 @@ def combined(
             counts.update(getattr(summary, name))
         return dict(counts)
 
+    def joined(name: str) -> tuple[Any, ...]:
+        return tuple(
+            item for summary in summaries for item in getattr(summary, name)
+        )
+
     batch_ids = [
         summary.batch_id
         for summary in summaries
@@ -262,9 +267,11 @@ def combined(
         rejected_recorded=total("rejected_recorded"),
         sessions_added=total("sessions_added"),
         sessions_differing=summaries[0].sessions_differing,
-        series=tuple(
-            series for summary in summaries for series in summary.series
-        ),
+        series=joined("series"),
+        bars_repaired=total("bars_repaired"),
+        events_in_prices=total("events_in_prices"),
+        causes=joined("causes"),
+        suspected_splits=joined("suspected_splits"),
         left_out=counted("left_out"),
         notes=(
             *dict.fromkeys(
