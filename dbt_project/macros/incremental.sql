@@ -285,8 +285,8 @@
 
 {#
     Stop when labels were built with other horizons, rules or treatment of holes
-    than the seeds now hold: rows of both kinds in one table would look alike, and those of a
-    horizon that is new or gone would be missing or stay.
+    than the seeds now hold: rows of both kinds in one table would look alike,
+    and those of a horizon that is new or gone would be missing or stay.
 #}
 {% macro stop_when_label_seeds_changed(
     built, horizons, rules, timeframes
