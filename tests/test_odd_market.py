@@ -21,6 +21,7 @@ from tests.odd_market import (
     N_SESSIONS,
     ODD,
     SOUND,
+    SPLIT_AT,
     OddSource,
     recovery_of_lost,
     sessions,
@@ -209,3 +210,22 @@ def test_a_delisted_symbol_settles_at_its_last_price(story: Story) -> None:
         "where symbols.ticker = 'GONE'",
     )
     assert issued["n"].item() == 3
+
+
+def test_a_suspected_split_that_is_accepted_sets_nothing_aside(
+    story: Story,
+) -> None:
+    def suspected() -> list[str]:
+        found = read_frame(
+            story.warehouse,
+            "select ticker from {monitoring}.series_findings "
+            "where reason = 'suspected_split' and timeframe = 'd1'",
+        )
+        return found["ticker"].tolist()
+
+    assert suspected() == ["SPLIT"]
+    accept = ("symbols", "accept", "SPLIT", "--reason", "a takeover bid")
+    session = f"{sessions()[SPLIT_AT]:%Y-%m-%d}"
+    ended = run_swiftbolt(story.warehouse, *accept, "--session", session)
+    assert ended.returncode == 0, ended.stderr
+    assert suspected() == []

@@ -75,9 +75,7 @@ forecasts as (
         timeframe,
         max(closed_at) as closed_at
 
-    from {{ ref('stg_ml__forecasts') }}
-
-    where run_kind in ('live', 'replay')
+    from {{ ref('int_forecasts_narrowed_to_latest') }}
 
     group by symbol_id, timeframe
 
