@@ -13,6 +13,19 @@ forecasts as (
 
 ),
 
+-- The market's clock: how far bars of the calendar reach, whoever's they are.
+calendar_ends as (
+
+    select
+        calendar,
+        max(last_closed_at) as closed_at
+
+    from {{ ref('int_series_looked_up_to_states') }}
+
+    group by calendar
+
+),
+
 rules as (
 
     select direction_ratio from {{ ref('consensus_rules') }}
@@ -27,6 +40,7 @@ pooled as (
         symbol_id,
         ticker,
         horizon,
+        max(calendar) as calendar,
         max(closed_at) as closed_at,
         max(leading_target_at) as target_at,
         max(leading_reference_close) as reference_close,
@@ -77,6 +91,9 @@ directed as (
 
     select
         pooled.*,
+        coalesce(
+            pooled.target_at <= calendar_ends.closed_at, false
+        ) as is_past_target,
         case
             when
                 pooled.share_bullish
@@ -97,6 +114,9 @@ directed as (
 
     cross join rules
 
+    left join calendar_ends
+        on pooled.calendar = calendar_ends.calendar
+
 ),
 
 -- The mean of nested bands is nested. A target outside its own band, as the
@@ -109,6 +129,7 @@ agreed as (
         horizon,
         closed_at,
         target_at,
+        is_past_target,
         direction,
         case direction
             {% for class in classes -%}

@@ -29,7 +29,7 @@ horizons as (
         horizon,
         is_base
 
-    from {{ ref('horizons') }}
+    from {{ ref('int_horizons_completed_with_defaults') }}
 
 ),
 
