@@ -12,7 +12,6 @@ from pathlib import Path
 
 from python_ml.cli import main
 from python_ml.operations import daily
-from python_ml.operations.daily import BuildSummary
 from python_ml.warehouse.dbt import DbtSummary
 
 build = daily.build
