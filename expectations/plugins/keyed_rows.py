@@ -5,6 +5,7 @@ conditions on a table in one scan of it, each query as an aggregate. Only what
 failed is asked again, for the keys of some of its rows.
 """
 
+import html
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -352,7 +353,11 @@ class KeyedRowsExpectation(BatchExpectation):
             RenderedTableContent(
                 content_block_type="table",
                 table=[
-                    [str(row.get(column, "")) for column in columns]
+                    # The page takes them for HTML.
+                    [
+                        html.escape(str(row.get(column, "")))
+                        for column in columns
+                    ]
                     for row in rows
                 ],
                 header_row=columns,
