@@ -53,8 +53,8 @@ class SubscriptionError(SourceUnavailableError):
     """A vendor's service that wants a larger subscription for what is asked."""
 
 
-class SeriesRefusedError(IngestionError):
-    """Series of a load were refused; what was stored of others is in `summary`.
+class PartlyRefusedError(IngestionError):
+    """Parts of a load were refused; what was stored of others is in `summary`.
 
     Parameters
     ----------
@@ -65,6 +65,14 @@ class SeriesRefusedError(IngestionError):
     def __init__(self, message: str, summary: Any) -> None:
         super().__init__(message)
         self.summary = summary
+
+
+class SeriesRefusedError(PartlyRefusedError):
+    """Series whose times fit no bars, beside others that were loaded."""
+
+
+class FilesRefusedError(PartlyRefusedError):
+    """Files that could not be read, beside others that were loaded."""
 
 
 class BuildError(SwiftBoltError, RuntimeError):

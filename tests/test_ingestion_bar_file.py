@@ -9,8 +9,10 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion import load as load_module
+from python_ml.ingestion import parts as parts_module
 from python_ml.ingestion.load import ingest
+from python_ml.ingestion.readers import spool as spool_module
+from python_ml.ingestion.readers import text_lines
 from python_ml.ingestion.readers.bar_file import BarFile, source_name
 from python_ml.warehouse.bulk import read_frame
 from tests.conftest import run_swiftbolt
@@ -418,10 +420,6 @@ def test_a_file_in_local_time_that_says_utc_loads_nothing(warehouse, write):
     assert stored_bars(warehouse).empty
 
 
-def with_numbers_as_times():
-    return pa.table(pd.DataFrame([row(1719927000)]))
-
-
 def with_a_column_twice():
     table = pa.table(pd.DataFrame([row("2024-07-02", "d1")]))
     return table.append_column("close", table["open"])
@@ -438,15 +436,18 @@ def with_a_column_twice():
         ),
         ("bars.parquet", b"", r"bars.parquet cannot be read: .*0 bytes"),
         ("bars.parquet", b"symbol,ts\n" * 9, r"not a parquet file"),
-        ("bars.csv", b"", r"bars.csv lacks .*symbol.*; it has none"),
+        ("bars.csv", b"", r"bars.csv lacks .*; it has none, it is"),
         ("bars.csv", HEADER.replace("close,", ""), r"lacks the column close;"),
-        ("bars.csv", HEADER.replace(",", ";"), r"it has symbol;timeframe;ts"),
+        ("bars.csv", HEADER.replace(",", ";"), r"there are no bars in it"),
         ("bars.csv", HEADER, r"there are no bars in it"),
-        ("bars.csv", HEADER.encode() + b"\xff" * 8, r"bars.csv cannot be read"),
-        ("bars.csv", HEADER.encode("utf-16"), r"bars.csv cannot be read"),
-        ("bars.xlsx", b"", r"ends in .xlsx; only .* .parquet or .csv"),
+        ("bars.csv", HEADER.encode("utf-16"), r"there are no bars in it"),
+        (
+            "bars.csv.gz",
+            HEADER.encode(),
+            r"bars.csv.gz cannot be read: Not a g",
+        ),
+        ("bars.xlsx", b"", r"ends in .xlsx; only .* .parquet, .csv"),
         ("bars", b"", r"ends in nothing; only"),
-        ("bars.parquet", with_numbers_as_times, r"Column ts of .* numbers"),
         ("bars.parquet", with_a_column_twice, r"the column close twice"),
     ],
 )
@@ -466,10 +467,10 @@ def test_a_file_that_cannot_be_used_is_named_with_why(
     assert "\n" not in str(raised.value)
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_a_folder_without_bars_is_named(tmp_path):
     folder = tmp_path / "bars.parquet"
     folder.mkdir()
-    with pytest.raises(IngestionError, match=r"cannot be read: .*directory"):
+    with pytest.raises(IngestionError, match=r"Folder .* has no file whose"):
         BarFile([folder], name="test").read()
 
 
@@ -527,8 +528,9 @@ def test_parts_make_one_batch_and_leave_the_same_rows(
     ]
     path = write(rows)
     found = []
-    for rows_at_once in (1, 4, 6, 100):
-        monkeypatch.setattr(load_module, "ROWS_AT_ONCE", rows_at_once)
+    for rows_at_once, in_memory in ((1, 0), (4, 100), (6, 3), (100, 100)):
+        monkeypatch.setattr(parts_module, "ROWS_AT_ONCE", rows_at_once)
+        monkeypatch.setattr(spool_module, "ROWS_IN_MEMORY", in_memory)
         with fresh_warehouse() as warehouse:
             load(warehouse, path)
             summary = load(
@@ -606,9 +608,232 @@ def test_the_command_explains_a_bad_file_in_one_line(warehouse, write):
     assert failed.stdout == ""
     assert [line for line in failed.stderr.splitlines() if "Error" in line] == [
         f"Error: {path} lacks the column ts; it has symbol, timeframe, open, "
-        "high, low, close, volume."
+        "high, low, close, volume. If one of them is meant, name it, for "
+        "example: --columns ts=NAME"
     ]
     assert misused.returncode == 2
+
+
+def test_a_file_that_cannot_be_read_leaves_the_others_to_load(
+    warehouse, write, tmp_path
+):
+    write([row("2024-07-02", "d1")], "a.csv")
+    write([row("2024-07-03", "d1"), row("2024-07-04", "d1")], "b.csv")
+    write(b"PAR1", "c.parquet")
+
+    ended = run_swiftbolt(warehouse, "ingest", "bars", str(tmp_path))
+
+    assert ended.returncode == 1
+    assert "Bars: 2 new" in ended.stdout
+    assert f"Not read: {tmp_path / 'c.parquet'} cannot be read" in ended.stdout
+    (error,) = [line for line in ended.stderr.splitlines() if "Error" in line]
+    assert "1 of 3 files were left out" in error
+    assert len(stored_bars(warehouse)) == 2
+    runs = read_frame(warehouse, "select status from {ml}.job_runs")
+    assert runs["status"].tolist() == ["failed"]
+
+
+def test_a_dry_run_says_what_would_be_loaded_and_writes_nothing(
+    warehouse, write
+):
+    path = write(
+        "Date;Open;High;Low;Close;Volume\n"
+        "01.07.2024;10,0;12,5;9;11,5;1.000\n"
+        "02.07.2024;10,0;12,5;9;many;1.000\n"
+        "04.07.2024;10,0;12,5;9;11,5;1.000\n"
+        "05.07.2024;10,0;12,5;9;11,5;1.000.000\n",
+        "acme.txt",
+    )
+    command = (
+        *("ingest", "bars", str(path), "--symbol", "ACME"),
+        *("--timeframe", "1Day"),
+    )
+
+    shown = run_swiftbolt(warehouse, *command, "--dry-run")
+    plain = run_swiftbolt(warehouse, *command, "--dry-run", "--json")
+
+    assert shown.returncode == 0, shown.stderr
+    for words in (
+        "as named columns (semicolon, UTF-8, times as day.month.year, decimal",
+        "timeframe d1, ts=Date, open=Open",
+        "ACME d1 2 2024-07-01 2024-07-05",
+        "unreadable_price (1): no number: see --decimal",
+        "no_session (1): no trading on that day: see --calendar",
+        "Nothing was written",
+    ):
+        assert words in " ".join(shown.stdout.split())
+    result = json.loads(plain.stdout)
+    assert [(row["row"], row["reason"]) for row in result["rejected_rows"]] == [
+        (2, "unreadable_price"),
+        (3, "no_session"),
+    ]
+    for table in ("{raw}.bars", "{raw}.rejected_bars", "{raw}.sessions"):
+        assert read_frame(warehouse, f"select 1 from {table}").empty
+    assert read_frame(warehouse, "select 1 from {ml}.job_runs").empty
+
+    loaded = run_swiftbolt(warehouse, *command, "--json")
+
+    assert json.loads(loaded.stdout)["rejected"] == result["rejected"]
+    assert stored_bars(warehouse)["volume"].tolist() == [1000.0, 1_000_000.0]
+
+
+def test_bars_named_by_their_close_are_stored_by_their_open(warehouse, write):
+    path = write(
+        [
+            row("2024-07-02T13:45Z"),
+            row("2024-07-03T17:00Z"),
+            row("2024-07-03T17:00Z", "h1"),
+            row("2024-07-03T17:00Z", "h4"),
+            row("2024-07-02T20:00Z", "d1"),
+            row("2024-07-03", "d1"),
+            row("2024-07-05T20:00Z", "w1"),
+            # No bar closes at these.
+            row("2024-07-02T13:30Z", symbol="OPEN"),
+            row("2024-07-03T13:30Z", "d1", "OPEN"),
+            row("2024-07-04", "w1", "OPEN"),
+            row("2024-07-02T13:40Z", symbol="OPEN"),
+        ]
+    )
+
+    summary = load(warehouse, path, stamp="close")
+
+    assert spans(warehouse) == [
+        "d1 07-02 13:30 02 20:00",
+        "d1 07-03 13:30 03 17:00",
+        "h1 07-03 16:30 03 17:00",
+        "h4 07-03 13:30 03 17:00",
+        "m15 07-02 13:30 02 13:45",
+        "m15 07-03 16:45 03 17:00",
+        "w1 07-01 13:30 05 20:00",
+    ]
+    assert sum(summary.rejected.values()) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": {"ts": "when"}}, r"has the column when not; it has sym"),
+        ({"columns": {"price": "open"}}, r"--columns names 'price'"),
+        ({"symbol": "ACME"}, r"leave out --symbol, or choose rows by --symb"),
+        ({"timeframe": "1d"}, r"leave out --timeframe"),
+        ({"layout": "acme"}, r"no layout 'acme'; there are databento"),
+        ({"date_format": "days"}, r"--date-format 'days' is no format"),
+        ({"path_pattern": "{symbol}-x"}, r"does not end as --path-pattern"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_explained(write, options, message):
+    path = write([row("2024-07-02", "d1")])
+
+    with pytest.raises(IngestionError, match=message):
+        BarFile([path], name="test", **options).read()
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "message"),
+    [
+        (
+            "Date,Open,High,Low,Close,Volume",
+            "2024-07-02,10,12,9,11,100",
+            r"no column of the symbol and the timeframe; .* Say --symbol AAPL "
+            r"and --timeframe d1, or .* --path-pattern",
+        ),
+        (
+            "date,timestamp,open,high,low,close,volume",
+            "2024-07-02,1719878400,10,12,9,11,100",
+            r"several columns that may be ts: timestamp, date. Name one",
+        ),
+        (
+            "date,open,high,low,close,lots of volume",
+            "2024-07-02,10,12,9,11,100",
+            r"lacks the column volume;.*--columns volume=NAME",
+        ),
+        (
+            "date,open,high,low,close,volume",
+            "01/02/2024,10,12,9,11,100",
+            r"01/02/2024, which may be .* --date-format '%d/%m/%Y",
+        ),
+        (
+            "date,open,high,low,close,volume",
+            '2024-07-02,10,12,9,11,"1,000"',
+            r"such as 1,000, whose comma .* --decimal comma",
+        ),
+        (
+            "2024-07-01,10,12,9,11,100",
+            "2024-07-02,10,12,9,11,100",
+            r"has no header, .*--columns ts=1,open=2",
+        ),
+    ],
+)
+def test_what_a_file_leaves_open_is_asked_for(write, header, line, message):
+    path = write(f"{header}\n{line}\n")
+    options = {}
+    if "symbol" not in message:
+        options = {"symbol": "ACME", "timeframe": "d1"}
+
+    with pytest.raises(IngestionError, match=message):
+        BarFile([path], name="test", **options).read()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be"])
+def test_a_file_in_pieces_reads_as_the_whole(write, monkeypatch, encoding):
+    lines = [
+        f"ACME,m15,2024-07-0{day}T13:{minute}Z,10,12,9,11,{day}{minute}"
+        for day in (1, 2, 3)
+        for minute in (30, 45)
+    ]
+    lines[2] = "torn"
+    lines[4] = lines[4].replace("11", '"11')
+    lines.insert(3, "")
+    path = write((HEADER + "\n".join(lines)).encode(encoding))
+    whole = BarFile([path], name="test").read().bars
+    monkeypatch.setattr(text_lines, "BLOCK_CHARACTERS", 60)
+
+    pieces = BarFile([path], name="test").read().bars
+
+    order = "source_row_number"
+    whole, pieces = (
+        bars.sort_values(order, ignore_index=True) for bars in (whole, pieces)
+    )
+    assert whole[order].tolist() == [1, 2, 3, 4, 5, 6]
+    assert whole["malformed_row"].notna().tolist() == [
+        *(False, False, True, False, True, False)
+    ]
+    for name in whole:
+        assert pieces[name].astype("str").equals(whole[name].astype("str"))
+
+
+def test_a_line_without_end_costs_one_row_and_little_memory(write, monkeypatch):
+    monkeypatch.setattr(text_lines, "BLOCK_CHARACTERS", 20_000)
+    good = "ACME,d1,2024-07-02,10,12,9,11,1000\n"
+    path = write(HEADER + good + "x" * 300_000 + "\n" + good)
+
+    bars = BarFile([path], name="test").read().bars
+
+    bars = bars.set_index("source_row_number")
+    assert sorted(bars.index) == [1, 2, 3]
+    assert len(bars["malformed_row"][2]) < 1_000
+    assert bars["close"][[1, 3]].tolist() == ["11", "11"]
+
+
+def test_columns_can_be_named_numbered_and_joined(write):
+    path = write("2024-07-02;1330;A;10;12;9;11;100\n")
+    numbers = {
+        name: str(number + 4)
+        for number, name in enumerate(("open", "high", "low", "close"))
+    }
+
+    load = BarFile(
+        [path],
+        name="test",
+        columns={"ts": "1+2", "symbol": "3", "volume": "8"} | numbers,
+        timeframe="m15",
+        time_zone="UTC",
+    ).read()
+
+    (bar,) = load.bars.itertuples()
+    assert bar.opened_at == pd.Timestamp("2024-07-02 13:30")
+    assert (bar.ticker, bar.timeframe) == ("A", "m15")
+    assert (bar.open, bar.close, bar.volume) == ("10", "11", "100")
 
 
 def test_any_file_name_makes_a_name_of_a_source():

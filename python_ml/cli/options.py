@@ -74,6 +74,24 @@ def split_list(
     return names
 
 
+def split_map(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, str]:
+    """Names and values between commas, `a=b,c=d`; empty if not given."""
+    pairs = [pair.partition("=") for pair in (value or "").split(",") if pair]
+    names = [name.strip() for name, _, _ in pairs]
+    for name, _, text in pairs:
+        if not name.strip() or not text.strip():
+            raise click.BadParameter(
+                f"{value!r} is no list such as ts=Date,open=Open.",
+                context,
+                parameter,
+            )
+    if len(set(names)) < len(names):
+        raise click.BadParameter("names a field twice.", context, parameter)
+    return {name.strip(): text.strip() for name, _, text in pairs}
+
+
 def parse_as_of(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> datetime.datetime | None:

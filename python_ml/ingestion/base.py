@@ -1,7 +1,7 @@
 """What a source of bars is, and what a load of it did."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from typing import Any, Protocol
@@ -38,6 +38,10 @@ REMEDIES = {
         "zone: write them in UTC, or without a zone and name it with "
         "--timezone."
     ),
+    "unknown_timeframe": (
+        "Bars are m15, h1, h4, d1 or w1: roll finer ones up to m15 before you "
+        "load them."
+    ),
     "stamped_at_close": (
         "Intraday series with bars at the close of sessions and none at the "
         "open are named by each bar's close: load them with --stamp close, or "
@@ -71,13 +75,71 @@ REMEDIES = {
 }
 
 
+class BarParts(Protocol):
+    """Bars of a load that is too large to be in memory as a whole."""
+
+    @property
+    def tickers(self) -> frozenset[str]:
+        """Every ticker among the bars."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the parts."""
+        ...
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        """Go through the parts, as often as wanted.
+
+        Each is as `Load.bars` and holds all rows of its tickers, in their
+        order; parts go by name of ticker, rows without one come last.
+        """
+        ...
+
+    def renamed(self, names: Mapping[str, str]) -> "BarParts":
+        """Give the same bars with other names of some tickers."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReadAs:
+    """How files of a load were read, for people to see whether that is right.
+
+    Parameters
+    ----------
+    layout : str
+        Vendor's layout, or "named columns".
+    form : str
+        Kind of file; of text its encoding, delimiter and notation.
+    columns : str
+        Which column was read as what.
+    first_file : str
+        One of the files.
+    n_files : int
+        How many were read alike.
+    """
+
+    layout: str
+    form: str
+    columns: str
+    first_file: str
+    n_files: int
+
+    def to_text(self) -> str:
+        """Write a line for the summary."""
+        others = f" and {self.n_files - 1} more" if self.n_files > 1 else ""
+        return (
+            f"Read {self.first_file}{others} as {self.layout} ({self.form}): "
+            f"{self.columns}."
+        )
+
+
 @dataclass(frozen=True)
 class Load:
     """What a source delivered, as it came: nothing checked, nothing mended.
 
     Parameters
     ----------
-    bars : DataFrame
+    bars : DataFrame or BarParts
         One row per bar with `BAR_COLUMNS`: ticker, timeframe, time of its
         open, prices and volume as traded, and the row's number in the source,
         counted from 1. A d1 bar can also be named by the date of its session,
@@ -101,14 +163,23 @@ class Load:
         only not wanted, such as bars before the open of a session.
     notes : tuple of str
         Whole sentences on what else a person should know of this load.
+    stamp : {"open", "close"}
+        Whether the times of bars are those of their open or of their close.
+    read_as : tuple of ReadAs
+        How the files were read, if the source is files.
+    refused_files : tuple of str
+        Why files were left out, each with its remedy; the others are loaded.
     """
 
-    bars: pd.DataFrame
+    bars: pd.DataFrame | BarParts
     adjustments: pd.DataFrame
     time_zone: str | None = None
     source_names: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stamp: str = "open"
+    read_as: tuple[ReadAs, ...] = ()
+    refused_files: tuple[str, ...] = ()
 
 
 class BarSource(Protocol):
@@ -226,6 +297,10 @@ class IngestSummary:
         Splits and dividends beside the bars that the prices are adjusted for.
     suspected_splits : tuple of SuspectedSplit
         Jumps that look like a split, and splits that the price denies.
+    read_as : tuple of ReadAs
+        How the files were read, if the source is files.
+    refused_files : tuple of str
+        Why files were left out, each with its remedy.
     """
 
     source: str
@@ -243,6 +318,8 @@ class IngestSummary:
     series: tuple[SeriesSummary, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    read_as: tuple[ReadAs, ...] = ()
+    refused_files: tuple[str, ...] = ()
     bars_repaired: int = 0
     refused: tuple[RefusedSeries, ...] = ()
     causes: tuple[str, ...] = ()
@@ -305,6 +382,8 @@ class IngestSummary:
         ]
         if self.left_out:
             lines.append(f"Left out: {counts_text(self.left_out)}.")
+        lines += [read.to_text() for read in self.read_as]
+        lines += [f"Not read: {reason}" for reason in self.refused_files]
         lines += self.remedies
         if self.refused:
             lines.append(

@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.console.progress import progress
 from python_ml.exceptions import (
+    FilesRefusedError,
     IngestionError,
     NoBarsError,
     SeriesRefusedError,
@@ -44,6 +43,7 @@ from python_ml.ingestion.calendars.sessions import (
 from python_ml.ingestion.events import with_factors
 from python_ml.ingestion.jumps import SuspectedSplit
 from python_ml.ingestion.known import mark_known_adjustments, mark_known_bars
+from python_ml.ingestion.parts import as_parts
 from python_ml.ingestion.screening.adjustments import screen_adjustments
 from python_ml.ingestion.screening.bars import screen_bars
 from python_ml.ingestion.screening.event_columns import events_beside_bars
@@ -52,14 +52,10 @@ from python_ml.ingestion.screening.refusal import (
     rejected_series,
     without_refused,
 )
-from python_ml.ingestion.screening.values import clean_text
 from python_ml.ingestion.symbols import Symbols
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 from python_ml.warehouse.seeds import intraday_minutes
-
-# Enough that a part's own cost is nothing, few enough to hold several copies.
-ROWS_AT_ONCE = 100_000
 
 # In a message that is to stay short.
 SERIES_NAMED = 3
@@ -111,6 +107,9 @@ def ingest(
     IngestionError
         If every bar is rejected (the rejected rows
         are recorded all the same), or if a symbol belongs to another calendar.
+    FilesRefusedError
+        If files could not be read; it holds the summary, and the others are
+        stored.
     SeriesRefusedError
         If series were refused for their times; it holds the summary, and what
         is good of all others is stored.
@@ -120,7 +119,7 @@ def ingest(
     record = {"source": source.name} | dict(arguments or {})
     with job_run(warehouse, "ingest", record) as job:
         load = source.read()
-        if load.bars.empty:
+        if isinstance(load.bars, pd.DataFrame) and load.bars.empty:
             raise NoBarsError(
                 " ".join(
                     [
@@ -159,6 +158,8 @@ def ingest(
             raise SeriesRefusedError(_refused_message(summary), summary)
         if not summary.series:
             raise IngestionError(_all_rejected_message(warehouse, summary))
+        if summary.refused_files:
+            raise FilesRefusedError(_refused_files_message(summary), summary)
     return summary
 
 
@@ -186,17 +187,15 @@ def _write(
     )
     batch = Batch(warehouse, connection, source.name, now, job_run_id)
     symbols = Symbols(connection, source)
-    bars = symbols.with_present_tickers(load.bars.reset_index(drop=True))
-    tickers = clean_text(bars["ticker"])
-    symbols.check_calendars({*tickers.cat.categories})
-    parts = _split_by_ticker(tickers)
+    parts = as_parts(load.bars, symbols.aliases)
+    symbols.check_calendars({*parts.tickers})
     series: list[SeriesSummary] = []
-    for rows in progress(parts, total=len(parts), description="loading bars"):
+    for bars in progress(parts, total=len(parts), description="loading bars"):
         series += _write_bars(
             batch,
             symbols,
             load,
-            bars.iloc[rows],
+            bars,
             grid,
             accept_rejected=accept_rejected,
         )
@@ -226,7 +225,11 @@ def _write_bars(
 ) -> tuple[SeriesSummary, ...]:
     """Write what is new of some rows of `load.bars`."""
     good, reasons = screen_bars(
-        bars, grid, now=batch.now, time_zone=load.time_zone
+        bars,
+        grid,
+        now=batch.now,
+        time_zone=load.time_zone,
+        stamp=load.stamp,
     )
     batch.write_rejected(bars, reasons, load.source_names)
     for series in rejected_series(
@@ -255,7 +258,7 @@ def _write_bars(
         mark_known_bars(batch.warehouse, identified, known_ids),
         known_from="closed_at",
     )
-    return _series_summaries(good)
+    return series_summaries(good)
 
 
 def _write_adjustments(
@@ -292,27 +295,6 @@ def _write_adjustments(
     )
 
 
-def _split_by_ticker(tickers: "pd.Series[Any]") -> list[NDArray[np.intp]]:
-    """Row numbers in parts that hold all rows of their tickers.
-
-    Tickers go by name, so that new ones get ids that rise with it and bars
-    arrive in the order of their key; the rows of each stay in order.
-    """
-    ordered = tickers.cat.reorder_categories(sorted(tickers.cat.categories))
-    # The code of a missing ticker is -1; as an unsigned number it is the last.
-    codes = ordered.cat.codes.to_numpy(np.int64).view(np.uint64)
-    rows = np.argsort(codes, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(codes[rows])) + 1, len(rows))
-    parts = []
-    start = 0
-    for number, end in enumerate(ends.tolist()):
-        is_last = number == len(ends) - 1
-        if is_last or ends[number + 1] - start > ROWS_AT_ONCE:
-            parts.append(rows[start:end])
-            start = end
-    return parts
-
-
 def _summarise(
     batch: Batch,
     fill: SessionFill,
@@ -341,6 +323,8 @@ def _summarise(
         ),
         left_out=load.left_out,
         notes=load.notes,
+        read_as=load.read_as,
+        refused_files=load.refused_files,
         bars_repaired=batch.n_repaired,
         events_in_prices=batch.n_in_prices,
         suspected_splits=suspected,
@@ -357,7 +341,8 @@ def _summarise(
     )
 
 
-def _series_summaries(bars: pd.DataFrame) -> tuple[SeriesSummary, ...]:
+def series_summaries(bars: pd.DataFrame) -> tuple[SeriesSummary, ...]:
+    """Bars of each series among accepted bars."""
     spans = bars.groupby(["ticker", "timeframe"], observed=True)[
         "session_date"
     ].agg(["size", "min", "max"])
@@ -404,6 +389,20 @@ def _all_rejected_message(warehouse: Warehouse, summary: IngestSummary) -> str:
             f"({sum(summary.rejected.values())}), most often as "
             f"{summary.rejected_text(at_most=3)}.",
             *summary.remedies,
+            *(
+                ["See what was read as what: --dry-run."]
+                * bool(summary.read_as)
+            ),
             f'See them: swiftbolt db psql -c "{query}"',
         ]
+    )
+
+
+def _refused_files_message(summary: IngestSummary) -> str:
+    """What was left out and why, in one line."""
+    n_refused = len(summary.refused_files)
+    n_read = sum(read.n_files for read in summary.read_as)
+    return (
+        f"{n_refused} of {n_refused + n_read} files were left out, the others "
+        f"were loaded. {summary.refused_files[0]}"
     )

@@ -144,6 +144,48 @@ class SessionGrid:
             first, self._opened[first], self._closed[last], times, timeframe
         )
 
+    def open_of_close(
+        self, timeframe: str, closes: Microseconds
+    ) -> Microseconds:
+        """When the bars opened that closed at these times.
+
+        A d1 bar is named by its session's close or date (at 00:00 UTC or
+        midnight of the exchange's clocks), a w1 bar by its last session's. A
+        time at which no bar closes is moved by a microsecond, so that it
+        cannot be taken for an open.
+
+        Parameters
+        ----------
+        timeframe : str
+            One of `timeframes`.
+        closes : ndarray of shape (n,)
+            Microseconds since 1970 UTC, or `NO_TIME`.
+        """
+        by_close = _find(self._closed, closes)
+        if timeframe in (DAILY, WEEKLY):
+            by_date = _agreed(
+                _find(self._dates, closes), _find(self._midnights, closes)
+            )
+            session = np.where(by_close >= 0, by_close, by_date)
+            is_close = session >= 0
+            if timeframe == WEEKLY:
+                week = _find(self._week_last, session)
+                is_close &= week >= 0
+                session = _take(self._week_first, week)
+            opened = self._opened[session]
+        else:
+            length = self._minutes[timeframe] * MINUTE
+            within = self._session_around(closes)
+            session = np.where(by_close >= 0, by_close, within)
+            since_open = closes - self._opened[session]
+            # The bar that ends with its session may be shorter.
+            is_close = (by_close >= 0) | (since_open % length == 0)
+            is_close &= (session >= 0) & (since_open > 0)
+            bars_before = (since_open - 1) // length
+            opened = self._opened[session] + bars_before * length
+        beside = np.where(closes == NO_TIME, NO_TIME, closes - 1)
+        return np.where(is_close, opened, beside)
+
     def is_session_open(self, times: Microseconds) -> NDArray[np.bool_]:
         """Whether sessions open at these times."""
         return _find(self._opened, times) >= 0

@@ -1,52 +1,62 @@
-"""Bars in files: parquet or CSV."""
+"""Bars in files: parquet or text, in any vendor's layout."""
 
-import csv
-import os
+import itertools
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import has_magic
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
+from python_ml.console.progress import progress
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion.base import (
-    ADJUSTMENT_COLUMNS,
-    ADJUSTMENT_KEY,
-    ADJUSTMENT_VALUES,
-    BAR_VALUES,
-    Load,
+from python_ml.ingestion.base import ADJUSTMENT_COLUMNS, Load, ReadAs
+from python_ml.ingestion.calendars.times import checked_time_zone
+from python_ml.ingestion.readers.adjustment_file import read_adjustments
+from python_ml.ingestion.readers.bar_rows import FileRows, Wanted, with_names
+from python_ml.ingestion.readers.clock_text import asked_clock_form
+from python_ml.ingestion.readers.columns import BarColumns
+from python_ml.ingestion.readers.epochs import UNITS
+from python_ml.ingestion.readers.layouts import LAYOUT_NAMES, layout_named
+from python_ml.ingestion.readers.layouts.layout import FIELDS, Layout
+from python_ml.ingestion.readers.number_text import MARKS, NumberNotation
+from python_ml.ingestion.readers.parquet_rows import (
+    find_parquet_columns,
+    read_parquet_pieces,
 )
-from python_ml.ingestion.calendars.grid import DAILY, WEEKLY
-from python_ml.ingestion.calendars.times import checked_time_zone, has_zone
-from python_ml.ingestion.screening.bars import is_malformed
-from python_ml.ingestion.screening.values import clean_text
+from python_ml.ingestion.readers.paths import (
+    PARQUET_ENDING,
+    PathPattern,
+    ending_of,
+    find_bar_files,
+    without_ending,
+)
+from python_ml.ingestion.readers.spool import BarSpool
+from python_ml.ingestion.readers.text_form import find_text_form
+from python_ml.ingestion.readers.text_rows import Piece, read_text_pieces
+from python_ml.ingestion.readers.timeframe_names import timeframe_name
 
-# What the columns of a file are called here.
+# What the columns of a file are called in rejected rows.
 SOURCE_NAMES = {"ticker": "symbol", "timeframe": "timeframe", "opened_at": "ts"}
-FILE_COLUMNS = [*SOURCE_NAMES.values(), *BAR_VALUES]
-ENDINGS = (".parquet", ".csv")
-DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+STAMPS = ("open", "close")
+MOST_ROWS_LOST = 100_000
 
 
 @dataclass(frozen=True)
 class BarFile:
-    """Files with the columns symbol, timeframe, ts and those of prices.
+    """Files with a time, prices and a volume in every row.
 
-    `ts` is when the bar opened, with a time zone. A d1 bar can also be named
-    by its date, a w1 bar by its Monday or by the date of its first session.
-    Rows of a series stand in the order of their times, newest or oldest first.
+    Symbol and timeframe stand in the rows, in the path, or are given. A time
+    is that of the bar's open, with a zone; a d1 bar can also be named by its
+    date, a w1 bar by its Monday or by the date of its first session. Rows of a
+    series stand in the order of their times, newest or oldest first.
 
     Parameters
     ----------
     paths : sequence of Path
-        Parquet or CSV files, by their ending. CSV is UTF-8, comma-separated,
-        with a header.
+        Files, folders and globs, see `find_bar_files`.
     name : str
         Name of the source.
     calendar : str, default="XNYS"
@@ -58,6 +68,21 @@ class BarFile:
         Zone of the times that name none.
     symbols, timeframes : collection of str, optional
         Rows of others are passed over.
+    layout : str, optional
+        Vendor's layout, one of `LAYOUT_NAMES`; by default it is recognised.
+    columns : mapping of str to str
+        Names, or numbers from 1, of columns that hold one of `FIELDS`.
+    symbol, timeframe : str, optional
+        Of all rows of files that do not say.
+    path_pattern : str, optional
+        Where paths have symbol and timeframe, see `PathPattern`.
+    date_format : str, optional
+        How times are written: a `strptime` format, or s, ms, us or ns since
+        1970; by default it is recognised.
+    decimal : {"point", "comma"}, optional
+        What stands before decimals; by default it is recognised.
+    stamp : {"open", "close"}, default="open"
+        Whether bars are named by their open or by their close.
     """
 
     paths: Sequence[Path]
@@ -67,78 +92,217 @@ class BarFile:
     time_zone: str | None = None
     symbols: Collection[str] | None = None
     timeframes: Collection[str] | None = None
+    layout: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    symbol: str | None = None
+    timeframe: str | None = None
+    path_pattern: str | None = None
+    date_format: str | None = None
+    decimal: str | None = None
+    stamp: str = "open"
 
     def read(self) -> Load:
         """Read the files.
 
+        A file that cannot be read is left out if others can.
+
         Raises
         ------
         IngestionError
-            If a file cannot be read, lacks a column, or holds intraday times
-            that nothing gives a zone; if `symbols` and `timeframes` leave no
-            row.
+            If no file can be read, if `symbols` and `timeframes` leave no
+            row, or if an option is none.
         """
-        if self.time_zone is not None:
-            checked_time_zone(self.time_zone)
-        files = [self._read_file(path) for path in dict.fromkeys(self.paths)]
-        bars = _stacked(files)
-        if bars.empty:
-            raise IngestionError(self._no_rows_message())
+        wanted = self._wanted()
+        paths = find_bar_files(self.paths)
+        spool = BarSpool()
+        readings: Counter[tuple[str, str, str]] = Counter()
+        first_files: dict[tuple[str, str, str], str] = {}
+        refused = []
+        for path in progress(
+            paths, total=len(paths), description="reading files"
+        ):
+            n_pieces = len(spool)
+            try:
+                reading = self._read_file(path, wanted, spool)
+            except IngestionError as error:
+                spool.go_back(n_pieces)
+                if len(paths) == 1:
+                    raise
+                refused.append(str(error))
+            else:
+                readings[reading] += 1
+                first_files.setdefault(reading, str(path))
+        if len(refused) == len(paths):
+            raise IngestionError(
+                f"None of {len(paths)} files can be read. The first: "
+                f"{refused[0]}"
+            )
+        if not len(spool):
+            raise IngestionError(self._no_rows_message(paths))
         return Load(
-            bars=bars,
+            bars=spool.finish(),
             adjustments=self._read_adjustments(),
             time_zone=self.time_zone,
             source_names=SOURCE_NAMES,
+            stamp=self.stamp,
+            read_as=tuple(
+                ReadAs(*reading, first_files[reading], n_files)
+                for reading, n_files in readings.items()
+            ),
+            refused_files=tuple(refused),
         )
 
-    def _read_file(self, path: Path) -> pd.DataFrame:
-        bars = _read(path, FILE_COLUMNS).rename(
-            columns={name: own for own, name in SOURCE_NAMES.items()}
-        )
-        for column, wanted in (
-            ("ticker", self.symbols),
-            ("timeframe", self.timeframes),
+    def _read_file(
+        self, path: Path, wanted: Wanted, spool: BarSpool
+    ) -> tuple[str, str, str]:
+        """Add a file's bars to the spool; layout, form and columns of it."""
+        asked = layout_named(self.layout) if self.layout else None
+        if ending_of(path) == PARQUET_ENDING:
+            header, layout, columns = find_parquet_columns(
+                path, asked, self.columns
+            )
+            form = "parquet"
+            rows = self._rows_of(path, header, layout, columns, wanted)
+            pieces = read_parquet_pieces(path, header, rows.positions)
+        else:
+            text = find_text_form(path, asked, self.columns)
+            header, layout, columns = text.header, text.layout, text.columns
+            form = text.to_text()
+            rows = self._rows_of(path, header, layout, columns, wanted)
+            pieces = read_text_pieces(path, text, rows.positions)
+        _spool(rows, pieces, spool)
+        if rows.clock_form is not None:
+            form += f", times as {rows.clock_form.name}"
+        if rows.number_notation is not None:
+            form += f", decimal {rows.number_notation.decimal}"
+        return layout.name, form, _described(columns, header, rows.wanted)
+
+    def _rows_of(
+        self,
+        path: Path,
+        header: Sequence[str],
+        layout: Layout,
+        columns: Sequence[BarColumns],
+        wanted: Wanted,
+    ) -> FileRows:
+        """Find out symbol and timeframe of a file, then read its rows."""
+        in_path = self._names_in_path(path, layout)
+        names: dict[str, str | None] = {}
+        missing = []
+        for name, given in (
+            ("symbol", self.symbol),
+            ("timeframe", self.timeframe),
         ):
-            if wanted is not None:
-                is_wanted = clean_text(bars[column]).isin([*wanted])
-                bars = bars.loc[is_wanted | is_malformed(bars)]
-        self._check_times(path, bars)
-        return bars.assign(
-            file=pd.Categorical([path.name]).take(np.zeros(len(bars), int))
-        )
+            in_rows = name in columns[0].positions or (
+                name == "symbol" and columns[0].symbol is not None
+            )
+            if in_rows and given is not None:
+                raise IngestionError(
+                    f"{path} says the {name} in its rows, and --{name} {given} "
+                    f"says another for all of them: leave out --{name}, or "
+                    f"choose rows by --{name}s {given}."
+                )
+            names[name] = None if in_rows else given or in_path.get(name)
+            if not in_rows and names[name] is None:
+                missing.append(name)
+        if missing:
+            examples = {
+                "symbol": "--symbol AAPL",
+                "timeframe": "--timeframe d1",
+            }
+            raise IngestionError(
+                f"{path} has no column of the {' and the '.join(missing)}; it "
+                f"has {', '.join(header)}. Say "
+                f"{' and '.join(examples[name] for name in missing)}, or where "
+                "they stand in the path, such as --path-pattern "
+                "'{symbol}/{timeframe}.csv', or the column: --columns "
+                f"{missing[0]}=NAME"
+            )
+        timeframe = names["timeframe"]
+        if timeframe is not None:
+            timeframe = layout.timeframes.get(timeframe, timeframe)
+            if (known := timeframe_name(timeframe)) is None:
+                raise IngestionError(
+                    f"{path}: {timeframe!r} is no timeframe; say m15, h1, h4, "
+                    "d1 or w1, for example: --timeframe d1"
+                )
+            timeframe = known
+        wanted = with_names(wanted, names["symbol"], timeframe)
+        return FileRows(path, header, layout, columns, wanted)
 
-    def _check_times(self, path: Path, bars: pd.DataFrame) -> None:
-        """Refuse a file none of whose intraday times can be placed."""
-        times = bars["opened_at"]
-        if pd.api.types.is_numeric_dtype(times.dtype):
+    def _names_in_path(self, path: Path, layout: Layout) -> Mapping[str, str]:
+        if self.path_pattern is not None:
+            found = PathPattern(self.path_pattern).match(path)
+            if found is None:
+                raise IngestionError(
+                    f"{path} does not end as --path-pattern "
+                    f"{self.path_pattern!r} says. {{symbol}} and {{timeframe}} "
+                    "stand for characters other than /, * for any number of "
+                    "them."
+                )
+            return found
+        matches = (
+            PathPattern(text).match(path) for text in layout.path_patterns
+        )
+        for match in matches:
+            # A name may look alike by chance.
+            if match and timeframe_name(match.get("timeframe", "")):
+                return match
+        return {}
+
+    def _wanted(self) -> Wanted:
+        """Check the options."""
+        if self.time_zone is not None:
+            checked_time_zone(self.time_zone)
+        if self.layout is not None and self.layout not in LAYOUT_NAMES:
             raise IngestionError(
-                f"Column ts of {path} holds numbers ({times.dtype}); write "
-                "times, such as 2024-01-02 14:30:00+00:00."
+                f"There is no layout {self.layout!r}; there are "
+                f"{', '.join(LAYOUT_NAMES)}. Without --layout it is recognised."
             )
-        is_intraday = ~clean_text(bars["timeframe"]).isin([DAILY, WEEKLY])
-        intraday = times.loc[is_intraday & times.notna()]
-        if intraday.empty or self.time_zone is not None:
-            return
-        if not has_zone(intraday).any():
+        for name in self.columns:
+            if name not in FIELDS:
+                raise IngestionError(
+                    f"--columns names {name!r}, which bars do not have; they "
+                    f"have {', '.join(FIELDS)}. For example: --columns "
+                    "ts=Date,open=Open"
+                )
+        if self.stamp not in STAMPS:
             raise IngestionError(
-                f"Column ts of {path} has times without a time zone, such as "
-                f"{intraday.iloc[0]}, which intraday bars need. Say which it "
-                "is, for example: --timezone America/New_York"
+                f"--stamp is {' or '.join(STAMPS)}, not {self.stamp!r}."
             )
+        if self.decimal not in (None, *MARKS):
+            raise IngestionError(
+                f"--decimal is {' or '.join(MARKS)}, not {self.decimal!r}."
+            )
+        clock_form = None
+        if self.date_format is not None:
+            try:
+                clock_form = asked_clock_form(self.date_format)
+            except ValueError as error:
+                raise IngestionError(
+                    f"--date-format {self.date_format!r} is no format of "
+                    f"times; say {', '.join(UNITS)} for numbers that count "
+                    "from 1970, or a format such as '%d/%m/%Y %H:%M'."
+                ) from error
+        return Wanted(
+            clock_form=clock_form,
+            number_notation=(
+                NumberNotation(self.decimal) if self.decimal else None
+            ),
+            has_time_zone=self.time_zone is not None,
+            symbols=_frozen(self.symbols),
+            timeframes=_frozen(self.timeframes),
+        )
 
     def _read_adjustments(self) -> pd.DataFrame:
         if self.adjustments_path is None:
             return pd.DataFrame(columns=ADJUSTMENT_COLUMNS)
-        adjustments = _read(
-            self.adjustments_path, ADJUSTMENT_KEY, one_of=ADJUSTMENT_VALUES
-        )
-        if self.symbols is not None:
-            is_wanted = clean_text(adjustments["ticker"]).isin([*self.symbols])
-            adjustments = adjustments.loc[is_wanted]
-        return adjustments
+        return read_adjustments(self.adjustments_path, self.symbols)
 
-    def _no_rows_message(self) -> str:
-        files = ", ".join(str(path) for path in self.paths)
+    def _no_rows_message(self, paths: Sequence[Path]) -> str:
+        files = ", ".join(str(path) for path in paths[:3])
+        if len(paths) > 3:
+            files += f" and {len(paths) - 3} more"
         selection = " ".join(
             f"--{option} {','.join(wanted)}"
             for option, wanted in (
@@ -163,131 +327,55 @@ def source_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text).strip("_") or "file"
 
 
-def _read(
-    path: Path, columns: Sequence[str], *, one_of: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Rows of a file with their numbers, in the columns' own types.
+def default_name(asked: str | None, path: Path) -> str:
+    """Name of a source: as asked, else what the path is called.
 
-    Of the columns `one_of` those that there are, at least one.
+    Of a glob, the folder that it looks into.
+
+    Examples
+    --------
+    >>> default_name(None, Path("data/daily.csv.gz"))
+    'daily'
+    >>> default_name(None, Path("data/*.csv"))
+    'data'
     """
-    if path.suffix not in ENDINGS:
-        raise IngestionError(
-            f"{path} ends in {path.suffix or 'nothing'}; only files that end "
-            f"in {' or '.join(ENDINGS)} can be read."
-        )
-    reader = _read_csv if path.suffix == ".csv" else _read_parquet
-    try:
-        return reader(path, columns, one_of)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        number = getattr(error, "errno", None)
-        reason = os.strerror(number) if number else str(error)
-        raise IngestionError(f"{path} cannot be read: {reason}") from error
+    if asked is not None:
+        return source_name(asked)
+    plain = [part for part in path.parts if not has_magic(part)]
+    if len(plain) < len(path.parts):
+        path = Path(*itertools.takewhile(plain.__contains__, path.parts))
+    return source_name(without_ending(path.absolute()))
 
 
-def _read_parquet(
-    path: Path, columns: Sequence[str], one_of: Sequence[str]
-) -> pd.DataFrame:
-    with pyarrow.parquet.ParquetFile(path) as file:
-        columns = _checked_columns(
-            path, file.schema_arrow.names, columns, one_of
-        )
-        table = file.read(columns=list(columns))
-    return _to_frame(table).assign(
-        source_row_number=np.arange(1, table.num_rows + 1)
-    )
+def _spool(rows: FileRows, pieces: Iterator[Piece], spool: BarSpool) -> None:
+    """Add the bars of a file to the spool, unless hardly any row is one.
+
+    Rows without a symbol are screened together, so they must not be many.
+    """
+    n_lost = 0
+    for piece in pieces:
+        bars = rows.read(piece)
+        n_lost += int(bars["ticker"].isna().sum())
+        if n_lost > MOST_ROWS_LOST:
+            raise IngestionError(
+                f"{rows.path} has more than {MOST_ROWS_LOST:,} rows that have "
+                "no symbol or cannot be told into columns: it is no file of "
+                "bars, or its columns have to be named with --columns."
+            )
+        spool.add(bars)
 
 
-def _read_csv(
-    path: Path, columns: Sequence[str], one_of: Sequence[str]
-) -> pd.DataFrame:
-    """Everything as text: what is no number must be shown as it is."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        columns = _checked_columns(
-            path, next(csv.reader(file), []), columns, one_of
-        )
-    malformed: list[pa.csv.InvalidRow] = []
-
-    def keep(row: pa.csv.InvalidRow) -> str:
-        malformed.append(row)
-        return "skip"
-
-    table = pyarrow.csv.read_csv(
-        str(path),
-        # Rows have numbers only when they are read one after the other.
-        read_options=pyarrow.csv.ReadOptions(use_threads=False),
-        parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=keep),
-        convert_options=pyarrow.csv.ConvertOptions(
-            include_columns=list(columns),
-            column_types={name: pa.string() for name in columns},
-            strings_can_be_null=True,
-            null_values=[""],
-        ),
-    )
-    # The header is row 1 to Arrow.
-    bad_numbers = np.array([row.number - 1 for row in malformed], int)
-    numbers = np.arange(1, table.num_rows + len(malformed) + 1)
-    rows = _to_frame(table).assign(
-        source_row_number=np.setdiff1d(numbers, bad_numbers)
-    )
-    if not malformed:
-        return rows
-    bad_rows = pd.DataFrame(
-        {
-            "source_row_number": bad_numbers,
-            "malformed_row": [row.text for row in malformed],
-        }
-    )
-    return pd.concat([rows, bad_rows], ignore_index=True)
+def _described(
+    columns: Sequence[BarColumns], header: Sequence[str], wanted: Wanted
+) -> str:
+    """What was read as what, as `--columns` would say it."""
+    if columns[0].symbol is not None:
+        return f"a column for each value of {len(columns)} symbols"
+    named = columns[0].to_text(header)
+    if wanted.timeframe is not None:
+        named = f"timeframe {wanted.timeframe}, {named}"
+    return named
 
 
-def _checked_columns(
-    path: Path,
-    found: Sequence[str],
-    wanted: Sequence[str],
-    one_of: Sequence[str],
-) -> list[str]:
-    """Columns to read."""
-    missing = [name for name in wanted if name not in found]
-    chosen = [name for name in one_of if name in found]
-    if one_of and not chosen:
-        missing.append(f"{', '.join(one_of[:-1])} or {one_of[-1]}")
-    wanted = [*wanted, *chosen]
-    if missing:
-        raise IngestionError(
-            f"{path} lacks the column {', '.join(missing)}; it has "
-            f"{', '.join(found) or 'none'}."
-        )
-    twice = sorted({name for name in wanted if list(found).count(name) > 1})
-    if twice:
-        raise IngestionError(
-            f"{path} has the column {', '.join(twice)} twice; leave one."
-        )
-    return wanted
-
-
-def _to_frame(table: pa.Table) -> pd.DataFrame:
-    """Few names as categories, decimals as floats, the rest as it is."""
-    columns: dict[str, Any] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        kind = column.type
-        if name in ("symbol", "timeframe") and pa.types.is_string(kind):
-            column = column.cast(DICTIONARY)
-        elif pa.types.is_decimal(kind):
-            column = column.cast(pa.float64())
-        elif pa.types.is_date(kind):
-            column = column.cast(pa.timestamp("us"))
-        columns[name] = column.to_pandas()
-    return pd.DataFrame(columns)
-
-
-def _stacked(files: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Rows of all files; categories stay categories."""
-    if len(files) == 1:
-        return files[0]
-    unions = {
-        name: pd.api.types.union_categoricals(
-            [clean_text(file[name]) for file in files]
-        )
-        for name in ("ticker", "timeframe", "file")
-    }
-    return pd.concat(files, ignore_index=True).assign(**unions)
+def _frozen(names: Collection[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)

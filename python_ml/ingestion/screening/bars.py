@@ -16,6 +16,7 @@ from python_ml.ingestion.calendars.grid import (
     place_bars,
     to_utc,
 )
+from python_ml.ingestion.calendars.stamps import opens_from_closes
 from python_ml.ingestion.calendars.times import Times, read_times
 from python_ml.ingestion.screening.bounds import (
     LARGEST_VOLUME,
@@ -50,6 +51,7 @@ def screen_bars(
     *,
     now: datetime,
     time_zone: str | None = None,
+    stamp: str = "open",
 ) -> tuple[pd.DataFrame, "pd.Series[str]"]:
     """Part bars that can be stored from those that cannot.
 
@@ -67,6 +69,8 @@ def screen_bars(
         Bars that close later are rejected; with a time zone.
     time_zone : str, optional
         Zone of the times that name none.
+    stamp : {"open", "close"}, default="open"
+        Whether bars are named by their open or by their close.
 
     Returns
     -------
@@ -88,6 +92,9 @@ def screen_bars(
         time_zone=time_zone,
         may_be_date=timeframe.isin([DAILY, WEEKLY]).to_numpy(bool),
     )
+    if stamp == "close":
+        opens = opens_from_closes(timeframe, times.moments, grid)
+        times = Times(opens, times.reason)
     places = place_bars(timeframe, times.moments, grid)
     reasons = first_reasons(
         [
