@@ -30,6 +30,7 @@ from python_ml.ingestion.explanations import explain
 from python_ml.ingestion.load import series_summaries
 from python_ml.ingestion.parts import as_parts
 from python_ml.ingestion.screening.bars import screen_bars
+from python_ml.ingestion.screening.event_columns import events_beside_bars
 from python_ml.ingestion.screening.refusal import (
     is_refused,
     rejected_series,
@@ -87,7 +88,7 @@ class DryRun:
     rejected_rows : tuple of RejectedRow
         The first of them.
     n_adjustments : int
-        Splits and dividends that were read.
+        Splits and dividends that were read, also beside the bars.
     """
 
     source: str
@@ -178,6 +179,7 @@ def try_ingest(
         grid = _grid(warehouse, connection, source.calendar, now)
     series: list[SeriesSummary] = []
     refused: list[RefusedSeries] = []
+    n_adjustments = len(load.adjustments)
     rejected: Counter[str] = Counter()
     shown: list[RejectedRow] = []
     for bars in parts:
@@ -200,6 +202,7 @@ def try_ingest(
             ]
             good = without_refused(good, refused)
         series += series_summaries(good)
+        n_adjustments += len(events_beside_bars(bars, good))
         shown += _first_rows(bars, reasons, rejected)
         rejected.update(reasons)
     return DryRun(
@@ -214,7 +217,7 @@ def try_ingest(
         refused=tuple(refused),
         rejected=dict(rejected.most_common()),
         rejected_rows=tuple(shown[:ROWS_SHOWN]),
-        n_adjustments=len(load.adjustments),
+        n_adjustments=n_adjustments,
     )
 
 
