@@ -11,8 +11,8 @@ from python_ml import schema
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion import parts as parts_module
 from python_ml.ingestion.load import ingest
+from python_ml.ingestion.readers import parquet_rows, text_lines
 from python_ml.ingestion.readers import spool as spool_module
-from python_ml.ingestion.readers import text_lines
 from python_ml.ingestion.readers.bar_file import BarFile, source_name
 from python_ml.warehouse.bulk import read_frame
 from tests.conftest import run_swiftbolt
@@ -800,6 +800,18 @@ def test_a_file_in_pieces_reads_as_the_whole(write, monkeypatch, encoding):
     ]
     for name in whole:
         assert pieces[name].astype("str").equals(whole[name].astype("str"))
+
+
+def test_a_parquet_file_in_pieces_reads_as_the_whole(write, monkeypatch):
+    rows = [row(f"2024-07-0{n}", "d1", volume=n) for n in range(1, 10)]
+    path = write(rows, "bars.parquet")
+    whole = BarFile([path], name="test").read().bars
+    monkeypatch.setattr(parquet_rows, "ROWS_AT_ONCE", 4)
+
+    pieces = BarFile([path], name="test").read().bars
+
+    assert whole["source_row_number"].tolist() == [*range(1, 10)]
+    pd.testing.assert_frame_equal(pieces, whole)
 
 
 def test_a_line_without_end_costs_one_row_and_little_memory(write, monkeypatch):

@@ -18,7 +18,7 @@ from python_ml.ingestion.readers.columns import (
 )
 from python_ml.ingestion.readers.layouts.layout import Layout
 from python_ml.ingestion.readers.layouts.yfinance import YFINANCE
-from python_ml.ingestion.readers.text_lines import told_of
+from python_ml.ingestion.readers.text_lines import failures_explained
 from python_ml.ingestion.readers.text_rows import Piece
 
 ROWS_AT_ONCE = 100_000
@@ -55,7 +55,7 @@ def find_parquet_columns(
 
 def parquet_schema(path: Path) -> pa.Schema:
     """Names and types of a file's columns."""
-    with told_of(path), pyarrow.parquet.ParquetFile(path) as file:
+    with failures_explained(path), pyarrow.parquet.ParquetFile(path) as file:
         return file.schema_arrow
 
 
@@ -75,7 +75,7 @@ def read_parquet_pieces(
     wanted = [names[place] for place in positions]
     n_before = 0
     with (
-        told_of(path),
+        failures_explained(path),
         pyarrow.parquet.ParquetFile(
             path,
             pre_buffer=False,

@@ -19,9 +19,9 @@ from python_ml.ingestion.readers.layouts.layout import Layout, fold
 from python_ml.ingestion.readers.layouts.named_columns import NAMED_COLUMNS
 from python_ml.ingestion.readers.layouts.yfinance import YFINANCE
 from python_ml.ingestion.readers.text_lines import (
+    failures_explained,
     find_encoding,
     read_blocks,
-    told_of,
 )
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
@@ -138,7 +138,7 @@ def split_line(line: str, delimiter: str) -> list[str]:
 
 def _first_lines(path: Path) -> tuple[str, list[str]]:
     """Encoding of a file, and its first lines that are not blank."""
-    with told_of(path):
+    with failures_explained(path):
         encoding = find_encoding(path)
         with contextlib.closing(read_blocks(path, encoding)) as blocks:
             lines = [line for line in next(blocks, []) if line.strip()]

@@ -30,7 +30,7 @@ MARKS = (
 
 
 @contextlib.contextmanager
-def told_of(path: Path) -> Iterator[None]:
+def failures_explained(path: Path) -> Iterator[None]:
     """Say of a file that it breaks off or is none of its kind."""
     try:
         yield

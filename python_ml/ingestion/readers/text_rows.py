@@ -10,7 +10,10 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from python_ml.ingestion.readers.text_form import TextForm
-from python_ml.ingestion.readers.text_lines import read_blocks, told_of
+from python_ml.ingestion.readers.text_lines import (
+    failures_explained,
+    read_blocks,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def read_text_pieces(
     """
     n_before = 0
     n_header_lines = form.n_header_lines
-    with told_of(path):
+    with failures_explained(path):
         for lines in read_blocks(path, form.encoding):
             rows = [line for line in lines if line]
             if n_header_lines:
