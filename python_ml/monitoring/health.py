@@ -121,7 +121,7 @@ class HealthSummary:
                 *(
                     f"{row['ticker']} {row['timeframe']}: {row['details']}."
                     for row in missing.to_dict("records")
-                    if row["details"]
+                    if isinstance(row["details"], str)
                 ),
                 *(
                     f"{status}: {remedy}."
