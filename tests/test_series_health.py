@@ -220,3 +220,14 @@ def test_a_span_says_whether_a_series_was_out_on_some_day_and_why(
     assert rows["reason"].tolist() == ["prices", "grid", "prices"]
     assert rows["released_at"].notna().tolist() == [True, True, False]
     assert (rows["released_at"].dropna() >= rows["quarantined_at"][:2]).all()
+
+
+def test_a_series_without_a_version_is_told_by_its_command(
+    market: Warehouse,
+) -> None:
+    health = read_health(market, timeframes=["d1"])
+    without = health.missing.loc[health.missing["status"] == "no_version"]
+    assert without["ticker"].tolist() == ["BBB"]
+    text = health.to_text()
+    assert "nan" not in text
+    assert "no_version: train them: swiftbolt train --all" in text
