@@ -258,9 +258,14 @@ class Bench:
                 yield f"audit {audit}"
 
     def dbt(self, command: str, *nodes: str) -> list[str]:
-        """Run dbt on some nodes and nothing else; return what failed."""
+        """Run dbt on some nodes and nothing else; return what failed.
+
+        What concerns single series warns.
+        """
         try:
-            run_dbt(self.warehouse, [command, "--select", *nodes, *ALONE])
+            summary = run_dbt(
+                self.warehouse, [command, "--select", *nodes, *ALONE]
+            )
         except BuildError as error:
             failures = FAILURE.findall(str(error))
             # Whoever could not even be run has not found a fault.
@@ -272,14 +277,18 @@ class Bench:
                 for kind, name in zip(FAILURE_KINDS, names, strict=True)
                 if name
             ]
-        return []
+        return [
+            f"dbt test {result.node.name}"
+            for result in summary.output.results
+            if str(result.status) == "warn"
+        ]
 
     def expectations(self, fault: Fault) -> Iterator[str]:
         if not fault.catchers("expectation"):
             return
         for suite in validation.judge(self.warehouse).suites:
             for outcome in suite.outcomes:
-                if outcome.closes_gate:
+                if outcome.closes_gate or outcome.series:
                     yield f"expectation {suite.suite}.{outcome.expectation}"
 
     def pytests(self, fault: Fault) -> Iterator[str]:

@@ -164,7 +164,8 @@
     sum.
 #}
 {% macro per_bar_spanned(log_return) -%}
-    {{ log_return }} / sqrt(cast({{ bars_spanned() }} as double precision))
+    {{ log_return }}
+    / sqrt(cast(greatest({{ bars_spanned() }}, 1) as double precision))
 {%- endmacro %}
 
 

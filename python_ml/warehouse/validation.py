@@ -7,7 +7,7 @@ is raised; a validation of everything leaves pages too.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,12 @@ from python_ml.schema import training_cuts, validation_results
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import SCHEMAS, Warehouse
 from python_ml.warehouse.errors import translate_database_error
-from python_ml.warehouse.quarantine import EXPECTATION, Finding, set_aside
+from python_ml.warehouse.quarantine import (
+    EXPECTATION,
+    Finding,
+    read_set_aside,
+    set_aside,
+)
 
 if TYPE_CHECKING:
     from expectations.gate import Validation
@@ -60,7 +65,9 @@ def validate(
         If an expectation failed or could not be judged: a suite is missing,
         unknown or loaded in part, a table is missing or empty, the server
         does not answer. The results are written first where they can be.
-        What fails for single series sets these aside and raises nothing.
+        What fails for single series sets these aside and raises nothing; of
+        given cuts it does unless they are set aside already, since what is
+        learnt from the others is learnt from their rows as well.
     """
     summary = judge(
         warehouse,
@@ -70,8 +77,17 @@ def validate(
             default_pages_dir(warehouse.settings) if cut_ids is None else None
         ),
     )
-    raise_on_failure(summary)
+    raise_on_failure(
+        summary,
+        may_fail=None if cut_ids is None else _set_aside_keys(warehouse),
+    )
     return summary
+
+
+def _set_aside_keys(warehouse: Warehouse) -> set[tuple[int, str]]:
+    """Symbol and timeframe of every series that is set aside."""
+    found = read_set_aside(warehouse).series
+    return {*zip(found["symbol_id"], found["timeframe"], strict=True)}
 
 
 def default_pages_dir(settings: Settings) -> Path:
@@ -132,8 +148,18 @@ def judge(
     return summary
 
 
-def raise_on_failure(summary: ValidationSummary) -> None:
+def raise_on_failure(
+    summary: ValidationSummary,
+    *,
+    may_fail: Collection[tuple[int, str]] | None = None,
+) -> None:
     """Close the gate.
+
+    Parameters
+    ----------
+    summary : ValidationSummary
+    may_fail : collection of (int, str), optional
+        Series whose own faults do not close it; by default all.
 
     Raises
     ------
@@ -145,6 +171,7 @@ def raise_on_failure(summary: ValidationSummary) -> None:
         for suite in summary.suites
         for outcome in suite.outcomes
         if outcome.closes_gate
+        or (may_fail is not None and not set(outcome.series) <= set(may_fail))
     ]
     if not failures:
         return
