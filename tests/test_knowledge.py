@@ -108,9 +108,16 @@ def original_intraday(
     made = fresh_warehouse(template=intraday_database)
     timeframes = [("XNYS", name) for name in ("m15", "h1", "h4", "d1")]
     cuts = ensure_cuts(made, {"XNYS": intraday_as_of()}, timeframes)
-    # Training wants more weeks; their rows are divided as the days are.
+    # Training wants more weeks. Their rows are divided as the days are, later,
+    # since the first of them are warm late.
     _, days = cuts["XNYS", "d1"]
-    weeks = dataclasses.replace(days, timeframe="w1")
+    later = datetime.timedelta(weeks=12)
+    weeks = dataclasses.replace(
+        days,
+        timeframe="w1",
+        fit_labels_end_before=days.fit_labels_end_before + later,
+        validation_starts_at=days.validation_starts_at + later,
+    )
     with made.begin() as connection:
         connection.execute(
             sa.insert(training_cuts).values(dataclasses.asdict(weeks))

@@ -284,9 +284,8 @@ FAULTS = {
         edits=(
             (
                 f"{MACROS}/trailing.sql",
-                "{{ log_return }} / sqrt(cast({{ bars_spanned() }} "
-                "as double precision))",
-                "{{ log_return }}",
+                "greatest({{ bars_spanned() }}, 1)",
+                "1",
             ),
         ),
         caught_by=(
