@@ -512,7 +512,8 @@ def differs(ours: "pd.Series[object]", full: "pd.Series[object]") -> np.ndarray:
     is_other = (ours != full) & ~(ours.isna() & full.isna())
     if ours.dtype.kind == full.dtype.kind == "f":
         is_other |= np.signbit(ours) != np.signbit(full)
-    return is_other.to_numpy(bool)
+    # Of nullable columns what stands against nothing is neither true nor false.
+    return is_other.to_numpy(bool, na_value=True)
 
 
 def first(keys: pd.MultiIndex) -> str:
