@@ -65,16 +65,18 @@ def market(
 
 
 @pytest.fixture
-def checkout(market: Warehouse, tmp_path: Path) -> Warehouse:
+def checkout(market: Warehouse, tmp_path: Path) -> Iterator[Warehouse]:
     """The market, judged by a copy of `expectations/` that may be changed."""
     shutil.copytree(
         PROJECT_ROOT / "expectations",
         tmp_path / "expectations",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    return replace(
+    made = replace(
         market, settings=replace(market.settings, project_root=tmp_path)
     )
+    yield made
+    made.close_readers()
 
 
 def failures(warehouse: Warehouse) -> set[str]:

@@ -430,9 +430,9 @@ def test_a_short_hole_costs_a_few_rows_and_a_long_one_its_windows(
     index = unusable(built_synthetic, "INDEX")
     carried, long = HOLES["carried"], HOLES["long"]
     assert not {days[session] for session in (*carried, *long)} & set(index)
-    # Of the last five bars no more than one may be missing.
-    behind = [index[days[carried.stop + after]] for after in range(4)]
-    assert behind == ["missing_bar", "missing_bar", "missing_bar", None]
+    # Of the last fourteen bars no more than two may be missing.
+    behind = [index[days[carried.stop + after]] for after in range(12)]
+    assert behind == ["missing_bar"] * 11 + [None]
     assert {index[days[long.stop + after]] for after in range(60)} == {
         "missing_bar"
     }

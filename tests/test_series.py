@@ -51,5 +51,6 @@ def test_an_unknown_name_is_refused_beside_the_known(
     with pytest.raises(UnknownSeriesError) as caught:
         narrow_to_series(BARS, symbols, timeframes)
     assert str(caught.value) == (
-        f"Unknown {message} Load others with: swiftbolt ingest --help"
+        f"Unknown {message} Load others with: swiftbolt ingest --help; which "
+        "are deactivated or renamed, says: swiftbolt symbols list"
     )
