@@ -140,7 +140,10 @@ class Story:
     timeframes: set[str]
 
 
-@pytest.fixture(params=["daily", "intraday"])
+# The intraday market has days and weeks as well.
+@pytest.fixture(
+    params=[pytest.param("daily", marks=pytest.mark.slow), "intraday"]
+)
 def story(request: pytest.FixtureRequest) -> Story:
     if request.param == "daily":
         return Story(
