@@ -117,6 +117,19 @@ def test_a_table_with_other_columns_is_built_anew_when_asked(small):
     assert run_dbt(small, ["build", "--full-refresh"]).counts["success"] == 2
 
 
+def test_a_seed_with_other_columns_is_built_anew_when_asked(small):
+    seed = small.settings.dbt_project_dir / "seeds" / "numbers.csv"
+    seed.parent.mkdir()
+    seed.write_text("n\n1\n")
+    run_dbt(small, ["seed"])
+    seed.write_text("n,m\n1,2\n")
+    with pytest.raises(
+        BuildError, match=r"seed numbers: .*swiftbolt build --full-refresh"
+    ):
+        run_dbt(small, ["seed"])
+    assert run_dbt(small, ["seed", "--full-refresh"]).n_nodes == 1
+
+
 @pytest.mark.parametrize("sql", ["select 1 as n", "select oops"])
 def test_nothing_of_a_run_stays_behind(small, sql, capfd, monkeypatch):
     monkeypatch.setenv("PGHOST", "the caller's own")

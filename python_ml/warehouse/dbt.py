@@ -33,13 +33,17 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 FAILED_STATUSES = ("error", "fail", "runtime error", "partial success")
-# Nothing to do is a mistake in the selection, not a success.
 # An analysis reads them when it is compiled; what is parsed does not differ.
 RUNTIME_VARIABLES = ("example",)
+# Nothing to do is a mistake in the selection, not a success.
 RUNNING_COMMANDS = ("build", "run", "seed", "test")
 MAX_NODES_NAMED = 5
-# What dbt says where `on_schema_change: fail` stops a node.
-COLUMNS_DIFFER = "schemas on this incremental model are out of sync"
+# What dbt says where `on_schema_change: fail` stops a node, and PostgreSQL of a
+# seed.
+COLUMNS_DIFFER = re.compile(
+    "schemas on this incremental model are out of sync"
+    r'|column "\w+" of relation "\w+" does not exist'
+)
 MAX_MESSAGE_CHARACTERS = 300
 
 
@@ -233,7 +237,7 @@ def _describe_failures(failures: Sequence[Any]) -> str:
 
 def _told(message: str) -> str:
     """What dbt says of a node, in a line that names what to do."""
-    if COLUMNS_DIFFER in message:
+    if COLUMNS_DIFFER.search(message):
         return (
             "its table has the columns of another version of the project. "
             "Build everything anew: swiftbolt build --full-refresh"
