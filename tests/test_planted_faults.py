@@ -961,8 +961,10 @@ SOUND = Fault(
 def bench(
     fresh_warehouse: Callable[..., Warehouse],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Bench:
-    return make_bench(fresh_warehouse, tmp_path_factory.mktemp("project"))
+) -> Iterator[Bench]:
+    made = make_bench(fresh_warehouse, tmp_path_factory.mktemp("project"))
+    yield made
+    made.warehouse.close()
 
 
 def test_none_of_them_reports_anything_of_a_sound_project(bench: Bench) -> None:
