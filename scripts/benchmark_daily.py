@@ -54,6 +54,7 @@ from benchmarking import (
     keep_to_two_cores,
     load,
     machine_load,
+    positive,
     read_bars,
     run_python,
     say,
@@ -148,12 +149,6 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-
-    def positive(text: str) -> int:
-        if (number := int(text)) < 1:
-            raise argparse.ArgumentTypeError(f"{number} is not above 0")
-        return number
-
     parser = argparse.ArgumentParser(
         description="Measure the daily job at the size of a market.",
         epilog="Example: scripts/benchmark_daily.py --symbols 50 --rounds 1",

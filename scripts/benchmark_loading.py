@@ -36,6 +36,7 @@ from benchmarking import (
     go_when_told,
     keep_to_two_cores,
     machine_load,
+    positive,
     run_python,
     say,
     throwaway_settings,
@@ -111,7 +112,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--rounds",
-        type=int,
+        type=positive,
         default=3,
         metavar="N",
         help="loads to measure, by default 3",

@@ -71,6 +71,7 @@ from benchmarking import (
     keep_to_two_cores,
     load,
     machine_load,
+    positive,
     read_bars,
     run_python,
     say,
@@ -219,11 +220,6 @@ def parse_arguments() -> argparse.Namespace:
                 f"{', '.join(PARTS)}"
             )
         return chosen
-
-    def positive(text: str) -> int:
-        if (number := int(text)) < 1:
-            raise argparse.ArgumentTypeError(f"{number} is not above 0")
-        return number
 
     parser = argparse.ArgumentParser(
         description="Measure training at the size of a market.",

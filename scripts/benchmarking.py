@@ -4,6 +4,7 @@ Each measures on two cores, in a warehouse of its own that goes again however
 it ends, and prints a table and a line `RESULT name value` for each figure.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -79,6 +80,13 @@ def keep_to_two_cores() -> None:
 def go_when_told() -> None:
     """Have a run that is ended by a signal take its server along."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def positive(text: str) -> int:
+    """Read a number above 0 from the command line."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
 
 
 def find_files(

@@ -9,13 +9,13 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
-from python_ml.ingestion.base import RefusedSeries
 from python_ml.ingestion.jumps import (
     SuspectedSplit,
     record_jumps,
     suspected_splits,
 )
 from python_ml.ingestion.screening.rejected import rejected_rows
+from python_ml.ingestion.summary import RefusedSeries
 from python_ml.warehouse.bulk import ANALYZE_ROWS, analyze_table, insert_frame
 from python_ml.warehouse.connection import Warehouse
 

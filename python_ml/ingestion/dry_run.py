@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +15,6 @@ from python_ml.ingestion.base import (
     BAR_VALUES,
     BarSource,
     ReadAs,
-    RefusedSeries,
-    SeriesSummary,
 )
 from python_ml.ingestion.calendars.custom import CustomHours
 from python_ml.ingestion.calendars.grid import SessionGrid
@@ -29,12 +27,12 @@ from python_ml.ingestion.calendars.sessions import (
 from python_ml.ingestion.explanations import explain
 from python_ml.ingestion.load import series_summaries
 from python_ml.ingestion.parts import as_parts
-from python_ml.ingestion.screening.bars import screen_bars
 from python_ml.ingestion.screening.event_columns import events_beside_bars
-from python_ml.ingestion.screening.refusal import (
-    is_refused,
-    rejected_series,
-    without_refused,
+from python_ml.ingestion.screening.part import screen_part
+from python_ml.ingestion.summary import (
+    RefusedSeries,
+    SeriesSummary,
+    series_table,
 )
 from python_ml.ingestion.symbols import Symbols
 from python_ml.warehouse.connection import Warehouse
@@ -116,16 +114,7 @@ class DryRun:
             *(read.to_text() for read in self.read_as),
             *(f"Would be left out: {reason}" for reason in self.refused_files),
             f"Calendar {self.calendar}; zone of times that name none: {zone}.",
-            to_text(
-                _table(self.series, SeriesSummary),
-                columns={
-                    "ticker": "ticker",
-                    "timeframe": "timeframe",
-                    "n_bars": "bars",
-                    "first_session": "first session",
-                    "last_session": "last session",
-                },
-            ),
+            series_table(self.series),
             f"Would be stored: {n_bars} bars, less those known already. "
             f"Splits and dividends read: {self.n_adjustments}.",
             *(f"Would be refused: {one.to_text()}" for one in self.refused),
@@ -138,7 +127,7 @@ class DryRun:
         if self.rejected_rows:
             lines.append(
                 to_text(
-                    _table(self.rejected_rows, RejectedRow),
+                    pd.DataFrame([asdict(row) for row in self.rejected_rows]),
                     columns={
                         "file": "file",
                         "row": "row",
@@ -183,28 +172,19 @@ def try_ingest(
     rejected: Counter[str] = Counter()
     shown: list[RejectedRow] = []
     for bars in parts:
-        good, reasons = screen_bars(
-            bars, grid, now=now, time_zone=load.time_zone, stamp=load.stamp
+        screened = screen_part(
+            bars,
+            load,
+            grid,
+            now=now,
+            calendar=source.calendar,
+            accept_rejected=accept_rejected,
         )
-        if not accept_rejected:
-            suspects = rejected_series(
-                bars,
-                good,
-                reasons,
-                grid,
-                calendar=source.calendar,
-                time_zone=load.time_zone,
-            )
-            refused += [
-                suspect
-                for suspect in suspects
-                if is_refused(suspect.n_rejected, suspect.n_rows)
-            ]
-            good = without_refused(good, refused)
-        series += series_summaries(good)
-        n_adjustments += len(events_beside_bars(bars, good))
-        shown += _first_rows(bars, reasons, rejected)
-        rejected.update(reasons)
+        refused += screened.refused
+        series += series_summaries(screened.good)
+        n_adjustments += len(events_beside_bars(bars, screened.good))
+        shown += _first_rows(bars, screened.reasons, rejected)
+        rejected.update(screened.reasons)
     return DryRun(
         source=source.name,
         calendar=source.calendar,
@@ -272,10 +252,3 @@ def _as_text(row: "pd.Series[Any]") -> str:
     names = ["ticker", "timeframe", "opened_at", *BAR_VALUES]
     values = [row[name] for name in names]
     return ",".join("" if pd.isna(value) else str(value) for value in values)
-
-
-def _table(rows: tuple[Any, ...], kind: type) -> pd.DataFrame:
-    return pd.DataFrame(
-        [asdict(row) for row in rows],
-        columns=[column.name for column in fields(kind)],
-    )

@@ -1,7 +1,57 @@
-"""Why a row was rejected and what mends it, for people."""
+"""Why rows were rejected and what mends it, for people."""
 
-from python_ml.ingestion.base import REMEDIES
+# What mends the reasons that concern a whole file or series.
+REMEDIES = {
+    "unreadable_time": (
+        "Times that cannot be read: write them like 2024-01-02 14:30:00+00:00, "
+        "days like 2024-01-02."
+    ),
+    "time_without_zone": (
+        "Say which zone times without one are in, for example: --timezone "
+        "America/New_York"
+    ),
+    "wrong_zone": (
+        "Times of rejected series fit the sessions only if read in another "
+        "zone: write them in UTC, or without a zone and name it with "
+        "--timezone."
+    ),
+    "unknown_timeframe": (
+        "Bars are m15, h1, h4, d1 or w1: roll finer ones up to m15 before you "
+        "load them."
+    ),
+    "stamped_at_close": (
+        "Intraday series with bars at the close of sessions and none at the "
+        "open are named by each bar's close: load them with --stamp close, or "
+        "write each bar's open."
+    ),
+    "wrong_day": (
+        "Days of rejected series fit the sessions only if moved by one: they "
+        "are named by the evening before or by their end. Write the date of "
+        "each session, without a time."
+    ),
+    "unclear_day": (
+        "Times that name one session by their date and another by its open: "
+        "write the date of each session, without a time."
+    ),
+    "unclear_local_time": (
+        "Times that the clocks of --timezone show twice or never: write them "
+        "with their offset."
+    ),
+    "in_the_future": (
+        "Times later than now are likely in another zone than was said: name "
+        "it with --timezone, or write times in UTC."
+    ),
+    "price_jump": (
+        "Prices that are 10,000 times those before them are in another unit, "
+        "such as cents for dollars: write all of a series in one."
+    ),
+    "out_of_order": (
+        "Rows within a series are expected in the order of their times, "
+        "either way; sort the file and load it again."
+    ),
+}
 
+# What to say of a single row.
 EXPLANATIONS = {
     "malformed_row": "other columns than the header, or bytes that are no text",
     "missing_ticker": "no symbol in the row: fill it in, or give --symbol",

@@ -22,11 +22,8 @@ from python_ml.exceptions import (
     SeriesRefusedError,
 )
 from python_ml.ingestion.base import (
-    REMEDIES,
     BarSource,
-    IngestSummary,
     Load,
-    SeriesSummary,
 )
 from python_ml.ingestion.batch import Batch
 from python_ml.ingestion.calendars.custom import CustomHours
@@ -41,24 +38,25 @@ from python_ml.ingestion.calendars.sessions import (
     fill_sessions,
 )
 from python_ml.ingestion.events import with_factors
+from python_ml.ingestion.explanations import REMEDIES
 from python_ml.ingestion.jumps import SuspectedSplit
 from python_ml.ingestion.known import mark_known_adjustments, mark_known_bars
 from python_ml.ingestion.parts import as_parts
 from python_ml.ingestion.screening.adjustments import screen_adjustments
-from python_ml.ingestion.screening.bars import screen_bars
 from python_ml.ingestion.screening.event_columns import events_beside_bars
-from python_ml.ingestion.screening.refusal import (
-    is_refused,
-    rejected_series,
-    without_refused,
+from python_ml.ingestion.screening.part import screen_part
+from python_ml.ingestion.summary import (
+    SERIES_NAMED,
+    IngestSummary,
+    SeriesSummary,
+    all_rejected_message,
+    refused_files_message,
+    refused_message,
 )
 from python_ml.ingestion.symbols import Symbols
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 from python_ml.warehouse.seeds import intraday_minutes
-
-# In a message that is to stay short.
-SERIES_NAMED = 3
 
 logger = get_logger(__name__)
 
@@ -155,11 +153,11 @@ def ingest(
             ),
         )
         if summary.refused:
-            raise SeriesRefusedError(_refused_message(summary), summary)
+            raise SeriesRefusedError(refused_message(summary), summary)
         if not summary.series:
-            raise IngestionError(_all_rejected_message(warehouse, summary))
+            raise IngestionError(all_rejected_message(warehouse, summary))
         if summary.refused_files:
-            raise FilesRefusedError(_refused_files_message(summary), summary)
+            raise FilesRefusedError(refused_files_message(summary), summary)
     return summary
 
 
@@ -224,29 +222,21 @@ def _write_bars(
     accept_rejected: bool,
 ) -> tuple[SeriesSummary, ...]:
     """Write what is new of some rows of `load.bars`."""
-    good, reasons = screen_bars(
+    screened = screen_part(
         bars,
+        load,
         grid,
         now=batch.now,
-        time_zone=load.time_zone,
-        stamp=load.stamp,
-    )
-    batch.write_rejected(bars, reasons, load.source_names)
-    for series in rejected_series(
-        bars,
-        good,
-        reasons,
-        grid,
         calendar=symbols.source.calendar,
-        time_zone=load.time_zone,
-    ):
-        if accept_rejected or not is_refused(series.n_rejected, series.n_rows):
-            batch.causes.setdefault(
-                series.cause, f"{series.ticker} {series.timeframe}"
-            )
-        else:
-            batch.refused.append(series)
-    good = without_refused(good, batch.refused)
+        accept_rejected=accept_rejected,
+    )
+    good = screened.good
+    batch.write_rejected(bars, screened.reasons, load.source_names)
+    batch.refused += screened.refused
+    for series in screened.doubtful:
+        batch.causes.setdefault(
+            series.cause, f"{series.ticker} {series.timeframe}"
+        )
     batch.n_repaired += int(good["is_repaired"].sum())
     if good.empty:
         return ()
@@ -357,52 +347,4 @@ def series_summaries(bars: pd.DataFrame) -> tuple[SeriesSummary, ...]:
         for (ticker, timeframe), n_bars, first, last in spans.itertuples(
             name=None
         )
-    )
-
-
-def _refused_message(summary: IngestSummary) -> str:
-    """What was refused and why, in one line."""
-    shown = summary.refused[:SERIES_NAMED]
-    n_more = len(summary.refused) - len(shown)
-    stored = f"{len(summary.series)} others were loaded"
-    return " ".join(
-        [
-            f"Source {summary.source!r}: {len(summary.refused)} series were "
-            f"refused, {stored if summary.series else 'nothing was loaded'}.",
-            *(series.to_text() for series in shown),
-            *([f"And {n_more} more."] if n_more else []),
-            "To store what fits all the same: --accept-rejected.",
-        ]
-    )
-
-
-def _all_rejected_message(warehouse: Warehouse, summary: IngestSummary) -> str:
-    """What was wrong with a load of which nothing could be stored."""
-    query = warehouse.sql(
-        "select reason, ticker, source_row from {raw}.rejected_bars "
-        f"where batch_source = '{summary.source}' "
-        "order by rejected_bar_id desc limit 20"
-    )
-    return " ".join(
-        [
-            f"Source {summary.source!r}: every row was rejected "
-            f"({sum(summary.rejected.values())}), most often as "
-            f"{summary.rejected_text(at_most=3)}.",
-            *summary.remedies,
-            *(
-                ["See what was read as what: --dry-run."]
-                * bool(summary.read_as)
-            ),
-            f'See them: swiftbolt db psql -c "{query}"',
-        ]
-    )
-
-
-def _refused_files_message(summary: IngestSummary) -> str:
-    """What was left out and why, in one line."""
-    n_refused = len(summary.refused_files)
-    n_read = sum(read.n_files for read in summary.read_as)
-    return (
-        f"{n_refused} of {n_refused + n_read} files were left out, the others "
-        f"were loaded. {summary.refused_files[0]}"
     )

@@ -14,9 +14,10 @@ from python_ml.exceptions import (
     NoBarsError,
     SourceUnavailableError,
 )
-from python_ml.ingestion.base import BarSource, IngestSummary
+from python_ml.ingestion.base import BarSource
 from python_ml.ingestion.calendars.grid import WEEKLY
 from python_ml.ingestion.load import ingest
+from python_ml.ingestion.summary import IngestSummary
 from python_ml.warehouse.connection import Warehouse
 
 # What a batch may hold in memory, before bars outside of sessions are left out.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from python_ml.ingestion.base import REMEDIES
+from python_ml.ingestion.calendars.custom import WEEKDAYS
 from python_ml.ingestion.calendars.grid import (
     DAILY,
     DAY,
@@ -22,19 +22,11 @@ from python_ml.ingestion.calendars.grid import (
     to_utc,
 )
 from python_ml.ingestion.calendars.times import read_times
+from python_ml.ingestion.explanations import REMEDIES
 
 MOST = 0.5
 # Of the hours of a currency's week these few are on Sunday.
 SOME = 0.03
-WEEKDAYS = (
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-)
 SATURDAY, SUNDAY = 5, 6
 
 # Reasons that name their cause, the most certain first.

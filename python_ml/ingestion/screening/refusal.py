@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from python_ml.ingestion.base import RefusedSeries
 from python_ml.ingestion.calendars.grid import SessionGrid
 from python_ml.ingestion.screening.causes import likely_cause
 from python_ml.ingestion.screening.values import clean_text
+from python_ml.ingestion.summary import RefusedSeries
 
 KEY = ["ticker", "timeframe"]
 
