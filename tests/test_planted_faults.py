@@ -94,9 +94,9 @@ FAULTS = {
         edits=(
             (
                 f"{FEATURES}/int_bars_cut_into_blocks.sql",
-                "mod(bars.bar_number, {{ block_bars }})\n"
-                "        >= {{ block_bars }} - {{ run_up_bars }}",
-                "mod(bars.bar_number, {{ block_bars }}) >= {{ block_bars }}",
+                "mod(placed.bar_number, {{ block_bars }})\n"
+                "                >= {{ block_bars }} - {{ run_up_bars }}",
+                "mod(placed.bar_number, {{ block_bars }}) >= {{ block_bars }}",
             ),
         ),
         rebuilt=("int_bars_cut_into_blocks", *ROWS),
@@ -106,8 +106,8 @@ FAULTS = {
         edits=(
             (
                 f"{FEATURES}/int_bars_cut_into_blocks.sql",
-                "'bars.bar_number') }} + 1 as block_id",
-                "'bars.bar_number') }} as block_id",
+                "{{ '+ 1' if is_run_up }} as block_id",
+                "as block_id",
             ),
         ),
         rebuilt=("int_bars_cut_into_blocks",),

@@ -33,132 +33,54 @@ due as (
 
 ),
 
-own as (
-
-    select
-        bars.{{ columns | join(',\n        bars.') }},
-        bars.bar_number as observed_bar_number,
-        false as is_carried,
-        due.series_number,
-        due.min_window_share,
-        due.is_read_by_finer,
-        {{ block_id('due.series_number', 'bars.bar_number') }} as block_id,
-        false as is_run_up,
-        bars.bar_number >= due.from_row_bar_number as is_row_due,
-        bars.bar_number
-        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
-
-    from {{ ref('bars') }} as bars
-
-    inner join due
-        on
-            bars.symbol_id = due.symbol_id
-            and bars.timeframe = due.timeframe
-            and bars.bar_number >= due.from_block_bar_number
-
-),
-
-run_up as (
-
-    select
-        bars.{{ columns | join(',\n        bars.') }},
-        bars.bar_number as observed_bar_number,
-        false as is_carried,
-        due.series_number,
-        due.min_window_share,
-        due.is_read_by_finer,
-        {{ block_id('due.series_number', 'bars.bar_number') }} + 1 as block_id,
-        true as is_run_up,
-        false as is_row_due,
-        bars.bar_number
-        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
-
-    from {{ ref('bars') }} as bars
-
-    inner join due
-        on
-            bars.symbol_id = due.symbol_id
-            and bars.timeframe = due.timeframe
-            and bars.bar_number
-            >= due.from_block_bar_number - {{ run_up_bars }}
-
-    where
-        mod(bars.bar_number, {{ block_bars }})
-        >= {{ block_bars }} - {{ run_up_bars }}
-
-),
-
-carried_own as (
-
-    select
-        carried.{{ columns | join(',\n        carried.') }},
-        carried.observed_bar_number,
-        true as is_carried,
-        due.series_number,
-        due.min_window_share,
-        due.is_read_by_finer,
-        {{ block_id('due.series_number', 'carried.bar_number') }} as block_id,
-        false as is_run_up,
-        false as is_row_due,
-        carried.bar_number
-        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
-
-    from {{ ref('int_bars_carried_across_holes') }} as carried
-
-    inner join due
-        on
-            carried.symbol_id = due.symbol_id
-            and carried.timeframe = due.timeframe
-            and carried.bar_number >= due.from_block_bar_number
-
-),
-
-carried_run_up as (
-
-    select
-        carried.{{ columns | join(',\n        carried.') }},
-        carried.observed_bar_number,
-        true as is_carried,
-        due.series_number,
-        due.min_window_share,
-        due.is_read_by_finer,
-        {{ block_id('due.series_number', 'carried.bar_number') }}
-        + 1 as block_id,
-        true as is_run_up,
-        false as is_row_due,
-        carried.bar_number
-        >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
-
-    from {{ ref('int_bars_carried_across_holes') }} as carried
-
-    inner join due
-        on
-            carried.symbol_id = due.symbol_id
-            and carried.timeframe = due.timeframe
-            and carried.bar_number
-            >= due.from_block_bar_number - {{ run_up_bars }}
-
-    where
-        mod(carried.bar_number, {{ block_bars }})
-        >= {{ block_bars }} - {{ run_up_bars }}
-
-),
-
+-- Each bar in its own block, and once more in the run-up of the next one.
 cut as (
 
-    select * from own
+    {% for relation, is_carried, is_run_up in [
+        (ref('bars'), false, false),
+        (ref('bars'), false, true),
+        (ref('int_bars_carried_across_holes'), true, false),
+        (ref('int_bars_carried_across_holes'), true, true),
+    ] -%}
+        select
+            placed.{{ columns | join(',\n            placed.') }},
+            {% if is_carried -%}
+                placed.observed_bar_number,
+            {% else -%}
+                placed.bar_number as observed_bar_number,
+            {% endif -%}
+            {{ is_carried | lower }} as is_carried,
+            due.series_number,
+            due.min_window_share,
+            due.is_read_by_finer,
+            {{ block_id('due.series_number', 'placed.bar_number') }}
+            {{ '+ 1' if is_run_up }} as block_id,
+            {{ is_run_up | lower }} as is_run_up,
+            {% if is_carried or is_run_up -%}
+                false as is_row_due,
+            {% else -%}
+                placed.bar_number >= due.from_row_bar_number as is_row_due,
+            {% endif -%}
+            placed.bar_number
+            >= due.from_row_bar_number - {{ run_up_bars }} as is_looked_back_at
 
-    union all
+        from {{ relation }} as placed
 
-    select * from run_up
+        inner join due
+            on
+                placed.symbol_id = due.symbol_id
+                and placed.timeframe = due.timeframe
+                and placed.bar_number
+                >= due.from_block_bar_number
+                - {{ run_up_bars if is_run_up else 0 }}
 
-    union all
-
-    select * from carried_own
-
-    union all
-
-    select * from carried_run_up
+        {% if is_run_up -%}
+            where
+                mod(placed.bar_number, {{ block_bars }})
+                >= {{ block_bars }} - {{ run_up_bars }}
+        {% endif -%}
+        {{- '\n\n        union all\n\n' if not loop.last }}
+    {%- endfor %}
 
 ),
 
