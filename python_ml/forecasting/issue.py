@@ -35,9 +35,6 @@ from python_ml.warehouse.bulk import insert_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 
-# What names a bar among those of one timeframe.
-BAR = ["symbol_id", "closed_at"]
-
 logger = get_logger(__name__)
 
 VersionError = ArtifactError | FeatureMismatchError
@@ -173,7 +170,7 @@ def _score_due(
     replay_from: datetime.date | None,
 ) -> tuple[pd.DataFrame, list[VersionError]]:
     """All forecasts that are due, not yet issued, and what cannot be."""
-    frames = []
+    frames: list[pd.DataFrame] = []
     errors: list[VersionError] = []
     for timeframe, of_timeframe in series.groupby("timeframe", sort=False):
         examples = read_due_examples(
@@ -183,11 +180,7 @@ def _score_due(
             run_kind=run_kind,
             replay_from=replay_from,
         )
-        late_after = examples.drop_duplicates(BAR).set_index(BAR)["late_after"]
-        frames += [
-            rows.join(late_after, on=BAR)
-            for rows in _score_versions(warehouse, examples, errors)
-        ]
+        frames += _score_versions(warehouse, examples, errors)
     if not frames:
         return pd.DataFrame(), errors
     issued = pd.concat(frames, ignore_index=True).sort_values(

@@ -25,6 +25,7 @@ COPIED_COLUMNS = [
     "expected_volatility",
     "label_threshold",
     "version_id",
+    "late_after",
 ]
 
 
@@ -36,12 +37,13 @@ def score(ensemble: Ensemble, examples: pd.DataFrame) -> pd.DataFrame:
     ensemble : Ensemble
     examples : DataFrame of shape (n_examples, n_columns)
         Rows of `features.scoring_examples` of the ensemble's series, for
-        horizons that it has, with `version_id`.
+        horizons that it has, with `version_id` and `late_after`.
 
     Returns
     -------
     DataFrame of shape (n_examples, n_forecast_columns)
-        Columns of `ml.forecasts` that do not depend on when it is issued.
+        Columns of `ml.forecasts` that do not depend on when it is issued, and
+        `late_after`, on which it depends whether it is late.
 
     Raises
     ------

@@ -21,7 +21,13 @@ MAX_SESSIONS_AGO = 1
 HEALTH_QUERY = """
     select *
     from {monitoring}.series_health
-    where is_expected
+    where
+        is_expected
+        and (cast(:symbols as text[]) is null or ticker = any(:symbols))
+        and (
+            cast(:timeframes as text[]) is null
+            or timeframe = any(:timeframes)
+        )
     order by ticker, timeframe_order
 """
 
@@ -161,17 +167,14 @@ def read_health(
     now : datetime, optional
         The clock, by default the real one.
     """
-    conditions = ""
-    parameters: dict[str, Any] = {}
-    for column, names in (("ticker", symbols), ("timeframe", timeframes)):
-        if names is not None:
-            conditions += f" and {column} = any(:{column})"
-            parameters[column] = list(names)
     return HealthSummary(
         read_frame(
             warehouse,
-            HEALTH_QUERY.replace("is_expected", "is_expected" + conditions),
-            parameters,
+            HEALTH_QUERY,
+            {
+                "symbols": None if symbols is None else list(symbols),
+                "timeframes": None if timeframes is None else list(timeframes),
+            },
         ),
         read_frame(
             warehouse,
