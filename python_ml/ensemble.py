@@ -23,6 +23,7 @@ CLASSES = ("BEARISH", "NEUTRAL", "BULLISH")
 NEUTRAL = CLASSES.index("NEUTRAL")
 BULLISH = CLASSES.index("BULLISH")
 BAND_LEVELS = (0.5, 0.8, 0.95)
+RANGE_MARGIN = 0.1
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -226,16 +227,14 @@ class HorizonEnsemble:
     climatology : ndarray of shape (3,)
         Class shares of the window, shrunk towards all series': the forecast
         of someone with no skill.
-    class_mean_moves : ndarray of shape (3,)
-        Mean of label_return / expected_volatility by class over the window.
-    move_quantiles : mapping of float to (float, float)
-        By level in `BAND_LEVELS`, the lower and upper quantile of
-        label_return / expected_volatility over validation.
     baseline_accuracy : float
         Accuracy over the scored validation rows of always naming
         climatology's largest class.
     validation : MemberPredictions, optional
         What the weights were fitted on.
+    feature_ranges : ndarray of shape (2, n_features), optional
+        Lowest and highest value of each feature in the window; None of a
+        version from before they were kept.
     """
 
     horizon: str
@@ -243,10 +242,32 @@ class HorizonEnsemble:
     members: Mapping[str, FittedMember]
     weights: Mapping[str, float]
     climatology: FloatArray
-    class_mean_moves: FloatArray
-    move_quantiles: Mapping[float, tuple[float, float]]
     baseline_accuracy: float
     validation: MemberPredictions | None = None
+    feature_ranges: FloatArray | None = None
+
+    def n_beyond(self, X: FloatArray) -> npt.NDArray[np.int64]:
+        """Features of each row that lie outside the range trained on.
+
+        A tenth of the range beyond its ends is not outside; none is outside
+        where the range is not known.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+        """
+        if self.feature_ranges is None:
+            return np.zeros(len(X), dtype=np.int64)
+        lowest, highest = self.feature_ranges
+        margin = RANGE_MARGIN * (highest - lowest)
+        beyond: npt.NDArray[np.int64] = (
+            (lowest - margin > X) | (highest + margin < X)
+        ).sum(axis=1)
+        return beyond
 
     def member_probabilities(self, X: FloatArray) -> dict[str, FloatArray]:
         """Probabilities of each member, by name, each of shape (n, 3)."""

@@ -17,7 +17,6 @@ from sklearn.linear_model import LogisticRegression
 from python_ml import schema
 from python_ml.ensemble import CLASSES, Ensemble, HorizonEnsemble
 from python_ml.registry.artifacts import save_ensemble
-from python_ml.scoring.bands import conformal_quantiles
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
@@ -178,8 +177,6 @@ def make_ensemble(
             },
             weights={"climatology": 0.25, "logistic": 0.75},
             climatology=np.array([0.3, 0.4, 0.3]),
-            class_mean_moves=np.array([-1.1, 0.05, 1.2]),
-            move_quantiles=conformal_quantiles(random.normal(size=180)),
             baseline_accuracy=0.4,
         )
     return Ensemble(

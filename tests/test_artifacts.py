@@ -54,8 +54,6 @@ def make_ensemble(version_id="AAPL_d1_20250121T153000Z"):
                 members={"random_forest": member.fit(X, y)},
                 weights={"random_forest": 1.0},
                 climatology=shares,
-                class_mean_moves=np.zeros(3),
-                move_quantiles={0.5: (-0.7, 0.7)},
                 baseline_accuracy=0.4,
             )
         },

@@ -1,5 +1,4 @@
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -8,107 +7,143 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from python_ml.ensemble import BAND_LEVELS
-from python_ml.exceptions import NotEnoughDataError
 from python_ml.scoring.bands import (
-    conformal_quantiles,
+    MEDIAN,
+    PROBABILITIES,
+    band_ends,
+    count_place_groups,
+    place_groups,
+    pooled_quantiles,
     price_bands,
     price_target,
+    scale_factors,
+    track,
 )
 
-moves = arrays(np.float64, st.integers(1, 80), elements=st.floats(-8, 8))
 closes = arrays(np.float64, 5, elements=st.floats(0.01, 1e5))
 sigmas = arrays(np.float64, 5, elements=st.floats(0, 1))
-ends = st.tuples(st.floats(-8, 8), st.floats(-8, 8))
-quantiles = st.fixed_dictionaries({level: ends for level in BAND_LEVELS})
+quantiles = arrays(np.float64, (5, 7), elements=st.floats(-8, 8))
+offsets = arrays(np.float64, 7, elements=st.floats(-1, 1))
 
 
-def test_the_ranks_are_those_of_split_conformal_prediction():
-    # n = 39: (n + 1) * 0.1 = 4 and (n + 1) * 0.9 = 36, counted from 1.
-    moves = np.arange(1.0, 40.0)
-    assert conformal_quantiles(moves, levels=(0.8,)) == {0.8: (4.0, 36.0)}
+def one_group(n_times):
+    return np.zeros(n_times, dtype=np.int64)
 
 
-def test_a_rank_between_two_moves_goes_outwards():
-    # n = 40: 4.1 and 36.9.
-    moves = np.arange(1.0, 41.0)
-    assert conformal_quantiles(moves, levels=(0.8,)) == {0.8: (4.0, 37.0)}
-
-
-def test_few_moves_give_a_high_level_the_extremes():
-    assert conformal_quantiles([3.0, 1.0, 2.0], levels=(0.95,)) == {
-        0.95: (1.0, 3.0)
-    }
-
-
-@given(moves)
-def test_quantiles_are_nested_in_level(moves):
-    found = conformal_quantiles(moves)
-    lowers = [found[level][0] for level in BAND_LEVELS]
-    uppers = [found[level][1] for level in BAND_LEVELS]
-    assert lowers == sorted(lowers, reverse=True)
-    assert uppers == sorted(uppers)
-    assert lowers[0] <= uppers[0]
-
-
-@given(moves, st.sampled_from(BAND_LEVELS))
-def test_a_band_holds_its_share_of_the_moves_it_was_made_from(moves, level):
-    lower, upper = conformal_quantiles(moves)[level]
-    inside = np.mean((lower <= moves) & (moves <= upper))
-    assert inside >= min(level, 1 - 2 / (len(moves) + 1)) - 1e-12
-
-
-def test_a_band_holds_its_share_of_moves_to_come():
-    random = np.random.default_rng(5)
-    inside = []
-    for _ in range(2000):
-        sample = random.standard_t(df=4, size=61)
-        lower, upper = conformal_quantiles(sample[:-1], levels=(0.8,))[0.8]
-        inside.append(lower <= sample[-1] <= upper)
-    # The share to expect is 49 / 61 = 0.803, give or take 0.009.
-    assert 0.775 < np.mean(inside) < 0.83
-
-
-@pytest.mark.parametrize("moves", [[], [1.0, math.nan], [math.inf]])
-def test_moves_that_are_none_or_not_finite_are_refused(moves):
-    with pytest.raises(NotEnoughDataError, match=r"at least 1 move.* got"):
-        conformal_quantiles(moves)
-
-
-@given(closes, sigmas, quantiles)
-def test_price_bands_are_nested_whatever_the_quantiles(close, sigma, ends):
-    bands = price_bands(close, sigma, move_quantiles=ends)
+@given(closes, sigmas, quantiles, offsets)
+def test_bands_are_nested_and_hold_the_target_whatever_the_ends(
+    close, sigma, quantiles, offsets
+):
+    ends = band_ends(quantiles, offsets)
+    bands = price_bands(close, sigma, ends)
+    target = price_target(close, sigma, ends)
     assert list(bands) == sorted(BAND_LEVELS)
     for narrow, wide in itertools.pairwise(BAND_LEVELS):
         assert (bands[wide].lower <= bands[narrow].lower).all()
-        assert (bands[narrow].lower <= bands[narrow].upper).all()
         assert (bands[narrow].upper <= bands[wide].upper).all()
+    assert (bands[0.5].lower <= target).all()
+    assert (target <= bands[0.5].upper).all()
     assert all((band.lower > 0).all() for band in bands.values())
 
 
-@given(closes, quantiles)
-def test_without_volatility_a_band_is_the_close(close, ends):
-    for band in price_bands(close, np.zeros(5), move_quantiles=ends).values():
-        assert (band.lower == close).all()
-        assert (band.upper == close).all()
-
-
 @given(closes, sigmas)
-def test_a_move_on_the_quantile_ends_on_the_band(close, sigma):
-    band = price_bands(close, sigma, move_quantiles={0.8: (-1.5, 2.0)})[0.8]
+def test_a_move_on_an_end_lies_on_the_band(close, sigma):
+    ends = np.tile([-2.0, -1.5, -0.7, 0.2, 0.8, 1.9, 2.5], (5, 1))
+    band = price_bands(close, sigma, ends)[0.8]
     np.testing.assert_allclose(
-        np.log(band.upper / close), 2.0 * sigma, atol=1e-9
+        np.log(band.upper / close), 1.9 * sigma, atol=1e-9
     )
     np.testing.assert_allclose(
         np.log(band.lower / close), -1.5 * sigma, atol=1e-9
     )
-
-
-@given(closes, sigmas)
-def test_a_certain_class_moves_the_target_by_its_mean_move(close, sigma):
-    target = price_target(
-        close,
-        sigma,
-        probabilities=np.tile([0.0, 0.0, 1.0], (5, 1)),
-        class_mean_moves=np.array([-1.0, 0.1, 1.3]),
+    np.testing.assert_allclose(
+        np.log(price_target(close, sigma, ends) / close),
+        0.1 * sigma,
+        atol=1e-9,
     )
-    np.testing.assert_allclose(target, close * np.exp(1.3 * sigma))
+
+
+def test_many_moves_are_their_own_quantiles():
+    moves = np.random.default_rng(3).standard_t(3, size=(4000, 5))
+    found = pooled_quantiles(
+        moves, one_group(4000), horizon_bars=1, n_groups=1
+    )[0]
+    np.testing.assert_allclose(
+        found, np.quantile(moves, PROBABILITIES), atol=0.02
+    )
+
+
+def test_a_time_counts_once_however_many_series_it_has():
+    """One series at most times, fifty at a few that were all alike."""
+    random = np.random.default_rng(4)
+    moves = np.full((2000, 50), np.nan)
+    moves[:, 0] = random.normal(size=2000)
+    moves[::100] = 9.0
+    found = pooled_quantiles(
+        moves, one_group(2000), horizon_bars=1, n_groups=1
+    )[0]
+    # A hundredth of the times, not a third of the moves.
+    np.testing.assert_allclose(
+        found[1:-1], [-1.28, -0.67, 0.01, 0.7, 1.32], atol=0.07
+    )
+
+
+def test_a_long_horizon_needs_more_times_against_the_prior():
+    moves = np.full((100, 3), 5.0)
+    medians = [
+        pooled_quantiles(moves, one_group(100), horizon_bars=bars, n_groups=1)[
+            0, MEDIAN
+        ]
+        for bars in (1, 30)
+    ]
+    assert medians[0] == pytest.approx(5.0)
+    assert medians[1] < 1.0
+
+
+def test_places_have_quantiles_of_their_own_where_there_are_enough_times():
+    random = np.random.default_rng(5)
+    groups = np.tile([0, 1], 1000).astype(np.int64)
+    moves = (
+        random.normal(size=(2000, 3)) * np.where(groups == 0, 1.0, 3.0)[:, None]
+    )
+    found = pooled_quantiles(moves, groups, horizon_bars=1, n_groups=3)
+    assert found[0, 5] == pytest.approx(1.28, abs=0.1)
+    assert found[1, 5] == pytest.approx(3.84, abs=0.2)
+    # A group without moves is as all are.
+    everything = pooled_quantiles(
+        moves, one_group(2000), horizon_bars=1, n_groups=1
+    )
+    np.testing.assert_array_equal(found[2], everything[0])
+
+
+def test_a_series_own_scale_needs_periods():
+    random = np.random.default_rng(6)
+    moves = random.normal(size=(400, 3)) * np.array([1.0, 1.0, 2.0])
+    factors = scale_factors(moves, horizon_bars=1)
+    assert factors[2] / factors[0] == pytest.approx(2 ** (400 / 500), rel=0.05)
+    long = scale_factors(moves, horizon_bars=40)
+    assert long[2] / long[0] == pytest.approx(2 ** (10 / 110), rel=0.02)
+
+
+def test_every_place_of_a_full_session_has_a_group():
+    for session_bars in (1, 2, 7, 12, 13, 24, 26, 96):
+        groups = place_groups(np.arange(1, session_bars + 1), session_bars)
+        assert (np.diff(groups) >= 0).all()
+        assert set(groups) == set(range(count_place_groups(session_bars)))
+
+
+def test_tracking_reaches_the_share_that_is_asked_for():
+    """Moves half as wide again as the distribution: the ends follow."""
+    random = np.random.default_rng(7)
+    quantiles = np.quantile(random.normal(size=100_000), PROBABILITIES)
+    moved = np.zeros(7)
+    below = []
+    for _ in range(4000):
+        moves = 1.5 * random.normal(size=40)
+        ends = band_ends(quantiles, moved)
+        shares = (moves[:, None] < ends).mean(axis=0)
+        moved = track(moved, shares, horizon_bars=1, session_bars=1)
+        below.append(shares)
+    np.testing.assert_allclose(
+        np.mean(below[2000:], axis=0), PROBABILITIES, atol=0.006
+    )

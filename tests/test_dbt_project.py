@@ -115,6 +115,7 @@ def test_forecasting_reads_nothing_of_what_came_after_the_close(
         "label_end_bar_number",
         "label_end_at",
         "expected_volatility",
+        "forecast_volatility",
         "label_threshold",
     }
 

@@ -28,8 +28,6 @@ def horizon(weights, **members):
         members=members,
         weights=weights,
         climatology=np.full(3, 1 / 3),
-        class_mean_moves=np.array([-1.0, 0.0, 1.0]),
-        move_quantiles={0.5: (-0.7, 0.7)},
         baseline_accuracy=0.4,
     )
 

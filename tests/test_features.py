@@ -16,6 +16,7 @@ from tests import feature_oracle as oracle
 from tests import intraday_market
 from tests.conftest import BUILD_FEATURES
 from tests.intraday_market import IntradaySource
+from tests.scale_oracle import forecast_volatility
 from tests.small_market import execute
 from tests.synthetic_market import (
     DIVIDEND,
@@ -116,16 +117,27 @@ def expected_of(warehouse: Warehouse) -> Expected:
         for timeframe, table in own_bars.items():
             name = {"ticker": ticker, "timeframe": timeframe}
             bars.append(table.assign(**name))
-            for horizon, horizon_bars in oracle.HORIZON_BARS[timeframe].items():
+            for place, (horizon, horizon_bars) in enumerate(
+                oracle.HORIZON_BARS[timeframe].items()
+            ):
                 for rule, tables in ((None, labels), (FIXED_RETURN, fixed)):
-                    tables.append(
-                        oracle.labels(
-                            series[timeframe],
-                            scales[timeframe],
-                            horizon_bars=horizon_bars,
-                            fixed_return=rule,
-                        ).assign(**name, horizon=horizon)
+                    found = oracle.labels(
+                        series[timeframe],
+                        scales[timeframe],
+                        horizon_bars=horizon_bars,
+                        fixed_return=rule,
+                    ).assign(**name, horizon=horizon)
+                    forecast = forecast_volatility(
+                        series[timeframe],
+                        scales[timeframe],
+                        timeframe=timeframe,
+                        horizon_place=place,
+                        horizon_bars=horizon_bars,
+                    )[series[timeframe].is_there]
+                    found["forecast_volatility"] = np.where(
+                        found["expected_volatility"].notna(), forecast, np.nan
                     )
+                    tables.append(found)
     all_bars = pd.concat(bars)
     return Expected(
         grid=in_order(
@@ -317,7 +329,12 @@ def assert_labels_equal(warehouse: Warehouse, expected: pd.DataFrame) -> None:
     assert_close(
         actual,
         expected,
-        ["expected_volatility", "label_threshold", "label_return"],
+        [
+            "expected_volatility",
+            "forecast_volatility",
+            "label_threshold",
+            "label_return",
+        ],
     )
     assert_same(actual, expected, ["label_reason", "label"])
 
@@ -383,7 +400,12 @@ def test_features_up_to_a_time_do_not_change_when_later_bars_are_cut(
     has_ended = both["label_end_at"] <= last
     outcomes = ["label", "label_return", "label_reason"]
     assert both.loc[~has_ended, ["label", "label_return"]].isna().all(axis=None)
-    known = ["expected_volatility", "label_threshold", "label_end_at"]
+    known = [
+        "expected_volatility",
+        "forecast_volatility",
+        "label_threshold",
+        "label_end_at",
+    ]
     for columns, where in ((outcomes, has_ended), (known, slice(None))):
         pd.testing.assert_frame_equal(
             both.loc[where, columns],

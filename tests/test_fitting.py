@@ -66,19 +66,6 @@ def test_nothing_after_fit_reaches_the_members_that_are_judged(altered):
         )
 
 
-def test_what_a_class_moved_and_where_bands_end_is_kept():
-    rows = make_rows()
-    fitted = fit(rows)
-    np.testing.assert_allclose(
-        fitted.class_mean_moves,
-        [rows.moves[rows.y == code].mean() for code in range(3)],
-    )
-    lower, upper = fitted.move_quantiles[0.8]
-    validation = rows.moves[rows.split_parts == VALIDATION]
-    inside = ((validation >= lower) & (validation <= upper)).mean()
-    assert 0.79 < inside < 0.84
-
-
 def test_features_do_not_travel_back():
     assert fit(make_rows()).examples.X.size == 0
 

@@ -34,6 +34,7 @@ from tests.forecast_market import (
     make_ensemble,
     record_version,
     redeploy,
+    symbol_ids,
 )
 
 AUDIT = "audit_forecast_by_version_from_its_future"
@@ -261,7 +262,6 @@ def test_a_row_holds_what_the_artifact_says_of_the_bar(built):
         for name, member in horizon.members.items()
     }
     expected = 0.25 * by_member["climatology"] + 0.75 * by_member["logistic"]
-    sigma, close = example["expected_volatility"], example["reference_close"]
 
     row = ledger(built, "horizon = '5d'").iloc[0]
     found = [row[f"probability_{name.lower()}"] for name in CLASSES]
@@ -270,14 +270,6 @@ def test_a_row_holds_what_the_artifact_says_of_the_bar(built):
     assert row["confidence"] == pytest.approx(
         max(0, expected.max() - horizon.climatology[expected.argmax()])
     )
-    assert row["price_target"] == pytest.approx(
-        close * np.exp(sigma * (expected @ horizon.class_mean_moves))
-    )
-    for level, (lower, upper) in horizon.move_quantiles.items():
-        ends = row[[f"lower_{level:.0%}"[:-1], f"upper_{level:.0%}"[:-1]]]
-        np.testing.assert_allclose(
-            ends.astype(float), close * np.exp(np.array([lower, upper]) * sigma)
-        )
     for name, probabilities in by_member.items():
         # Scored one by one here and all at once there, so that sums differ in
         # their last bit.
@@ -563,3 +555,109 @@ def test_the_command_without_an_ensemble_says_so_in_one_line(built):
     assert "swiftbolt train --all" in line
     ended = run_swiftbolt(built, "forecast", "--symbols", "AAA,BBB")
     assert "swiftbolt train --symbols AAA,BBB" in ended.stderr
+
+
+def test_a_forecast_is_made_again_to_the_bit_from_the_states_kept(built):
+    deploy_all(built)
+    forecast(built, replay_from=close_of(-12).date())
+    rows = read_frame(
+        built,
+        """
+        select
+            forecasts.*,
+            labels.forecast_volatility as volatility,
+            factors.factor,
+            states.offset_10,
+            states.offset_90,
+            quantiles.quantile_10,
+            quantiles.quantile_90
+        from {ml}.forecasts as forecasts
+        inner join {raw}.symbols using (symbol_id)
+        inner join {features}.labels
+            using (symbol_id, timeframe, horizon, bar_number)
+        inner join {ml}.band_states as states
+            using (run_kind, run_name, timeframe, horizon, bar_number)
+        inner join {ml}.band_quantiles as quantiles
+            using (run_kind, run_name, timeframe, horizon, from_bar_number)
+        inner join {ml}.band_factors as factors
+            using (
+                run_kind, run_name, timeframe, horizon, from_bar_number,
+                symbol_id
+            )
+        """,
+    )
+    assert len(rows) == len(ledger(built))
+    sigma = rows["volatility"] * rows["factor"]
+    assert (rows["forecast_volatility"] == sigma).all()
+    for end, column in (("10", "lower_80"), ("90", "upper_80")):
+        move = rows[f"quantile_{end}"] + rows[f"offset_{end}"]
+        assert (
+            rows[column] == rows["reference_close"] * np.exp(move * sigma)
+        ).all()
+
+
+BAND_COLUMNS = [
+    "closed_at",
+    "symbol_id",
+    "timeframe",
+    "horizon",
+    "forecast_volatility",
+    "price_target",
+    *(
+        f"{side}_{level}"
+        for side in ("lower", "upper")
+        for level in (50, 80, 95)
+    ),
+]
+
+
+def test_bands_of_day_by_day_are_those_of_one_replay(fresh_warehouse):
+    """The replay knows what came later; a loss of states does no harm."""
+    with fresh_warehouse() as warehouse:
+        load_bars(warehouse, last=N_BARS - 8)
+        for day in range(N_BARS - 8, N_BARS + 1, 4):
+            if day > N_BARS - 8:
+                load_bars(warehouse, first=day - 4, last=day)
+            build(warehouse)
+            if day == N_BARS - 8:
+                deploy(
+                    warehouse,
+                    make_ensemble(warehouse, ticker="AAA", as_of=close_of(-30)),
+                )
+            forecast(warehouse)
+        forecast(warehouse, replay_from=close_of(-9).date())
+        live = ledger(warehouse, "run_kind = 'live'")
+        replay = ledger(warehouse, "run_kind = 'replay'")
+        assert len(live) == 9 * 3
+        pd.testing.assert_frame_equal(
+            live[BAND_COLUMNS], replay[BAND_COLUMNS], check_exact=True
+        )
+
+
+def test_a_series_set_aside_says_nothing_of_the_bands_of_others(built):
+    deploy_all(built)
+    with built.begin() as connection:
+        connection.execute(
+            sa.insert(schema.quarantined_series).values(
+                symbol_id=int(ledger_symbols(built)["BBB"]),
+                timeframe="d1",
+                source="series_findings",
+                reason="suspected_split",
+                details="",
+                fault_at=close_of(-N_BARS),
+                quarantined_at=pd.Timestamp.now("UTC"),
+            )
+        )
+    forecast(built)
+    factors = read_frame(
+        built,
+        "select distinct symbol_id from {ml}.band_factors "
+        "where timeframe = 'd1'",
+    )
+    assert ledger_symbols(built)["BBB"] not in set(factors["symbol_id"])
+    assert len(factors) == len(TICKERS) - 1
+
+
+def ledger_symbols(warehouse: Warehouse) -> dict[str, int]:
+    with warehouse.begin() as connection:
+        return symbol_ids(connection)

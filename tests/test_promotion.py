@@ -280,8 +280,6 @@ def cohort(
                     members={},
                     weights=weights or {},
                     climatology=said[i].climatology,
-                    class_mean_moves=np.zeros(3),
-                    move_quantiles={},
                     baseline_accuracy=0.4,
                     validation=said[i],
                 )

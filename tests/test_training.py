@@ -300,7 +300,6 @@ def test_the_artifact_forecasts_with_what_is_on_record(trained):
         assert dict(zip(mine["member"], mine["weight"], strict=True)) == (
             dict(horizon.weights)
         )
-        assert list(horizon.move_quantiles) == [0.5, 0.8, 0.95]
     assert load_ensemble(warehouse, version["version_id"]).ticker == "AAPL"
 
 

@@ -217,7 +217,11 @@
     holes in what these are made from: a row for each horizon, or one without
     where there is none.
 #}
-{% macro label_seeds(series, horizons, rules, timeframes) -%}
+{% macro label_seeds(series, horizons, rules, timeframes, scales) -%}
+    {%- set weights = [] -%}
+    {%- for weight in scale_weights() -%}
+        {%- do weights.append('cast(scales.' ~ weight ~ ' as text)') -%}
+    {%- endfor -%}
     select
         series.calendar,
         series.timeframe,
@@ -232,7 +236,8 @@
         ) as rule_value,
         timeframes.max_hole_bars,
         timeframes.min_window_share,
-        timeframes.min_parts_share
+        timeframes.min_parts_share,
+        {{ weights | join(" || ' ' || ") }} as scale_weights
 
     from (
         select distinct
@@ -247,6 +252,11 @@
             series.calendar = horizons.calendar
             and series.timeframe = horizons.timeframe
 
+    left join {{ scales }} as scales
+        on
+            horizons.timeframe = scales.timeframe
+            and horizons.horizon_place = scales.horizon_place
+
     left join {{ rules }} as rules
         on series.timeframe = rules.timeframe
 
@@ -259,14 +269,18 @@
     Post-hook of `labels`: write down what they were built by, for the series
     that were due and have nothing written down yet.
 #}
-{% macro record_label_seeds(built, horizons, rules, timeframes, due) -%}
+{% macro record_label_seeds(
+    built, horizons, rules, timeframes, scales, due
+) -%}
     {%- if not is_incremental() -%}
         delete from {{ built }};
     {%- endif %}
     insert into {{ built }}
     select seeds.*
 
-    from ({{ label_seeds(due, horizons, rules, timeframes) }}) as seeds
+    from (
+        {{ label_seeds(due, horizons, rules, timeframes, scales) }}
+    ) as seeds
 
     left join (
         select distinct
@@ -289,7 +303,7 @@
     and those of a horizon that is new or gone would be missing or stay.
 #}
 {% macro stop_when_label_seeds_changed(
-    built, horizons, rules, timeframes
+    built, horizons, rules, timeframes, scales
 ) -%}
     {%- set labels = built_relation('labels') -%}
     {%- if labels and load_relation(built) -%}
@@ -304,7 +318,9 @@
 
             seeds as (
 
-                {{ label_seeds('built', horizons, rules, timeframes) }}
+                {{ label_seeds(
+                    'built', horizons, rules, timeframes, scales
+                ) }}
 
             ),
 
@@ -323,6 +339,7 @@
                     labels.calendar,
                     labels.timeframe,
                     labels.horizon,
+                    null,
                     null,
                     null,
                     null,
@@ -348,8 +365,8 @@
         {%- set found = run_query(changed) -%}
         {%- if found | length > 0 -%}
             {{ exceptions.raise_compiler_error(
-                "The seeds horizons, label_rules or timeframes have changed since "
-                ~ labels ~ " was built (first: " ~ found[0][0] ~ " "
+                "The seeds horizons, label_rules, timeframes or "
+                ~ "forecast_scales have changed since " ~ labels ~ " was built (first: " ~ found[0][0] ~ " "
                 ~ found[0][1] ~ " " ~ found[0][2] ~ "). Build it again with: "
                 ~ "dbt build --full-refresh"
             ) }}

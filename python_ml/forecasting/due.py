@@ -99,6 +99,7 @@ EXAMPLES_QUERY = """
 
     select
         deployed.version_id,
+        starts.starts_at,
         -- What comes later could know how the forecast begins to turn out.
         case
             when timeframes.minutes is not null then next_bars.closed_at
@@ -281,7 +282,8 @@ def read_due_examples(
     -------
     DataFrame of shape (n_examples, n_columns)
         Rows of `features.scoring_examples`, one per bar and horizon, with the
-        `version_id` that was deployed at the bar's close and `late_after`: the
+        `version_id` that was deployed at the bar's close, `starts_at`, the bar
+        that the series was last forecast of, and `late_after`: the
         open of the next session, intraday the close of the next bar; where
         sessions follow each other without a break, a quarter of the next bar
         later.
@@ -309,3 +311,36 @@ def read_due_examples(
         last=None if examples.empty else examples["closed_at"].max(),
     )
     return examples
+
+
+def days_since_forecast(examples: pd.DataFrame) -> "pd.Series[float]":
+    """Days from the bar that a series was forecast of before, by example.
+
+    Parameters
+    ----------
+    examples : DataFrame of shape (n_examples, n_columns)
+        From `read_due_examples`.
+
+    Examples
+    --------
+    >>> times = pd.to_datetime(["2024-03-01", "2024-03-04", "2024-03-05"])
+    >>> days_since_forecast(
+    ...     pd.DataFrame(
+    ...         {
+    ...             "symbol_id": 1,
+    ...             "horizon": "1d",
+    ...             "closed_at": times[[2, 1]],
+    ...             "starts_at": times[0],
+    ...         }
+    ...     )
+    ... ).tolist()
+    [1.0, 3.0]
+    """
+    in_order = examples.sort_values("closed_at")
+    before = (
+        in_order.groupby(["symbol_id", "horizon"])["closed_at"]
+        .shift()
+        .fillna(in_order["starts_at"])
+    )
+    spans = in_order["closed_at"] - before
+    return (spans.dt.total_seconds() / 86400).loc[examples.index]

@@ -14,15 +14,18 @@ from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.console.progress import progress
 from python_ml.exceptions import ArtifactError, FeatureMismatchError
+from python_ml.forecasting.band_states import NewStates, with_band_ends
 from python_ml.forecasting.due import (
     LIVE,
     REPLAY,
+    days_since_forecast,
     narrow_to_deployed,
     read_due_examples,
     read_series,
 )
 from python_ml.forecasting.score import score
 from python_ml.forecasting.summary import ForecastSummary, summarise
+from python_ml.forecasting.trust import FACTS, judge, read_rules
 from python_ml.processes import Outcomes, count_workers
 from python_ml.registry.deployments import last_deployment_id, lock_deployments
 from python_ml.registry.versions import (
@@ -135,10 +138,11 @@ def _issue(
     Scoring takes its time. If someone deploys meanwhile, what was scored may
     be by a version that is live no more, so it is scored again.
     """
+    rules = read_rules(warehouse)
     while True:
         with warehouse.begin() as connection:
             read_by = last_deployment_id(connection)
-        rows, errors = _score_due(
+        rows, states, errors = _score_due(
             warehouse, series, run_kind=run_kind, replay_from=replay_from
         )
         if rows.empty and errors:
@@ -156,6 +160,14 @@ def _issue(
                 issued_at > rows.pop("late_after")
             )
             rows["job_run_id"] = job_run_id
+            rows["trust"], rows["trust_reasons"] = judge(
+                {fact: rows[fact].to_numpy() for fact in FACTS.values()}, rules
+            )
+            rows = rows.drop(columns=set(FACTS.values()) - {"is_late"})
+            for new in states:
+                new.write(
+                    connection, created_at=issued_at, job_run_id=job_run_id
+                )
             n_inserted = insert_frame(
                 connection, schema.forecasts, rows, skip_existing=True
             )
@@ -168,9 +180,13 @@ def _score_due(
     *,
     run_kind: str,
     replay_from: datetime.date | None,
-) -> tuple[pd.DataFrame, list[VersionError]]:
-    """All forecasts that are due, not yet issued, and what cannot be."""
+) -> tuple[pd.DataFrame, list[NewStates], list[VersionError]]:
+    """All forecasts that are due, not yet issued, and what cannot be.
+
+    Beside them the states of bands that are new.
+    """
     frames: list[pd.DataFrame] = []
+    states: list[NewStates] = []
     errors: list[VersionError] = []
     for timeframe, of_timeframe in series.groupby("timeframe", sort=False):
         examples = read_due_examples(
@@ -180,14 +196,22 @@ def _score_due(
             run_kind=run_kind,
             replay_from=replay_from,
         )
-        frames += _score_versions(warehouse, examples, errors)
+        if examples.empty:
+            continue
+        examples["days_since_forecast"] = days_since_forecast(examples)
+        with_ends, new = with_band_ends(
+            warehouse, examples, run_kind=run_kind, run_name=run_kind
+        )
+        states.append(new)
+        frames += _score_versions(warehouse, with_ends, errors)
     if not frames:
-        return pd.DataFrame(), errors
+        return pd.DataFrame(), [], errors
     issued = pd.concat(frames, ignore_index=True).sort_values(
         ["closed_at", "symbol_id", "timeframe", "horizon_bars"],
         ignore_index=True,
     )
-    return issued.assign(run_kind=run_kind, run_name=run_kind), errors
+    issued = issued.assign(run_kind=run_kind, run_name=run_kind)
+    return issued, states, errors
 
 
 def _score_versions(
@@ -197,8 +221,6 @@ def _score_versions(
 
     A version that cannot forecast stops no other; why goes to `errors`.
     """
-    if examples.empty:
-        return
     versions = read_versions(
         warehouse, examples["version_id"].unique().tolist()
     )

@@ -67,6 +67,7 @@ def forecast_table(latest: pd.DataFrame) -> str:
             "price_target": "target",
             "lower_80": "80% from",
             "upper_80": "to",
+            "trust": "trust",
             "run_kind": "kind",
         },
         prices=("reference_close", "price_target", "lower_80", "upper_80"),

@@ -9,7 +9,9 @@ from threadpoolctl import threadpool_limits
 from python_ml.ensemble import CLASSES, Ensemble, FloatArray, HorizonEnsemble
 from python_ml.exceptions import FeatureMismatchError
 from python_ml.registry.artifacts import TRAIN_COMMAND
-from python_ml.scoring.bands import price_bands, price_target
+from python_ml.scoring.bands import end_names, price_bands, price_target
+
+SECONDS_A_DAY = 86400
 
 # What a forecast takes over from its scoring example as it is.
 COPIED_COLUMNS = [
@@ -23,9 +25,14 @@ COPIED_COLUMNS = [
     "target_at",
     "reference_close",
     "expected_volatility",
+    "forecast_volatility",
     "label_threshold",
     "version_id",
     "late_after",
+    # Facts that trust is judged by.
+    "n_carried_bars",
+    "is_coverage_broken",
+    "days_since_forecast",
 ]
 
 
@@ -37,13 +44,15 @@ def score(ensemble: Ensemble, examples: pd.DataFrame) -> pd.DataFrame:
     ensemble : Ensemble
     examples : DataFrame of shape (n_examples, n_columns)
         Rows of `features.scoring_examples` of the ensemble's series, for
-        horizons that it has, with `version_id` and `late_after`.
+        horizons that it has, with `version_id`, `late_after` and the ends of
+        their bands (`python_ml.forecasting.band_states.with_band_ends`).
 
     Returns
     -------
     DataFrame of shape (n_examples, n_forecast_columns)
-        Columns of `ml.forecasts` that do not depend on when it is issued, and
-        `late_after`, on which it depends whether it is late.
+        Columns of `ml.forecasts` that do not depend on when it is issued,
+        `late_after`, on which it depends whether it is late, and the facts
+        that trust is judged by (`python_ml.forecasting.trust`).
 
     Raises
     ------
@@ -70,7 +79,8 @@ def _score_horizon(
     by_member = horizon.member_probabilities(X)
     probabilities = horizon.combine(by_member)
     largest = probabilities.argmax(axis=1)
-    close, sigma = examples["reference_close"], examples["expected_volatility"]
+    close, sigma = examples["reference_close"], examples["forecast_volatility"]
+    ends = examples[end_names("end")].to_numpy(dtype=np.float64)
 
     # A column added to a frame costs more than a forecast.
     rows: dict[str, Any] = {name: examples[name] for name in COPIED_COLUMNS}
@@ -87,17 +97,14 @@ def _score_horizon(
         for row in range(len(examples))
     ]
     rows["member_probabilities"] = members
-    rows["price_target"] = price_target(
-        close,
-        sigma,
-        probabilities=probabilities,
-        class_mean_moves=horizon.class_mean_moves,
-    )
-    for level, band in price_bands(
-        close, sigma, move_quantiles=horizon.move_quantiles
-    ).items():
+    rows["price_target"] = price_target(close, sigma, ends)
+    for level, band in price_bands(close, sigma, ends).items():
         rows[f"lower_{level:.0%}".rstrip("%")] = band.lower
         rows[f"upper_{level:.0%}".rstrip("%")] = band.upper
+    age = examples["closed_at"] - pd.Timestamp(ensemble.as_of)
+    rows["version_age_days"] = age.dt.total_seconds() / SECONDS_A_DAY
+    rows["n_features_beyond"] = horizon.n_beyond(X)
+    rows["is_climatology_alone"] = horizon.weights.get("climatology") == 1
     return pd.DataFrame(rows)
 
 

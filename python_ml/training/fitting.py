@@ -31,7 +31,6 @@ from python_ml.examples.arrays import (
 from python_ml.exceptions import NotEnoughDataError
 from python_ml.members import CLIMATOLOGY, PER_SERIES, Roster, make_member
 from python_ml.members.base import IntArray, Member
-from python_ml.scoring.bands import conformal_quantiles
 from python_ml.training.checks import check_examples
 
 
@@ -82,10 +81,8 @@ class FittedHorizon:
         Labels of those rows.
     climatology : ndarray of shape (3,)
         Of the whole window.
-    class_mean_moves : ndarray of shape (3,)
-        Mean move by class over the window.
-    move_quantiles : mapping of float to (float, float)
-        Of validation, by band level.
+    feature_ranges : ndarray of shape (2, n_features)
+        Lowest and highest value of each feature in the whole window.
     failures : mapping of str to str
         Why a member was left out.
     seconds : float
@@ -98,8 +95,7 @@ class FittedHorizon:
     fit_probabilities: FloatArray
     fit_y: IntArray
     climatology: FloatArray
-    class_mean_moves: FloatArray
-    move_quantiles: Mapping[float, tuple[float, float]]
+    feature_ranges: FloatArray
     failures: Mapping[str, str]
     seconds: float
 
@@ -224,7 +220,6 @@ def fit_horizon(
             on_validation = climatology.predict_proba(X_validation)
         fit_P.append(on_fit)
         validation_P.append(on_validation)
-    n_classes = len(CLASSES)
     return FittedHorizon(
         examples=_without_features(rows),
         members=members,
@@ -242,11 +237,7 @@ def fit_horizon(
         fit_probabilities=np.stack(fit_P, axis=1),
         fit_y=rows.y[is_fit],
         climatology=window_climatology.climatology_,
-        class_mean_moves=np.bincount(
-            rows.y, weights=rows.moves, minlength=n_classes
-        )
-        / np.bincount(rows.y, minlength=n_classes),
-        move_quantiles=conformal_quantiles(rows.moves[is_validation]),
+        feature_ranges=np.array([rows.X.min(axis=0), rows.X.max(axis=0)]),
         failures=failures,
         seconds=time.monotonic() - started,
     )

@@ -233,10 +233,9 @@ def _decide(
             members=fitted.members,
             weights=by_name,
             climatology=fitted.climatology,
-            class_mean_moves=fitted.class_mean_moves,
-            move_quantiles=fitted.move_quantiles,
             baseline_accuracy=baseline_accuracy,
             validation=validation,
+            feature_ranges=fitted.feature_ranges,
         ),
         weights=weights,
         record={

@@ -16,6 +16,7 @@ labels as (
         label_end_bar_number as target_bar_number,
         label_end_at as target_at,
         expected_volatility,
+        forecast_volatility,
         label_threshold
 
     from {{ ref('labels') }}

@@ -20,6 +20,7 @@ targets as (
         label_return,
         is_target_due,
         expected_volatility,
+        forecast_volatility,
         label_threshold,
         batch_id
 
@@ -63,6 +64,7 @@ final as (
         case when label_reason is null then label_return end as label_return,
         cast(label_reason as text) as label_reason,
         expected_volatility,
+        forecast_volatility,
         label_threshold,
         label_end_bar_number,
         label_end_at,

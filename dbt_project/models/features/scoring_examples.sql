@@ -21,6 +21,7 @@ targets as (
         target_bar_number,
         target_at,
         expected_volatility,
+        forecast_volatility,
         label_threshold
 
     from {{ ref('horizon_scales') }}
@@ -47,8 +48,10 @@ examples as (
         targets.target_at,
         feature_rows.reference_close,
         targets.expected_volatility,
+        targets.forecast_volatility,
         targets.label_threshold,
         feature_rows.max_recorded_at,
+        feature_rows.n_carried_bars,
         feature_rows.{{ features | join(',\n        feature_rows.') }}
 
     from feature_rows

@@ -54,6 +54,21 @@ completed as (
 
     where seeded_series.calendar is null
 
+),
+
+placed as (
+
+    select
+        *,
+        least(
+            row_number() over (
+                partition by calendar, timeframe
+                order by horizon_bars asc, horizon asc
+            ), 3
+        ) as horizon_place
+
+    from completed
+
 )
 
-select * from completed
+select * from placed

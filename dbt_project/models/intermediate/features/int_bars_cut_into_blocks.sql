@@ -97,7 +97,8 @@ profiles as (
         last_recorded_at,
         ahead_variance,
         ahead_recent_variance,
-        ahead_range_variance
+        ahead_range_variance,
+        {{ scale_terms() | join(',\n        ') }}
 
     from {{ ref('int_session_profiles') }}
 
@@ -137,7 +138,8 @@ profiled as (
         profiles.last_recorded_at as profile_recorded_at,
         profiles.ahead_variance,
         profiles.ahead_recent_variance,
-        profiles.ahead_range_variance
+        profiles.ahead_range_variance,
+        profiles.{{ scale_terms() | join(',\n        profiles.') }}
 
     from cut
 

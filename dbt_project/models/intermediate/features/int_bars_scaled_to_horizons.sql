@@ -1,5 +1,6 @@
 -- Every bar with each of its horizons and what is known of that when the bar
--- closes: the grid bar on which it ends and the volatility to expect up to it.
+-- closes: the grid bar on which it ends, the volatility to expect up to it and
+-- the one to forecast, which reads more of the last bars than their closes.
 with
 
 due as (
@@ -25,6 +26,8 @@ volatilities as (
         adjusted_close,
         full_session_bars,
         place_variance,
+        candle_variance,
+        {{ scale_terms() | join(',\n        ') }},
         batch_id
 
     from {{ ref('int_bars_averaged_to_volatility') }}
@@ -61,7 +64,8 @@ horizons as (
         label_end_at as target_at,
         rule,
         volatility_multiple,
-        fixed_return
+        fixed_return,
+        {{ scale_weights() | join(',\n        ') }}
 
     from {{ ref('int_horizons_laid_on_grid') }}
 
@@ -74,7 +78,8 @@ profiles as (
         timeframe,
         bar_number,
         horizon,
-        variance_ahead
+        variance_ahead,
+        candle_variance_ahead
 
     from {{ ref('int_profiles_summed_ahead') }}
 
@@ -98,10 +103,19 @@ aimed as (
         horizons.rule,
         horizons.volatility_multiple,
         horizons.fixed_return,
+        {% for weight in scale_weights() -%}
+            horizons.{{ weight }},
+        {% endfor -%}
+        measured.{{ scale_terms() | join(',\n        measured.') }},
         case
             when measured.full_session_bars > 1 then profiles.variance_ahead
             else measured.place_variance * horizons.horizon_bars
         end as variance_ahead,
+        case
+            when measured.full_session_bars > 1
+                then profiles.candle_variance_ahead
+            else measured.candle_variance * horizons.horizon_bars
+        end as candle_variance_ahead,
         measured.batch_id
 
     from measured
@@ -151,6 +165,9 @@ bounded as (
         target_bar_number,
         target_at,
         expected_volatility,
+        {{ forecast_volatility_of(
+            'candle_variance_ahead', 'horizon_bars'
+        ) }} as forecast_volatility,
         case
             when rule = 'fixed_return' then fixed_return
             else volatility_multiple * expected_volatility

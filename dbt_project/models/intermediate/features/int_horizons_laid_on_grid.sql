@@ -37,9 +37,21 @@ horizons as (
         calendar,
         timeframe,
         horizon,
-        horizon_bars
+        horizon_bars,
+        horizon_place
 
     from {{ ref('int_horizons_completed_with_defaults') }}
+
+),
+
+forecast_scales as (
+
+    select
+        timeframe,
+        horizon_place,
+        {{ scale_weights() | join(',\n        ') }}
+
+    from {{ ref('forecast_scales') }}
 
 ),
 
@@ -66,6 +78,9 @@ laid as (
         label_rules.rule,
         label_rules.volatility_multiple,
         label_rules.fixed_return,
+        {% for weight in scale_weights() -%}
+            forecast_scales.{{ weight }},
+        {% endfor -%}
         {{ forward_bar_number(
             'grid.bar_number', 'horizons.horizon_bars'
         ) }} as label_end_bar_number,
@@ -88,6 +103,11 @@ laid as (
 
     inner join label_rules
         on grid.timeframe = label_rules.timeframe
+
+    inner join forecast_scales
+        on
+            grid.timeframe = forecast_scales.timeframe
+            and horizons.horizon_place = forecast_scales.horizon_place
 
     left join grid as ends
         on

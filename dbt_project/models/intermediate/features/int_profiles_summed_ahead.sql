@@ -3,6 +3,8 @@
 -- has passed of this one, less what early closes on the way leave out. Which
 -- bars lie ahead is the calendar's knowledge; what to expect of them is that of
 -- the bar.
+{%- set variances = ['variance', 'candle_variance'] %}
+
 with
 
 profiles as (
@@ -15,7 +17,10 @@ profiles as (
         place_in_session,
         variance_to_place,
         previous_variance_to_place,
-        session_variance
+        session_variance,
+        candle_variance_to_place,
+        previous_candle_variance_to_place,
+        session_candle_variance
 
     from {{ ref('int_session_profiles') }}
 
@@ -32,7 +37,10 @@ bars as (
         profiles.calendar,
         profiles.variance_to_place,
         profiles.previous_variance_to_place,
-        profiles.session_variance
+        profiles.session_variance,
+        profiles.candle_variance_to_place,
+        profiles.previous_candle_variance_to_place,
+        profiles.session_candle_variance
 
     from {{ ref('bars') }} as bars
 
@@ -105,7 +113,9 @@ places as (
         aimed.*,
         aimed.end_place as place,
         aimed.sessions_ahead * aimed.session_variance
-        - aimed.variance_to_place as remainder
+        - aimed.variance_to_place as variance_remainder,
+        aimed.sessions_ahead * aimed.session_candle_variance
+        - aimed.candle_variance_to_place as candle_variance_remainder
 
     from aimed
 
@@ -114,7 +124,8 @@ places as (
     select
         aimed.*,
         early_closes.session_bars as place,
-        -aimed.session_variance as remainder
+        -aimed.session_variance as variance_remainder,
+        -aimed.session_candle_variance as candle_variance_remainder
 
     from aimed
 
@@ -135,14 +146,17 @@ looked_up as (
         places.timeframe,
         places.bar_number,
         places.horizon,
-        places.remainder + case
+    {% for variance in variances -%}
+        places.{{ variance }}_remainder + case
             when places.place <= places.place_in_session
-                then profiles.variance_to_place
+                then profiles.{{ variance }}_to_place
             else
-                places.variance_to_place
-                + profiles.previous_variance_to_place
-                - places.previous_variance_to_place
-        end as variance
+                places.{{ variance }}_to_place
+                + profiles.previous_{{ variance }}_to_place
+                - places.previous_{{ variance }}_to_place
+        end as {{ variance }}
+        {{- ',\n        ' if not loop.last }}
+    {%- endfor %}
 
     from places
 
@@ -163,9 +177,13 @@ summed_up as (
         bar_number,
         horizon,
         -- In decimals, whose sum does not depend on the order of the rows.
+    {% for variance in variances -%}
         cast(
-            sum(cast(variance as decimal(38, 28))) as double precision
-        ) as variance_ahead
+            sum(cast({{ variance }} as decimal(38, 28)))
+            as double precision
+        ) as {{ variance }}_ahead
+        {{- ',\n        ' if not loop.last }}
+    {%- endfor %}
 
     from looked_up
 

@@ -8,6 +8,7 @@
     ref('int_horizons_completed_with_defaults'),
     ref('label_rules'),
     ref('timeframes'),
+    ref('forecast_scales'),
 ) -%}
 {%- set features_watermark = watermark('feature_rows') -%}
 {%- set labels_watermark = watermark('labels') -%}

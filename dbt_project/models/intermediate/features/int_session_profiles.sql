@@ -1,6 +1,7 @@
--- What to expect of each place in the session, from the moves of intraday bars
--- at that place in the last sessions. Every session has all places of a full
--- one: where an early close or a hole leaves none, the last known is carried.
+-- What to expect of each place in the session, from the moves and candles of
+-- intraday bars at that place in the last sessions. Every session has all
+-- places of a full one: where an early close or a hole leaves none, the last
+-- known is carried.
 --
 -- Sums run inside a session, so each is made alike alone and among all.
 {{ config(sql_header=with_hash_joins()) }}
@@ -8,10 +9,20 @@
 {%- set longest_sessions = var('longest_profile_sessions') | int(40) -%}
 {%- set places_ahead = var('profile_places_ahead') | int(4) -%}
 {%- set recent_bars = 5 -%}
+{%- set long_sessions = 2 * window_bars -%}
+{%- set surprise_sessions = 5 -%}
 {%- set averages = [
-    'mean_squared_move', 'recent_mean_squared_move', 'mean_squared_range'
+    'mean_squared_move', 'recent_mean_squared_move', 'mean_squared_range',
+    'mean_candle_variance'
 ] -%}
-{%- set variances = ['place_variance', 'recent_variance', 'range_variance'] %}
+{%- set variances = [
+    'place_variance', 'recent_variance', 'range_variance',
+    'place_candle_variance'
+] -%}
+{%- set totals = [
+    'variance', 'candle_variance', 'surprises', 'n_surprises', 'candles',
+    'n_candles'
+] %}
 
 with
 
@@ -25,6 +36,16 @@ due as (
         - {{ var('longest_lookback_bars') }} as from_bar_number
 
     from {{ ref('int_series_due') }}
+
+),
+
+timeframes as (
+
+    select
+        timeframe,
+        recent_candles
+
+    from {{ ref('timeframes') }}
 
 ),
 
@@ -58,8 +79,9 @@ grid_starts as (
 
 ),
 
--- Two sessions more than the profile looks back: one whose first bar lacks its
--- move, one that the session before the first is compared with.
+-- More than the profile looks back: a session whose first bar lacks its move,
+-- one that the session before the first is compared with, and those whose bars
+-- are compared with profiles of their own.
 series as (
 
     select
@@ -69,9 +91,14 @@ series as (
         grid.full_session_bars,
         grid.session_number as from_session_number,
         grid.session_number
-        - {{ longest_sessions }} - 2 as from_bars_session_number
+        - {{ longest_sessions }}
+        - {{ surprise_sessions }} - 2 as from_bars_session_number,
+        timeframes.recent_candles
 
     from due
+
+    inner join timeframes
+        on due.timeframe = timeframes.timeframe
 
     inner join grid_starts
         on
@@ -95,6 +122,7 @@ bars as (
         bars.bar_number,
         bars.session_number,
         bars.place_in_session,
+        bars.adjusted_open,
         bars.adjusted_high,
         bars.adjusted_low,
         bars.adjusted_close,
@@ -137,7 +165,15 @@ moves as (
         case
             when previous_bar_number = bar_number - 1
                 then power(ln(adjusted_close / previous_close), 2)
-        end as squared_move
+        end as squared_move,
+        case
+            when previous_bar_number = bar_number - 1
+                then {{ candle_variance(
+                    'ln(adjusted_open / previous_close)',
+                    'ln(adjusted_high / adjusted_low)',
+                    'ln(adjusted_close / adjusted_open)'
+                ) }}
+        end as candle_variance
 
     from with_previous
 
@@ -152,8 +188,10 @@ measured as (
         session_number,
         place_in_session,
         max_recorded_at,
+        candle_variance as candle,
         avg(squared_move) over moves_at_place as mean_squared_move,
         avg(squared_range) over moves_at_place as mean_squared_range,
+        avg(candle_variance) over moves_at_place as mean_candle_variance,
         avg(squared_move) over (
             partition by
                 symbol_id,
@@ -229,6 +267,7 @@ slots as (
         series.timeframe,
         series.full_session_bars,
         series.from_session_number,
+        series.recent_candles,
         sessions.session_number,
         places.place_in_session,
         case
@@ -262,6 +301,7 @@ filled as (
     select
         slots.*,
         measured.max_recorded_at,
+        measured.candle,
         {% for average in averages -%}
             measured.{{ average }},
         {% endfor -%}
@@ -314,6 +354,7 @@ expected as (
         timeframe,
         full_session_bars,
         from_session_number,
+        recent_candles,
         session_number,
         place_in_session,
         bar_number,
@@ -325,6 +366,12 @@ expected as (
                     then carried_{{ average }}
             end as {{ variances[loop.index0] }},
         {% endfor -%}
+        candle,
+        -- A bar's candle against what its place was to be expected to show.
+        case
+            when first_session_number > session_number - {{ longest_sessions }}
+                then candle / nullif(mean_candle_variance, 0)
+        end as surprise,
         max_recorded_at
 
     from carried
@@ -336,7 +383,7 @@ summed_up as (
     select
         *,
         -- Of the last places, or of all that a shorter session has.
-        {% for variance in variances -%}
+        {% for variance in variances[:3] -%}
             {{ variance }}
             {%- for places in range(1, places_ahead) %}
                 + case
@@ -346,8 +393,40 @@ summed_up as (
                 end
             {%- endfor %} as last_{{ variance }},
         {% endfor -%}
-        sum(coalesce(place_variance, 0)) over session_places
-            as variance_to_place,
+        {% for summed in [
+            ('place_variance', 'variance'),
+            ('place_candle_variance', 'candle_variance'),
+            ('surprise', 'surprises'),
+            ('candle', 'candles'),
+        ] -%}
+            sum(coalesce({{ summed[0] }}, 0)) over session_places
+                as {{ summed[1] }}_to_place,
+        {% endfor -%}
+        {% for counted in ['surprise', 'candle'] -%}
+            sum(case when {{ counted }} is null then 0.0 else 1.0 end)
+                over session_places as n_{{ counted }}s_to_place,
+        {% endfor -%}
+        -- Over the last bars, as far as they were observed.
+        coalesce(surprise, 0)
+        {%- for places in range(1, places_ahead) %}
+            + case
+                when recent_candles > {{ places }}
+                    then coalesce(
+                        lag(surprise, {{ places }}) over all_places, 0
+                    )
+                else 0
+            end
+        {%- endfor %} as recent_surprises,
+        case when surprise is null then 0.0 else 1.0 end
+        {%- for places in range(1, places_ahead) %}
+            + case
+                when
+                    recent_candles > {{ places }}
+                    and lag(surprise, {{ places }}) over all_places is not null
+                    then 1.0
+                else 0.0
+            end
+        {%- endfor %} as n_recent_surprises,
         max(case when place_variance is null then bar_number end) over (
             partition by symbol_id, timeframe
             order by session_number asc, place_in_session asc
@@ -375,7 +454,9 @@ totalled as (
 
     select
         *,
-        max(variance_to_place) over whole_session as total_variance,
+        {% for total in totals -%}
+            max({{ total }}_to_place) over whole_session as total_{{ total }},
+        {% endfor -%}
         max(recorded_to_place) over whole_session as session_recorded_at
 
     from summed_up
@@ -390,9 +471,26 @@ with_previous_session as (
 
     select
         *,
-        lag(variance_to_place) over sessions_of_place
-            as previous_variance_to_place,
-        lag(total_variance) over sessions_of_place as previous_total_variance,
+        {% for total in totals[:4] -%}
+            lag({{ total }}_to_place) over sessions_of_place
+                as previous_{{ total }}_to_place,
+            lag(total_{{ total }}) over sessions_of_place
+                as previous_total_{{ total }},
+        {% endfor -%}
+        -- Of as many sessions as surprises are averaged over, to this place.
+        {% for total in totals[2:4] -%}
+            {{ total }}_to_place
+            {%- for sessions in range(1, surprise_sessions + 1) %}
+                + coalesce(
+                    lag(total_{{ total }}, {{ sessions }})
+                        over sessions_of_place, 0
+                )
+            {%- endfor %}
+            - coalesce(
+                lag({{ total }}_to_place, {{ surprise_sessions }})
+                    over sessions_of_place, 0
+            ) as long_{{ total }},
+        {% endfor -%}
         -- Of all bars that the profile can be made from, up to this place.
         greatest(
             recorded_to_place,
@@ -404,8 +502,41 @@ with_previous_session as (
     window sessions_of_place as (
         partition by symbol_id, timeframe, place_in_session
         order by session_number asc
-        rows between {{ longest_sessions + 1 }} preceding and 1 preceding
+        rows between
+        {{ longest_sessions + surprise_sessions + 1 }} preceding
+        and 1 preceding
     )
+
+),
+
+-- The mean candle of a session's bars, over the last sessions that had ended.
+levels as (
+
+    select
+        symbol_id,
+        timeframe,
+        session_number,
+        sum(total_candles) over last_sessions
+        / nullif(sum(total_n_candles) over last_sessions, 0) as mean_candle,
+        sum(total_candles) over more_sessions
+        / nullif(sum(total_n_candles) over more_sessions, 0)
+            as long_mean_candle
+
+    from totalled
+
+    where place_in_session = 1
+
+    window
+        last_sessions as (
+            partition by symbol_id, timeframe
+            order by session_number asc
+            rows between {{ window_bars }} preceding and 1 preceding
+        ),
+        more_sessions as (
+            partition by symbol_id, timeframe
+            order by session_number asc
+            rows between {{ long_sessions }} preceding and 1 preceding
+        )
 
 ),
 
@@ -426,6 +557,10 @@ around as (
                     + previous_total_variance
                     - previous_variance_to_place
         end as session_variance,
+        -- Known where the moves of the same places are.
+        candle_variance_to_place
+        + previous_total_candle_variance
+        - previous_candle_variance_to_place as session_candle_variance,
         least({{ places_ahead }}, full_session_bars) as n_places_ahead
 
     from with_previous_session
@@ -465,6 +600,30 @@ profiles as (
         aimed.session_variance,
         aimed.variance_to_place,
         aimed.previous_variance_to_place,
+        aimed.session_candle_variance,
+        aimed.candle_variance_to_place,
+        aimed.previous_candle_variance_to_place,
+        {{ log_surprise(
+            'aimed.recent_surprises', 'aimed.n_recent_surprises'
+        ) }} as recent_surprise,
+        {{ log_surprise(
+            'aimed.surprises_to_place'
+            ~ ' + coalesce(aimed.previous_total_surprises, 0)'
+            ~ ' - coalesce(aimed.previous_surprises_to_place, 0)',
+            'aimed.n_surprises_to_place'
+            ~ ' + coalesce(aimed.previous_total_n_surprises, 0)'
+            ~ ' - coalesce(aimed.previous_n_surprises_to_place, 0)'
+        ) }} as session_surprise,
+        {{ log_surprise(
+            'aimed.long_surprises', 'aimed.long_n_surprises'
+        ) }} as week_surprise,
+        {{ log_variance_ratio(
+            'levels.long_mean_candle', 'levels.mean_candle'
+        ) }} as candle_trend,
+        {{ log_variance_level(
+            'coalesce(levels.mean_candle * aimed.full_session_bars,'
+            ~ ' aimed.session_candle_variance)'
+        ) }} as candle_level,
         aimed.last_recorded_at,
         ahead.last_place_variance as ahead_variance,
         ahead.last_recent_variance as ahead_recent_variance,
@@ -478,6 +637,12 @@ profiles as (
             and aimed.timeframe = ahead.timeframe
             and aimed.ahead_session_number = ahead.session_number
             and aimed.ahead_place_in_session = ahead.place_in_session
+
+    left join levels
+        on
+            aimed.symbol_id = levels.symbol_id
+            and aimed.timeframe = levels.timeframe
+            and aimed.session_number = levels.session_number
 
 )
 

@@ -1,7 +1,7 @@
 {%- set columns = [
     'forecast_id', 'symbol_id', 'timeframe', 'horizon', 'horizon_bars',
     'closed_at', 'settled_at', 'settled_date', 'version_id', 'outcome',
-    'is_hit', 'climatology_log_loss', 'is_inside_50', 'is_inside_80',
+    'is_hit', 'log_loss', 'climatology_log_loss', 'is_inside_50', 'is_inside_80',
     'is_inside_95', 'is_below_50', 'is_below_80', 'is_below_95',
     'interval_score_50', 'interval_score_80', 'interval_score_95',
     'expected_volatility',

@@ -57,6 +57,7 @@ matched as (
         scaled.target_bar_number as label_end_bar_number,
         scaled.target_at as label_end_at,
         scaled.expected_volatility,
+        scaled.forecast_volatility,
         scaled.label_threshold,
         {{ forward_log_return(
             'scaled.adjusted_close', 'targets.adjusted_close'

@@ -9,6 +9,7 @@ select
     cast(null as double precision) as rule_value,
     cast(null as integer) as max_hole_bars,
     cast(null as double precision) as min_window_share,
-    cast(null as double precision) as min_parts_share
+    cast(null as double precision) as min_parts_share,
+    cast(null as text) as scale_weights
 
 where false

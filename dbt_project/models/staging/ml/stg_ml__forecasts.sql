@@ -23,6 +23,8 @@ select
     ---------- classes
     direction,
     confidence,
+    trust,
+    trust_reasons,
     probability_bearish,
     probability_neutral,
     probability_bullish,
@@ -34,6 +36,7 @@ select
     ---------- prices
     reference_close,
     expected_volatility,
+    forecast_volatility,
     label_threshold,
     price_target,
     lower_50,
