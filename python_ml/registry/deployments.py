@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.registry.versions import narrow_to_recorded
+from python_ml.warehouse.backtest_run import BacktestRun
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
@@ -28,7 +29,7 @@ def live_versions(
     ----------
     warehouse : Warehouse
     at : datetime, optional
-        With time zone; by default now.
+        With time zone; by default now, in a backtest the time it is at.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def live_versions(
             spans.reason,
             spans.created_at,
             spans.deployment_id
-        from {ml}.deployment_spans as spans
+        from {deployment_spans} as spans
         inner join {raw}.symbols as symbols
             on spans.symbol_id = symbols.symbol_id
         inner join {ml}.ensembles as ensembles
@@ -68,8 +69,13 @@ def live_versions(
             and places.horizon = spans.horizon
         order by symbols.ticker, spans.timeframe, places.place
         """,
-        {"at": at or datetime.now(UTC)},
+        {"at": at or _now(warehouse)},
     )
+
+
+def _now(warehouse: Warehouse) -> datetime:
+    run = warehouse.backtest
+    return datetime.now(UTC) if run is None else run.at
 
 
 def history(
@@ -133,17 +139,20 @@ def lock_deployments(connection: sa.Connection, warehouse: Warehouse) -> None:
     Whoever reads what is live to decide what comes next holds this first;
     readers are not held up.
     """
+    table = (
+        "deployments" if warehouse.backtest is None else "backtest_deployments"
+    )
     connection.execute(
         sa.text(
             warehouse.sql(
-                "lock table {ml}.deployments in share row exclusive mode"
+                f"lock table {{ml}}.{table} in share row exclusive mode"
             )
         )
     )
 
 
 def last_deployment_id(connection: sa.Connection) -> int:
-    """Number of the deployment written last, 0 if there is none.
+    """Number of the live deployment written last, 0 if there is none.
 
     Who writes one holds `lock_deployments`, so numbers rise as they are
     committed: the same number before and after means that none was written.
@@ -156,7 +165,10 @@ def last_deployment_id(connection: sa.Connection) -> int:
 
 
 def insert_deployments(
-    connection: sa.Connection, rows: Sequence[Mapping[str, Any]]
+    connection: sa.Connection,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    backtest: BacktestRun | None = None,
 ) -> None:
     """Write deployments, in the caller's transaction.
 
@@ -166,8 +178,17 @@ def insert_deployments(
     rows : sequence of mapping
         `symbol_id`, `timeframe`, `version_id`, `horizons`, `effective_at`,
         `reason`, `job_run_id`.
+    backtest : BacktestRun, optional
+        Whose they are; by default they are live.
     """
-    if rows:
+    if not rows:
+        return
+    if backtest is None:
         connection.execute(
             schema.deployments.insert(), [dict(row) for row in rows]
+        )
+    else:
+        connection.execute(
+            schema.backtest_deployments.insert(),
+            [{**row, "run_name": backtest.name} for row in rows],
         )

@@ -117,6 +117,7 @@ def list_versions(
         left join skills on ensembles.version_id = skills.version_id
         left join {ml}.artifact_removals as removals
             on ensembles.version_id = removals.version_id
+        where ensembles.run_name is null
         order by
             symbols.ticker,
             ensembles.timeframe,

@@ -30,6 +30,18 @@ from python_ml.warehouse.jobs import (
     job_run,
 )
 
+# What was ever live, and what a backtest that is not finished goes on with.
+KEPT_QUERY = """
+    select version_id
+    from {ml}.deployments
+    union
+    select ensembles.version_id
+    from {ml}.ensembles as ensembles
+    inner join {ml}.backtest_runs as runs
+        on ensembles.run_name = runs.run_name
+    where runs.status = 'begun'
+"""
+
 
 @dataclass(frozen=True)
 class Pruning:
@@ -145,10 +157,11 @@ def _plan(
     is_dry_run: bool,
 ) -> Pruning:
     versions = read_versions(warehouse)
-    query = "select distinct version_id from {ml}.deployments"
-    deployed = set(read_frame(warehouse, query)["version_id"])
+    deployed = set(read_frame(warehouse, KEPT_QUERY)["version_id"])
     by_series: dict[tuple[int, str], list[str]] = {}
     for version in versions.values():
+        if version.run_name is not None:
+            continue
         key = (version.symbol_id, version.timeframe)
         by_series.setdefault(key, []).append(version.version_id)
     newest = {name for names in by_series.values() for name in names[-keep:]}

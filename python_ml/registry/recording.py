@@ -207,6 +207,7 @@ class Recorder:
     ) -> dict[str, Any]:
         """Row of `ml.ensembles`."""
         ensemble = written.artifact
+        run = self.warehouse.backtest
         return {
             "version_id": ensemble.version_id,
             "symbol_id": ensemble.symbol_id,
@@ -225,6 +226,7 @@ class Recorder:
             "library_versions": library_versions(),
             "job_run_id": self.job_run_id,
             "members_version_id": members_version_id,
+            "run_name": run and run.name,
         }
 
     def run_row(self, **values: Any) -> dict[str, Any]:

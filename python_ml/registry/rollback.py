@@ -295,6 +295,7 @@ def _deploy(
     feature_names = read_feature_names(warehouse)
     verified: set[SharedArtifact] = set()
     for version in (move.version for move in moves):
+        _check_not_of_a_backtest(version)
         check_usable(warehouse, version, feature_names, verified=verified)
         if time < version.as_of:
             raise DeploymentError(
@@ -336,6 +337,16 @@ def _deploy(
             "effective_at": pd.Timestamp(time),
         }
     )
+
+
+def _check_not_of_a_backtest(version: Version) -> None:
+    """Refuse a version that its run decided on and judged by itself."""
+    if version.run_name is not None:
+        raise DeploymentError(
+            f"Version {version.version_id} belongs to the backtest "
+            f"{version.run_name}, and those never go live. Train one that may: "
+            f"{version.train_command}"
+        )
 
 
 def _check_time(

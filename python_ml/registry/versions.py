@@ -47,6 +47,7 @@ VERSIONS_QUERY = """
         ensembles.sha256,
         ensembles.members_version_id,
         ensembles.pooled_members,
+        ensembles.run_name,
         removals.removed_at
     from {ml}.ensembles as ensembles
     inner join {raw}.symbols as symbols
@@ -107,6 +108,8 @@ class Version:
         Pooled members that it refers to.
     removed_at : datetime or None
         When its artifact was pruned.
+    run_name : str or None
+        Backtest that it belongs to; None for one that may go live.
     """
 
     version_id: str
@@ -127,6 +130,7 @@ class Version:
     members_version_id: str | None
     shared: tuple[SharedArtifact, ...]
     removed_at: datetime | None
+    run_name: str | None = None
 
     @property
     def series(self) -> str:
@@ -175,10 +179,10 @@ def read_versions(
             time = values[name]
             # pandas has NaT for a missing time and it is not None.
             values[name] = time.to_pydatetime() if time == time else None
-        source = values["members_version_id"]
-        values["members_version_id"] = (
-            source if isinstance(source, str) else None
-        )
+        for name in ("members_version_id", "run_name"):
+            # A missing text is not None either.
+            text = values[name]
+            values[name] = text if isinstance(text, str) else None
         values["shared"] = tuple(
             shared[name] for name in values.pop("pooled_members")
         )

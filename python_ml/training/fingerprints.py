@@ -9,6 +9,7 @@ from python_ml.members import Roster, roster_settings
 from python_ml.registry.artifacts import library_versions
 from python_ml.scoring.time_order import VALIDATION_PARTS
 from python_ml.scoring.weights import WeightSettings
+from python_ml.warehouse.backtest_run import BacktestRun
 
 
 def fingerprint_of_settings(
@@ -18,14 +19,18 @@ def fingerprint_of_settings(
     roster: Roster,
     weighting: WeightSettings,
     pooled_fingerprints: Mapping[str, str],
+    backtest: BacktestRun | None = None,
 ) -> str:
     """SHA-256 of all that decides a version beside its rows and its cut.
 
     Series trained together count, since weights are pulled towards theirs, and
-    what pooled members learnt from.
+    what pooled members learnt from. A backtest's versions are its own: none of
+    them is ever taken for one that may go live.
     """
+    run = {} if backtest is None else {"backtest": backtest.name}
     return _digest(
         {
+            **run,
             **_recipe(feature_names),
             "prior_weights": roster.prior_weights,
             "pooled": dict(pooled_fingerprints),

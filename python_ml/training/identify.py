@@ -96,6 +96,7 @@ def identify(
         roster=run.roster,
         weighting=run.weighting[group.cut.timeframe],
         pooled_fingerprints=pooled_fingerprints,
+        backtest=run.warehouse.backtest,
     )
     ensembles = schema.ensembles.c
     with run.warehouse.begin() as connection:

@@ -22,8 +22,8 @@ LEDGER_QUERY = """
             outcomes.outcome,
             outcomes.settled_at,
             max(ledger.bar_number) over () as newest_bar_number
-        from {forecasting}.ledger as ledger
-        inner join {forecasting}.forecast_outcomes as outcomes
+        from {counted} as ledger
+        inner join {outcomes} as outcomes
             on
                 ledger.forecast_id = outcomes.forecast_id
                 and ledger.symbol_id = outcomes.symbol_id

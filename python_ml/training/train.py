@@ -80,7 +80,7 @@ from python_ml.training.workers import fit_all, warm_up_to_fit
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
 
-TRIGGERS = ("manual", "scheduled", "drift", "request")
+TRIGGERS = ("manual", "scheduled", "drift", "request", "backtest")
 
 
 def train(
@@ -114,7 +114,7 @@ def train(
         Fit and validation, in percent of the window.
     embargo_bars : int, default=1
         Grid bars between the last label of `fit` and validation; 1 or more.
-    trigger : {"manual", "scheduled", "drift", "request"}
+    trigger : {"manual", "scheduled", "drift", "request", "backtest"}
         Why, for the record.
     promotion : {"judge", "always", "never"}
         Whether versions are deployed where they are not worse than those

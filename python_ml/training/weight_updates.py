@@ -9,6 +9,7 @@ stages: read what is live and has settled, weigh, choose what changed, record.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -131,10 +132,13 @@ def update_weights(
 
 def _read_traded(warehouse: Warehouse) -> list[int]:
     """Symbols that are neither deactivated nor delisted."""
+    run = warehouse.backtest
     symbols = read_frame(
         warehouse,
-        "select symbol_id from {raw}.symbols "
-        "where deactivated_at is null and delisted_at is null",
+        "select symbol_id from {raw}.symbols where deactivated_at is null "
+        "and (delisted_at is null or delisted_at > :at)",
+        # Live, a symbol is out as soon as its delisting is known.
+        {"at": datetime.max.replace(tzinfo=UTC) if run is None else run.at},
     )
     return [int(symbol_id) for symbol_id in symbols["symbol_id"]]
 

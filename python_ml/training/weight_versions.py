@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
@@ -163,7 +163,7 @@ def _insert(
     """Rows of new versions, and their deployments."""
     before = [each.update.base.version for each in written]
     runs_before = _read_runs(connection, before)
-    not_before = _last_decided(connection, before)
+    not_before = _last_decided(recorder.warehouse, connection, before)
     insert_versions(
         connection, [_rows_of(recorder, each, runs_before) for each in written]
     )
@@ -184,6 +184,7 @@ def _insert(
             }
             for each, version in zip(written, before, strict=True)
         ],
+        backtest=recorder.warehouse.backtest,
     )
 
 
@@ -201,42 +202,37 @@ def _read_runs(
 
 
 def _last_decided(
-    connection: sa.Connection, versions: Sequence[Version]
+    warehouse: Warehouse,
+    connection: sa.Connection,
+    versions: Sequence[Version],
 ) -> dict[int, datetime]:
     """Just after what was forecast live, or when last was deployed."""
-    forecasts, deployments = schema.forecasts.c, schema.deployments.c
-    timeframe = versions[0].timeframe
-    symbol_ids = [version.symbol_id for version in versions]
-    forecast = (
-        sa.select(
-            forecasts.symbol_id,
-            (
-                sa.func.max(forecasts.closed_at)
-                + sa.literal(timedelta(microseconds=1))
-            ).label("not_before"),
-        )
-        .where(
-            forecasts.timeframe == timeframe,
-            forecasts.symbol_id.in_(symbol_ids),
-            forecasts.run_kind == "live",
-        )
-        .group_by(forecasts.symbol_id)
-    )
-    deployed = (
-        sa.select(
-            deployments.symbol_id,
-            sa.func.max(deployments.effective_at).label("not_before"),
-        )
-        .where(
-            deployments.timeframe == timeframe,
-            deployments.symbol_id.in_(symbol_ids),
-            # What is planned for later takes over when its time comes.
-            deployments.effective_at <= sa.func.now(),
-        )
-        .group_by(deployments.symbol_id)
+    query = """
+        select
+            symbol_id,
+            max(closed_at) + interval '1 microsecond' as not_before
+        from {issued} as issued
+        where timeframe = :timeframe and symbol_id = any(:symbol_ids)
+        group by symbol_id
+        union all
+        select symbol_id, max(effective_at) as not_before
+        from {deployments} as deployments
+        where
+            timeframe = :timeframe
+            and symbol_id = any(:symbol_ids)
+            -- What is planned for later takes over when its time comes.
+            and effective_at <= now()
+        group by symbol_id
+    """
+    found = connection.execute(
+        sa.text(warehouse.sql(query)),
+        {
+            "timeframe": versions[0].timeframe,
+            "symbol_ids": [version.symbol_id for version in versions],
+        },
     )
     latest: dict[int, datetime] = {}
-    for row in connection.execute(sa.union_all(forecast, deployed)):
+    for row in found:
         latest[row.symbol_id] = max(
             row.not_before, latest.get(row.symbol_id, row.not_before)
         )

@@ -20,6 +20,7 @@ from python_ml.console.logs import (
 from python_ml.exceptions import SchemaError, ServerError
 from python_ml.schema import ML, RAW
 from python_ml.settings import Settings, Target
+from python_ml.warehouse.backtest_run import BacktestRun, fill_relations
 from python_ml.warehouse.embedded import EmbeddedServer
 from python_ml.warehouse.parameters import ConnectionParameters
 
@@ -57,11 +58,15 @@ class Warehouse:
     engine : sqlalchemy.Engine
         Its tables of schemas `raw` and `ml` are those of this warehouse, with
         the schema prefix. Sessions run in UTC.
+    backtest : BacktestRun, optional
+        Whose deployments, forecasts and outcomes are read and written; by
+        default those that are live.
     """
 
     settings: Settings
     parameters: ConnectionParameters
     engine: sa.Engine
+    backtest: BacktestRun | None = None
 
     def begin(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """One transaction: committed at the end, rolled back on an error."""
@@ -73,14 +78,22 @@ class Warehouse:
         Parameters
         ----------
         text : str
-            SQL with names like `{features}.bars`. Other braces stay.
+            SQL with names like `{features}.bars`, and with `{deployments}`
+            and the like for what a backtest has its own of. Other braces
+            stay.
 
         Raises
         ------
         SchemaError
             If a name in braces is none of the schemas.
         """
-        return fill_schemas(text, self.settings)
+        return fill_schemas(fill_relations(text, self.backtest), self.settings)
+
+    def during(self, backtest: BacktestRun) -> "Warehouse":
+        """The same warehouse as a backtest sees it; connections are shared."""
+        other = replace(self, backtest=backtest)
+        vars(other)["_readers"] = self._readers
+        return other
 
     @contextlib.contextmanager
     def reader(self) -> Iterator["Cursor"]:

@@ -88,6 +88,7 @@ ensembles as (
 
     select
         cut_id,
+        run_name,
         created_at
 
     from {{ ref('stg_ml__ensembles') }}
@@ -130,7 +131,7 @@ last_trainings as (
 
     select
         cut_id,
-        max(created_at) as created_at
+        max(case when run_name is null then created_at end) as created_at
 
     from ensembles
 
@@ -161,6 +162,11 @@ bounded as (
 
     left join last_trainings
         on cuts.cut_id = last_trainings.cut_id
+
+    -- A backtest reads the values of today, and says so.
+    where
+        last_trainings.cut_id is null
+        or last_trainings.created_at is not null
 
 ),
 

@@ -117,7 +117,7 @@ def read_champion_forecasts(
             ledger.probability_bearish as champion_bearish,
             ledger.probability_neutral as champion_neutral,
             ledger.probability_bullish as champion_bullish
-        from {forecasting}.ledger as ledger
+        from {counted} as ledger
         inner join {ml}.ensembles as ensembles
             on
                 ledger.version_id = ensembles.version_id
@@ -170,7 +170,7 @@ def read_first_deployments(
             deployments.symbol_id,
             horizons.horizon,
             min(deployments.effective_at) as effective_at
-        from {ml}.deployments as deployments
+        from {deployments} as deployments
         cross join
             lateral jsonb_array_elements_text(deployments.horizons)
                 as horizons (horizon)

@@ -60,6 +60,7 @@ def promote(
     """
     if mode == "never" or not cohort.challengers:
         return []
+    backtest = warehouse.backtest
     with warehouse.begin() as connection:
         lock_deployments(connection, warehouse)
         decisions = decide(
@@ -71,6 +72,7 @@ def promote(
             schema.promotions.insert(),
             [
                 _to_row(cohort, decision, mode=mode, job_run_id=job_run_id)
+                | {"run_name": backtest and backtest.name}
                 for decision in decisions
             ],
         )
@@ -83,6 +85,7 @@ def promote(
                 reason=reason,
                 job_run_id=job_run_id,
             ),
+            backtest=backtest,
         )
     for decision in decisions:
         log_event(
@@ -131,7 +134,7 @@ def _earliest_starts(
         select
             deployments.symbol_id,
             now() as starts_at
-        from {ml}.deployments as deployments
+        from {deployments} as deployments
         inner join {ml}.ensembles as ensembles
             on deployments.version_id = ensembles.version_id
         where
@@ -145,15 +148,14 @@ def _earliest_starts(
         select
             forecasts.symbol_id,
             max(forecasts.closed_at) + interval '1 microsecond'
-        from {ml}.forecasts as forecasts
+        from {issued} as forecasts
         where
             forecasts.timeframe = :timeframe
-            and forecasts.run_kind = 'live'
             and forecasts.closed_at >= :as_of
             -- Bars of newer versions stay with these.
             and not exists (
                 select 1
-                from {ml}.deployments as newer
+                from {deployments} as newer
                 inner join {ml}.ensembles as ensembles
                     on newer.version_id = ensembles.version_id
                 where

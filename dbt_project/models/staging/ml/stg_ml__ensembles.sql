@@ -17,6 +17,7 @@ renamed as (
         symbol_id,
         cut_id,
         members_version_id,
+        run_name,
 
         ---------- series
         timeframe,
