@@ -34,7 +34,7 @@ DEPLOYED_SERIES_QUERY = f"""
         series.*,
         (
             select min(deployments.effective_at)
-            from {{ml}}.deployments as deployments
+            from {{deployments}} as deployments
             where
                 deployments.symbol_id = series.symbol_id
                 and deployments.timeframe = series.timeframe
@@ -121,7 +121,7 @@ EXAMPLES_QUERY = """
     inner join starts on examples.symbol_id = starts.symbol_id
     inner join {raw}.symbols as symbols
         on examples.symbol_id = symbols.symbol_id
-    inner join {ml}.deployment_spans as deployed
+    inner join {deployment_spans} as deployed
         on
             examples.symbol_id = deployed.symbol_id
             and examples.timeframe = deployed.timeframe
@@ -140,11 +140,15 @@ EXAMPLES_QUERY = """
         examples.timeframe = :timeframe
         and examples.symbol_id = any(:symbol_ids)
         and examples.closed_at >= starts.starts_at
+        and (
+            cast(:until as timestamptz) is null
+            or examples.closed_at <= cast(:until as timestamptz)
+        )
         -- Nothing is forecast of a symbol that has ceased to trade.
         and (
             symbols.delisted_at is null
             or (
-                :run_kind = 'replay'
+                :run_kind <> 'live'
                 and examples.closed_at < symbols.delisted_at
             )
         )
@@ -259,6 +263,12 @@ def narrow_to_deployed(
     return deployed
 
 
+def name_of_run(warehouse: Warehouse, run_kind: str) -> str:
+    """`run_name` of forecasts: a backtest's own, else the kind of the run."""
+    backtest = warehouse.backtest
+    return run_kind if backtest is None else backtest.name
+
+
 def read_due_examples(
     warehouse: Warehouse,
     timeframe: str,
@@ -266,6 +276,7 @@ def read_due_examples(
     *,
     run_kind: str,
     replay_from: datetime.date | None,
+    until: datetime.datetime | None = None,
 ) -> pd.DataFrame:
     """Read the bars of a timeframe that are due and not yet in the ledger.
 
@@ -274,9 +285,11 @@ def read_due_examples(
     warehouse : Warehouse
     timeframe : str
     symbol_ids : sequence of int
-    run_kind : {"live", "replay"}
+    run_kind : {"live", "replay", "backtest"}
     replay_from : date or None
-        First day, UTC, of a replay.
+        First day, UTC, of a replay, or first time of a backtest.
+    until : datetime, optional
+        Last close that is due; by default there is none.
 
     Returns
     -------
@@ -297,8 +310,9 @@ def read_due_examples(
             "timeframe": timeframe,
             "symbol_ids": list(symbol_ids),
             "run_kind": run_kind,
-            "run_name": run_kind,
+            "run_name": name_of_run(warehouse, run_kind),
             "replay_from": replay_from,
+            "until": until,
         },
     )
     log_event(

@@ -9,6 +9,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
+import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
@@ -19,13 +20,19 @@ from python_ml.forecasting.due import (
     LIVE,
     REPLAY,
     days_since_forecast,
+    name_of_run,
     narrow_to_deployed,
     read_due_examples,
     read_series,
 )
 from python_ml.forecasting.score import score
 from python_ml.forecasting.summary import ForecastSummary, summarise
-from python_ml.forecasting.trust import FACTS, judge, read_rules
+from python_ml.forecasting.trust import (
+    FACTS,
+    TrustRule,
+    judge,
+    read_rules,
+)
 from python_ml.processes import Outcomes, count_workers
 from python_ml.registry.deployments import last_deployment_id, lock_deployments
 from python_ml.registry.versions import (
@@ -142,7 +149,7 @@ def _issue(
     while True:
         with warehouse.begin() as connection:
             read_by = last_deployment_id(connection)
-        rows, states, errors = _score_due(
+        rows, states, errors = score_due(
             warehouse, series, run_kind=run_kind, replay_from=replay_from
         )
         if rows.empty and errors:
@@ -155,35 +162,93 @@ def _issue(
             if last_deployment_id(connection) != read_by:
                 log_event(logger, "deployed_meanwhile", rows=len(rows))
                 continue
-            rows["issued_at"] = issued_at = pd.Timestamp.now("UTC")
-            rows["is_late"] = (run_kind == LIVE) & (
-                issued_at > rows.pop("late_after")
-            )
-            rows["job_run_id"] = job_run_id
-            rows["trust"], rows["trust_reasons"] = judge(
-                {fact: rows[fact].to_numpy() for fact in FACTS.values()}, rules
-            )
-            rows = rows.drop(columns=set(FACTS.values()) - {"is_late"})
-            for new in states:
-                new.write(
-                    connection, created_at=issued_at, job_run_id=job_run_id
-                )
-            n_inserted = insert_frame(
-                connection, schema.forecasts, rows, skip_existing=True
+            rows, n_inserted = write_down(
+                connection,
+                rows,
+                states,
+                rules=rules,
+                run_kind=run_kind,
+                job_run_id=job_run_id,
             )
             return rows, n_inserted, failures
 
 
-def _score_due(
+def write_down(
+    connection: sa.Connection,
+    rows: pd.DataFrame,
+    states: Sequence[NewStates],
+    *,
+    rules: Sequence[TrustRule],
+    run_kind: str,
+    job_run_id: int,
+) -> tuple[pd.DataFrame, int]:
+    """Add scored rows to the ledger, in the caller's transaction.
+
+    Parameters
+    ----------
+    connection : Connection
+    rows : DataFrame
+        As `score_due` returns them.
+    states : sequence of NewStates
+        Of bands, likewise.
+    rules : sequence of TrustRule
+        By which each forecast is trusted.
+    run_kind : {"live", "replay", "backtest"}
+        Only a live forecast can be late.
+    job_run_id : int
+
+    Returns
+    -------
+    (DataFrame, int)
+        The rows as issued, and how many were new.
+    """
+    issued_at = _now()
+    issued = rows.drop(columns="late_after").assign(
+        issued_at=issued_at,
+        is_late=(run_kind == LIVE) & (issued_at > rows["late_after"]),
+        job_run_id=job_run_id,
+    )
+    issued["trust"], issued["trust_reasons"] = judge(
+        {fact: issued[fact].to_numpy() for fact in FACTS.values()}, rules
+    )
+    issued = issued.drop(columns=set(FACTS.values()) - {"is_late"})
+    for new in states:
+        new.write(connection, created_at=issued_at, job_run_id=job_run_id)
+    n_inserted = insert_frame(
+        connection, schema.forecasts, issued, skip_existing=True
+    )
+    return issued, n_inserted
+
+
+def _now() -> pd.Timestamp:
+    return pd.Timestamp.now("UTC")
+
+
+def score_due(
     warehouse: Warehouse,
     series: pd.DataFrame,
     *,
     run_kind: str,
     replay_from: datetime.date | None,
+    until: datetime.datetime | None = None,
 ) -> tuple[pd.DataFrame, list[NewStates], list[VersionError]]:
     """All forecasts that are due, not yet issued, and what cannot be.
 
-    Beside them the states of bands that are new.
+    Parameters
+    ----------
+    warehouse : Warehouse
+    series : DataFrame
+        With `symbol_id` and `timeframe`, as `due.read_series` returns them.
+    run_kind : {"live", "replay", "backtest"}
+    replay_from, until
+        As `due.read_due_examples` takes them.
+
+    Returns
+    -------
+    (DataFrame, list of NewStates, list of error)
+        Columns of `ml.forecasts`, `late_after` and the facts that trust is
+        judged by, by close and series; the states of bands that are new; and
+        why versions could not forecast.
     """
     frames: list[pd.DataFrame] = []
     states: list[NewStates] = []
@@ -195,12 +260,16 @@ def _score_due(
             of_timeframe["symbol_id"].tolist(),
             run_kind=run_kind,
             replay_from=replay_from,
+            until=until,
         )
         if examples.empty:
             continue
         examples["days_since_forecast"] = days_since_forecast(examples)
         with_ends, new = with_band_ends(
-            warehouse, examples, run_kind=run_kind, run_name=run_kind
+            warehouse,
+            examples,
+            run_kind=run_kind,
+            run_name=name_of_run(warehouse, run_kind),
         )
         states.append(new)
         frames += _score_versions(warehouse, with_ends, errors)
@@ -210,7 +279,8 @@ def _score_due(
         ["closed_at", "symbol_id", "timeframe", "horizon_bars"],
         ignore_index=True,
     )
-    issued = issued.assign(run_kind=run_kind, run_name=run_kind)
+    run_name = name_of_run(warehouse, run_kind)
+    issued = issued.assign(run_kind=run_kind, run_name=run_name)
     return issued, states, errors
 
 
