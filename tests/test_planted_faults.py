@@ -8,8 +8,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from python_ml.exceptions import (
+    BuildError,
+    LeakageError,
+    NotEnoughDataError,
+)
+from python_ml.operations.lookahead.check import (
+    LookaheadSummary,
+    check_lookahead,
+    raise_on_findings,
+)
+from python_ml.operations.lookahead.compare import COMPARISONS
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.dbt import run_dbt
 from tests.sabotage import (
     LOOK_AHEAD,
     TRUNCATION,
@@ -988,3 +1001,69 @@ def test_a_planted_fault_is_reported_by_name(
 ) -> None:
     reported = bench.report(fault)
     assert set(fault.caught_by) <= reported, reported
+
+
+# Those that read a later bar. Under the last four nothing usable is built: a
+# constraint or a number that cannot be stops them first.
+LOOK_AHEADS = (
+    "a later higher-timeframe bar joined and not declared",
+    "the variance ahead by the next session's profile",
+    "a label before its time",
+    "a label kept back",
+    "a frame that reaches into the next session",
+    "places ahead that this very session has yet to reach",
+    "a session profile of all history, to come included",
+    "a session profile of the session to come",
+    "lead for lag",
+    "a descending window",
+    "this week's bar joined to its days",
+    "this hour's bar joined to its quarters",
+)
+N_BUILT = 8
+COMPARED = [comparison.table for comparison in COMPARISONS]
+REBUILD = ["run", "--select", "+scoring_examples", "+labels", "--full-refresh"]
+
+
+def test_a_check_for_look_ahead_finds_nothing_in_a_sound_project(
+    bench: Bench,
+) -> None:
+    bench.mend()
+    summary = check_lookahead(bench.warehouse, n_cuts=1, seed=1)
+    assert summary.findings.empty
+    assert min(summary.n_rows[table] for table in COMPARED) > 500
+    with bench.warehouse.begin() as connection:
+        left = sa.inspect(connection).get_schema_names()
+    assert not [name for name in left if name.startswith("asof_")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Of a feature, and of what labels are scaled by.
+        pytest.param(name, marks=[pytest.mark.slow] * (place > 1))
+        for place, name in enumerate(LOOK_AHEADS)
+    ],
+)
+def test_a_check_for_look_ahead_finds_what_is_planted(
+    bench: Bench, name: str
+) -> None:
+    fault = FAULTS[name]
+    bench.mend()
+    with bench.edited(fault.edits):
+        bench.is_broken = True
+        if name in LOOK_AHEADS[N_BUILT:]:
+            with pytest.raises((BuildError, NotEnoughDataError)):
+                _rebuild_and_check(bench, fault)
+            return
+        summary = _rebuild_and_check(bench, fault)
+    assert not summary.findings.empty
+    with pytest.raises(LeakageError, match="say something else"):
+        raise_on_findings(summary)
+
+
+def _rebuild_and_check(bench: Bench, fault: Fault) -> LookaheadSummary:
+    if fault.edits:
+        run_dbt(bench.warehouse, REBUILD)
+    for statement in fault.statements:
+        bench.change(statement)
+    return check_lookahead(bench.warehouse, n_cuts=1, seed=1)

@@ -1,0 +1,1 @@
+"""Cut history at random times and see whether the past changes."""
