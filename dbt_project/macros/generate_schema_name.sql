@@ -1,12 +1,14 @@
 {#
     Schemas have exactly the names of the project's layout, behind the prefix
-    that a shared server asks for. A build of the past has schemas of its own.
+    that a shared server asks for. A build of the past has schemas of its own,
+    as have the views of a backtest.
     Sources are what was loaded, which there is once: they keep their names.
 #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- set name -%}
         {{ env_var('SWIFTBOLT_SCHEMA_PREFIX', '') }}
         {{- knowledge_prefix() }}
+        {{- backtest_prefix(node) }}
         {{- (custom_schema_name or target.schema) | trim }}
     {%- endset -%}
     {#- Postgres would cut it, to a name that others may have. -#}

@@ -17,7 +17,7 @@
     was.
 #}
 {% macro may_count(forecasts) -%}
-    {{ forecasts }}.run_kind in ('live', 'replay')
+    {{ forecasts }}.run_kind in {{ counted_kinds() }}
     and not {{ forecasts }}.is_late
 {%- endmacro %}
 

@@ -6,6 +6,7 @@ imported inside the commands, so that help and completion are quick.
 
 from python_ml.cli import (
     alpaca,
+    backtesting,
     daily,
     database,
     forecasting,
@@ -34,5 +35,7 @@ for command in (
     models.models,
     forecasting.forecast,
     forecasting.check_drift,
+    backtesting.backtest,
+    backtesting.lookahead_check,
 ):
     main.add_command(command)

@@ -3,7 +3,9 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='append_new_columns',
-        full_refresh=none if is_of_the_past() else false,
+        full_refresh=none
+            if is_of_the_past() or var('backtest', none) is not none
+            else false,
         pre_hook="{{ decide_what_counts(ref('stg_ml__forecasts')) }}",
         indexes=[{'columns': ['symbol_id', 'timeframe', 'settled_at']}],
     )

@@ -26,7 +26,7 @@ forecasts as (
     -- A late row could have been issued with the answer at hand; a backtest
     -- was.
     where
-        run_kind in ('live', 'replay')
+        run_kind in {{ counted_kinds() }}
         and not is_late
 
 ),

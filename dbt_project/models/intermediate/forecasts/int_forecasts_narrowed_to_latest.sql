@@ -18,7 +18,7 @@ forecasts as (
 
     select * from {{ ref('stg_ml__forecasts') }}
 
-    where run_kind in ('live', 'replay')
+    where run_kind in {{ counted_kinds() }}
 
 ),
 

@@ -22,7 +22,7 @@ forecasts as (
 
     from {{ ref('stg_ml__forecasts') }}
 
-    where run_kind in ('live', 'replay')
+    where run_kind in {{ counted_kinds() }}
 
 ),
 

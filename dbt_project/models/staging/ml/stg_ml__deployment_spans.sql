@@ -2,9 +2,15 @@ with
 
 source as (
 
-    select * from {{ source('ml', 'deployment_spans') }}
+    {% if var('backtest', none) is none -%}
+        select * from {{ source('ml', 'deployment_spans') }}
 
-    where {{ is_not_after_as_of('effective_at') }}
+        where {{ is_not_after_as_of('effective_at') }}
+    {%- else -%}
+        select * from {{ source('ml', 'backtest_deployment_spans') }}
+
+        where {{ is_of_the_backtest() }}
+    {%- endif %}
 
 ),
 

@@ -53,4 +53,9 @@ select
 
 from {{ source('ml', 'forecasts') }}
 
-where {{ is_not_after_as_of('closed_at') }}
+where
+    {{ is_not_after_as_of('closed_at') }}
+    {% if var('backtest', none) is not none -%}
+        and run_kind = 'backtest'
+        and {{ is_of_the_backtest() }}
+    {%- endif %}

@@ -1,0 +1,1 @@
+"""Run the jobs of the live system through history, into the ledger."""
