@@ -73,6 +73,8 @@ class DryRun:
     source, calendar : str
     time_zone : str or None
         Zone in which times that name none are read.
+    currencies : tuple of str
+        Of prices, as far as the load says.
     read_as : tuple of ReadAs
         How files are read.
     refused_files : tuple of str
@@ -92,6 +94,7 @@ class DryRun:
     source: str
     calendar: str
     time_zone: str | None
+    currencies: tuple[str, ...]
     read_as: tuple[ReadAs, ...]
     refused_files: tuple[str, ...]
     series: tuple[SeriesSummary, ...]
@@ -113,7 +116,8 @@ class DryRun:
         lines = [
             *(read.to_text() for read in self.read_as),
             *(f"Would be left out: {reason}" for reason in self.refused_files),
-            f"Calendar {self.calendar}; zone of times that name none: {zone}.",
+            f"Calendar {self.calendar}; zone of times that name none: {zone}; "
+            f"currency of prices: {', '.join(self.currencies) or 'not said'}.",
             series_table(self.series),
             f"Would be stored: {n_bars} bars, less those known already. "
             f"Splits and dividends read: {self.n_adjustments}.",
@@ -165,6 +169,7 @@ def try_ingest(
         symbols = Symbols(connection, source)
         parts = as_parts(load.bars, symbols.aliases)
         symbols.check_calendars({*parts.tickers})
+        symbols.check_currencies(load, {*parts.tickers})
         grid = _grid(warehouse, connection, source.calendar, now)
     series: list[SeriesSummary] = []
     refused: list[RefusedSeries] = []
@@ -189,6 +194,7 @@ def try_ingest(
         source=source.name,
         calendar=source.calendar,
         time_zone=load.time_zone,
+        currencies=tuple(sorted({*symbols.currencies.values()})),
         read_as=load.read_as,
         refused_files=load.refused_files,
         series=tuple(
