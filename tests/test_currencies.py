@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 
 from python_ml.exceptions import IngestionError
@@ -93,6 +94,21 @@ def test_a_column_of_another_name_can_be_named(source):
     assert load.currencies == {"ACME": "CHF"}
 
 
+def test_a_column_of_parquet_that_holds_no_text_is_passed_over(tmp_path):
+    path = tmp_path / "bars.parquet"
+    bars = {"Symbol": "ACME", "Date": "2024-07-02", "Open": 10.0, "High": 12.0}
+    bars |= {"Low": 9.0, "Close": 11.0}
+    pd.DataFrame([bars | {"Currency": True}]).to_parquet(path)
+    asked = {"name": "test", "timeframe": "d1"}
+
+    assert BarFile([path], **asked).read().currencies == {}
+    with pytest.raises(IngestionError, match="holds bool values"):
+        BarFile([path], columns={"currency": "Currency"}, **asked).read()
+
+    pd.DataFrame([bars | {"Currency": "USD"}]).to_parquet(path)
+    assert BarFile([path], **asked).read().currencies == {"ACME": "USD"}
+
+
 def test_a_file_with_two_currencies_of_a_symbol_is_refused(source):
     with pytest.raises(
         IngestionError, match=r"ACME in EUR and in USD.*--symbol ACME\.USD"
@@ -163,5 +179,7 @@ def test_the_commands_give_and_show_it(warehouse, source):
         "ACME": "USD",
         "VOD": "GBX",
     }
+    # The first session is a date.
+    assert "00:00" not in command("symbols", "list")
     command("symbols", "set-currency", "ACME", "CAD")
     assert "currency: CAD" in command("symbols", "show", "ACME")
