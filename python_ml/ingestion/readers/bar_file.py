@@ -227,7 +227,7 @@ class BarFile:
                 f"has {', '.join(header)}. Say "
                 f"{' and '.join(examples[name] for name in missing)}, or where "
                 "they stand in the path, such as --path-pattern "
-                "'{symbol}/{timeframe}.csv', or the column: --columns "
+                f"{_example_of_pattern(missing)}, or the column: --columns "
                 f"{missing[0]}=NAME"
             )
         timeframe = names["timeframe"]
@@ -358,6 +358,12 @@ def default_name(asked: str | None, path: Path) -> str:
     if len(plain) < len(path.parts):
         path = Path(*itertools.takewhile(plain.__contains__, path.parts))
     return source_name(without_ending(path.absolute()))
+
+
+def _example_of_pattern(missing: Sequence[str]) -> str:
+    """How paths often have what rows lack."""
+    option = " --timeframe d1" if "timeframe" in missing else ""
+    return f"'{{symbol}}.csv'{option}, or '{{symbol}}/{{timeframe}}.csv'"
 
 
 def _spool(rows: FileRows, pieces: Iterator[Piece], spool: BarSpool) -> None:
