@@ -89,6 +89,8 @@ class DryRun:
         The first of them.
     n_adjustments : int
         Splits and dividends that were read, also beside the bars.
+    bars_repaired : int
+        Bars whose high or low would be widened by what rounding took of it.
     """
 
     source: str
@@ -102,6 +104,7 @@ class DryRun:
     rejected: Mapping[str, int]
     rejected_rows: tuple[RejectedRow, ...]
     n_adjustments: int
+    bars_repaired: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, dates as ISO text."""
@@ -122,6 +125,8 @@ class DryRun:
             f"Would be stored: {n_bars} bars, less those known already. "
             f"Splits and dividends read: {self.n_adjustments}.",
             *(f"Would be refused: {one.to_text()}" for one in self.refused),
+            "Would be repaired, high or low missed by rounding: "
+            f"{self.bars_repaired or 'none'}.",
             f"Would be rejected: {n_rejected or 'none'}.",
         ]
         lines += [
@@ -173,7 +178,7 @@ def try_ingest(
         grid = _grid(warehouse, connection, source.calendar, now)
     series: list[SeriesSummary] = []
     refused: list[RefusedSeries] = []
-    n_adjustments = len(load.adjustments)
+    n_adjustments, bars_repaired = len(load.adjustments), 0
     rejected: Counter[str] = Counter()
     shown: list[RejectedRow] = []
     for bars in parts:
@@ -187,6 +192,7 @@ def try_ingest(
         )
         refused += screened.refused
         series += series_summaries(screened.good)
+        bars_repaired += int(screened.good["is_repaired"].sum())
         n_adjustments += len(events_beside_bars(bars, screened.good))
         shown += _first_rows(bars, screened.reasons, rejected)
         rejected.update(screened.reasons)
@@ -204,6 +210,7 @@ def try_ingest(
         rejected=dict(rejected.most_common()),
         rejected_rows=tuple(shown[:ROWS_SHOWN]),
         n_adjustments=n_adjustments,
+        bars_repaired=bars_repaired,
     )
 
 
