@@ -63,6 +63,7 @@ symbols = Table(
     Column("source", Text, nullable=False),
     _created_at(),
     Column("deactivated_at", Timestamp, comment="NULL while active."),
+    Column("currency", Text, comment="Of its prices; NULL if not known."),
     schema=RAW,
     comment="One row per listed symbol.",
 )

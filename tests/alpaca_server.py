@@ -11,6 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import pandas as pd
+import pytest
+
+BARS = "/v2/stocks/bars"
+# Winter and summer time, a holiday between.
+DAYS = ("2024-03-07", "2024-03-08", "2024-03-11", "2024-03-12")
 
 KEY_ID, SECRET_KEY = "PKTESTKEYID", "topsecretkey"
 NEW_YORK = "America/New_York"
@@ -216,3 +221,15 @@ def quarters(first, last):
         bar(f"{time:%Y-%m-%dT%H:%M:%SZ}", 100.0 + number / 10)
         for number, time in enumerate(pd.date_range(first, last, freq="15min"))
     ]
+
+
+@pytest.fixture(scope="module")
+def running():
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running):
+    running.reset()
+    return running

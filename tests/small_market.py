@@ -48,6 +48,11 @@ from (
         ('XNYS', 'h4', '5d', 10)
 ) as seed (calendar, timeframe, horizon, horizon_bars);
 
+create schema {intermediate};
+
+create view {intermediate}.int_horizons_completed_with_defaults as
+select * from {features}.horizons;
+
 create table {features}.feature_catalog as
 select *
 from (

@@ -12,14 +12,19 @@ from python_ml.ingestion.readers.alpaca import AlpacaSource, open_service
 from python_ml.ingestion.readers.patient_http import Patience
 from python_ml.ingestion.resume import WantedSeries
 from tests.alpaca_server import (
+    BARS,
+    DAYS,
     KEY_ID,
     NO_RECENT_BARS,
     SECRET_KEY,
     bar,
     daily_bars,
     quarters,
-    running_server,
+    running,
+    server,
 )
+
+__all__ = ["running", "server"]
 
 KEYS = {"APCA_API_KEY_ID": KEY_ID, "APCA_API_SECRET_KEY": SECRET_KEY}
 QUICK = Patience(
@@ -30,21 +35,7 @@ QUICK = Patience(
 )
 # A year later, so that everything had closed and been processed.
 LATER = datetime(2025, 6, 2, 22, tzinfo=UTC)
-BARS, ACTIONS = "/v2/stocks/bars", "/v1/corporate-actions"
-# Winter and summer time, a holiday between.
-DAYS = ("2024-03-07", "2024-03-08", "2024-03-11", "2024-03-12")
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running):
-    running.reset()
-    return running
+ACTIONS = "/v1/corporate-actions"
 
 
 def read(server, *wanted, now=LATER, feed="sip", patience=QUICK):

@@ -13,29 +13,19 @@ from python_ml import schema
 from python_ml.cli.alpaca import ingest_alpaca
 from python_ml.settings import PROJECT_ROOT
 from tests.alpaca_server import (
+    BARS,
+    DAYS,
     KEY_ID,
     NO_RECENT_BARS,
     SECRET_KEY,
     daily_bars,
     quarters,
-    running_server,
+    running,
+    server,
 )
 from tests.conftest import run_swiftbolt
 
-BARS = "/v2/stocks/bars"
-DAYS = ("2024-03-07", "2024-03-08", "2024-03-11", "2024-03-12")
-
-
-@pytest.fixture(scope="module")
-def running():
-    with running_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running):
-    running.reset()
-    return running
+__all__ = ["running", "server"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from python_ml import schema
+from python_ml.examples.catalog import read_horizons
 from python_ml.examples.cuts import (
     SPLITS,
     end_of_day,
@@ -206,6 +207,31 @@ def test_a_longest_horizon_that_is_gone_makes_another_cut(sample):
     [(after, _)] = ensure_cuts(sample, AS_OF, key).values()
 
     assert after != before
+
+
+def test_a_calendar_that_the_seed_lacks_has_its_horizons_by_rule(sample):
+    key = [("XNYS", "d1")]
+    horizons = read_horizons(sample)
+    [(before, _)] = ensure_cuts(sample, AS_OF, key).values()
+    with sample.begin() as connection:
+        connection.execute(
+            sa.text(
+                sample.sql(
+                    "delete from {features}.horizons where timeframe = 'd1'"
+                )
+            )
+        )
+
+    [(after, _)] = ensure_cuts(sample, AS_OF, key).values()
+
+    # Those by rule are what the seed had.
+    assert after == before
+    of_sample = horizons["calendar"] == "XNYS"
+    found = read_horizons(sample)
+    pd.testing.assert_frame_equal(
+        found[found["calendar"] == "XNYS"].reset_index(drop=True),
+        horizons[of_sample].reset_index(drop=True),
+    )
 
 
 def test_too_few_bars_record_no_cut(sample):

@@ -471,6 +471,23 @@ def test_series_without_an_ensemble_are_listed_and_the_others_forecast(built):
     ]
 
 
+def test_no_training_is_asked_for_of_a_series_that_is_set_aside(built):
+    deploy(built, make_ensemble(built, ticker="AAA", as_of=close_of(-9)))
+    with built.begin() as connection:
+        connection.execute(
+            sa.text(
+                built.sql(
+                    "insert into {ml}.quarantined_series (symbol_id, "
+                    "timeframe, source, reason, details, quarantined_at) "
+                    "select symbol_id, 'w1', 'test', 'stale', '', now() "
+                    "from {raw}.symbols"
+                )
+            )
+        )
+    summary = forecast(built)
+    assert summary.to_dict()["series_without_ensemble"] == [["BBB", "d1"]]
+
+
 def test_a_series_whose_version_takes_effect_after_its_last_bar_is_listed(
     built,
 ):

@@ -15,6 +15,7 @@ from python_ml.exceptions import (
 )
 from python_ml.ingestion import batch, symbols
 from python_ml.ingestion.base import ADJUSTMENT_COLUMNS, Load
+from python_ml.ingestion.dry_run import try_ingest
 from python_ml.ingestion.load import ingest
 from python_ml.ingestion.readers.sample import SampleSource
 from tests.conftest import run_swiftbolt
@@ -403,6 +404,8 @@ def test_what_rounding_took_of_a_bar_is_mended_and_counted(warehouse):
         bars=(bar(DAYS[0], close=12.0 + 2e-15), *THREE_BARS[1:])
     )
 
+    tried = try_ingest(warehouse, source, now=FIRST_LOAD)
+    assert "missed by rounding: 1." in tried.to_text()
     summary = ingest(warehouse, source, now=FIRST_LOAD)
 
     first = rows_of(warehouse, schema.bars)[0]

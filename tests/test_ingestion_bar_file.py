@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
@@ -467,6 +467,31 @@ def test_a_file_that_cannot_be_used_is_named_with_why(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("symbol", [["ACME"]], r"column symbol .* list<.*which are no names"),
+        ("timeframe", [1.5], r"column timeframe .*which are no timeframes"),
+        ("ts", [timedelta(days=1)], r"column ts .*duration.* are no times"),
+        ("close", [True], r"column close .*bool.* are no numbers"),
+        ("volume", [NOW], r"column volume .*timestamp.* are no numbers"),
+    ],
+)
+def test_a_column_of_another_kind_is_refused_by_name(
+    tmp_path, name, values, message
+):
+    table = pa.table(
+        {
+            key: pa.array(values if key == name else [value])
+            for key, value in row("2024-07-02", "d1").items()
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "bars.parquet")
+
+    with pytest.raises(IngestionError, match=f"(?i){message}.*--columns"):
+        BarFile([tmp_path / "bars.parquet"], name="test").read()
+
+
 def test_a_folder_without_bars_is_named(tmp_path):
     folder = tmp_path / "bars.parquet"
     folder.mkdir()
@@ -735,7 +760,8 @@ def test_an_option_that_does_not_fit_is_explained(write, options, message):
             "Date,Open,High,Low,Close,Volume",
             "2024-07-02,10,12,9,11,100",
             r"no column of the symbol and the timeframe; .* Say --symbol AAPL "
-            r"and --timeframe d1, or .* --path-pattern",
+            r"and --timeframe d1, or .* --path-pattern '\{symbol\}\.csv' "
+            r"--timeframe d1, or",
         ),
         (
             "date,timestamp,open,high,low,close,volume",

@@ -87,6 +87,12 @@ def ingest_sample(as_json: bool) -> None:
     "seed custom_calendars, such as fx.",
 )
 @click.option(
+    "--currency",
+    metavar="CODE",
+    help="Of all prices, for example USD; default what a column of the files "
+    "says, if any. Kept with the symbol, nothing is converted.",
+)
+@click.option(
     "--timezone",
     metavar="ZONE",
     help="Of times that name none, for example America/New_York.",

@@ -30,6 +30,7 @@ def symbols_list(as_json: bool) -> None:
     columns = {
         "ticker": "ticker",
         "calendar": "calendar",
+        "currency": "currency",
         "state": "state",
         "listed_from": "first session",
         "delisted_at": "delisted (UTC)",
@@ -78,16 +79,35 @@ def symbols_show(ticker: str, as_json: bool) -> None:
     show_default=True,
     help="Exchange calendar, for example 24/7.",
 )
-def symbols_add(ticker: str, calendar: str) -> None:
+@click.option(
+    "--currency", metavar="CODE", help="Of its prices, for example USD."
+)
+def symbols_add(ticker: str, calendar: str, currency: str | None) -> None:
     """Add a symbol before its first bars are loaded."""
     from python_ml.ingestion import symbol_changes
 
     with open_warehouse() as warehouse:
-        symbol_changes.add_symbol(warehouse, ticker, calendar=calendar)
+        symbol_changes.add_symbol(
+            warehouse, ticker, calendar=calendar, currency=currency
+        )
     click.echo(
         f"Added {ticker} on {calendar}. Load its bars: swiftbolt ingest bars "
         f"FILE --calendar {calendar}"
     )
+
+
+@symbols.command(
+    "set-currency", epilog="Example: swiftbolt symbols set-currency VOD GBX"
+)
+@click.argument("ticker")
+@click.argument("currency")
+def symbols_set_currency(ticker: str, currency: str) -> None:
+    """Say which currency the prices of a symbol are in; none is changed."""
+    from python_ml.ingestion import symbol_changes
+
+    with open_warehouse() as warehouse:
+        symbol_changes.set_currency(warehouse, ticker, currency)
+    click.echo(f"Prices of {ticker} are in {currency.strip()}.")
 
 
 @symbols.command(

@@ -121,7 +121,12 @@ def _to_cell(value: Any, decimals: int | None) -> str:
     if value is None or pd.isna(value):
         return MISSING
     if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M}"
+        # Dates come without a zone, times never do.
+        return (
+            f"{value:%Y-%m-%d}"
+            if value.tz is None
+            else f"{value:%Y-%m-%d %H:%M}"
+        )
     if isinstance(value, float):
         if decimals is None:
             return price_text(value)

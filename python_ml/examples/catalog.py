@@ -1,5 +1,7 @@
 """What the warehouse says of features, horizons and sessions."""
 
+import pandas as pd
+
 from python_ml.exceptions import SchemaError
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
@@ -25,6 +27,27 @@ def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
             "features.feature_catalog is empty. Build it with: swiftbolt run"
         )
     return names
+
+
+def read_horizons(warehouse: Warehouse) -> pd.DataFrame:
+    """Horizons of every calendar that bars were loaded of.
+
+    Those of the seed, and for calendars and timeframes that it lacks those by
+    rule.
+
+    Returns
+    -------
+    DataFrame of shape (n_horizons, 4)
+        calendar, timeframe, horizon and horizon_bars, the shortest first.
+    """
+    return read_frame(
+        warehouse,
+        """
+        select calendar, timeframe, horizon, horizon_bars
+        from {intermediate}.int_horizons_completed_with_defaults
+        order by calendar, timeframe, horizon_bars
+        """,
+    )
 
 
 def read_session_bars(

@@ -302,7 +302,7 @@ def ensure_cuts(
     NotEnoughDataError
         If a grid holds too few usable bars by then; nothing is recorded.
     SchemaError
-        If a timeframe has no horizons in the seed.
+        If a timeframe has no horizons.
     """
     fit_share(split)
     cuts = {
@@ -341,7 +341,8 @@ def _cut_of(
             timeframes.pooled_window_bars,
             max(horizons.horizon_bars) as longest_horizon_bars
         from {features}.timeframes as timeframes
-        inner join {features}.horizons as horizons
+        inner join
+            {intermediate}.int_horizons_completed_with_defaults as horizons
             on timeframes.timeframe = horizons.timeframe
         where
             timeframes.timeframe = :timeframe
@@ -352,9 +353,9 @@ def _cut_of(
     )
     if settings.empty:
         raise SchemaError(
-            f"The seed horizons has no horizon for {calendar} {timeframe}. "
-            "Add one to dbt_project/seeds/horizons.csv and build again: "
-            "swiftbolt run"
+            f"There is no horizon for {calendar} {timeframe}. Load bars of the "
+            "calendar, which gives it some, or add one to "
+            "dbt_project/seeds/horizons.csv; then: swiftbolt run"
         )
     grid = read_frame(
         warehouse,

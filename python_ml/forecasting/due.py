@@ -39,6 +39,14 @@ DEPLOYED_SERIES_QUERY = f"""
                 deployments.symbol_id = series.symbol_id
                 and deployments.timeframe = series.timeframe
         ) as deployed_from,
+        exists (
+            select 1
+            from {{ml}}.quarantined_series as quarantined
+            where
+                quarantined.symbol_id = series.symbol_id
+                and quarantined.timeframe = series.timeframe
+                and quarantined.released_at is null
+        ) as is_set_aside,
         (
             select feature_rows.closed_at
             from {{features}}.feature_rows as feature_rows
@@ -198,8 +206,8 @@ def read_series(
     -------
     DataFrame of shape (n_series, n_columns)
         The fields of `Series`, `deployed_from` (when the first deployment
-        took effect) and `last_closed_at` (of the last bar with usable
-        features); by ticker and timeframe.
+        took effect), `is_set_aside` and `last_closed_at` (of the last bar with
+        usable features); by ticker and timeframe.
 
     Raises
     ------
@@ -216,8 +224,9 @@ def read_series(
 
 
 def without_ensemble(series: pd.DataFrame) -> list[Series]:
-    """Series for which nothing was ever deployed."""
-    return to_series(series[series["deployed_from"].isna()])
+    """Series that can be trained and for which nothing was ever deployed."""
+    is_missing = series["deployed_from"].isna() & ~series["is_set_aside"]
+    return to_series(series[is_missing])
 
 
 def awaiting_deployment(series: pd.DataFrame) -> list[Series]:

@@ -50,6 +50,7 @@ def latest_forecasts(
 def forecast_table(latest: pd.DataFrame) -> str:
     """Text of what `latest_forecasts` returned, but for what is past."""
     ahead = latest[~latest["is_past_target"].astype(bool)]
+    has_currency = ahead["currency"].notna().any()
     table = to_text(
         ahead,
         columns={
@@ -63,6 +64,7 @@ def forecast_table(latest: pd.DataFrame) -> str:
             "probability_neutral": "neutral",
             "probability_bullish": "bullish",
             "confidence": "confidence",
+            **({"currency": "prices in"} if has_currency else {}),
             "reference_close": "close",
             "price_target": "target",
             "lower_80": "80% from",

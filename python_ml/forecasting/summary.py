@@ -32,7 +32,7 @@ class ForecastSummary:
     first_closed_at, last_closed_at : datetime or None
         Of the bars forecast; None if there were none.
     series_without_ensemble : tuple of Series
-        Nothing was ever deployed for these.
+        Nothing was ever deployed for these, and they are not set aside.
     series_awaiting_deployment : tuple of Series
         Their first deployment takes effect after their last bar.
     failures : tuple of str

@@ -109,6 +109,11 @@ class Load:
         How the files were read, if the source is files.
     refused_files : tuple of str
         Why files were left out, each with its remedy; the others are loaded.
+    currency : str, optional
+        Code of the currency of the prices, of tickers not in `currencies`;
+        None where nobody says.
+    currencies : mapping of str to str
+        The same of each ticker of which the source itself says it.
     """
 
     bars: pd.DataFrame | BarParts
@@ -120,6 +125,8 @@ class Load:
     stamp: str = "open"
     read_as: tuple[ReadAs, ...] = ()
     refused_files: tuple[str, ...] = ()
+    currency: str | None = None
+    currencies: Mapping[str, str] = field(default_factory=dict)
 
 
 class BarSource(Protocol):

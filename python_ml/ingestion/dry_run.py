@@ -73,6 +73,8 @@ class DryRun:
     source, calendar : str
     time_zone : str or None
         Zone in which times that name none are read.
+    currencies : tuple of str
+        Of prices, as far as the load says.
     read_as : tuple of ReadAs
         How files are read.
     refused_files : tuple of str
@@ -87,11 +89,14 @@ class DryRun:
         The first of them.
     n_adjustments : int
         Splits and dividends that were read, also beside the bars.
+    bars_repaired : int
+        Bars whose high or low would be widened by what rounding took of it.
     """
 
     source: str
     calendar: str
     time_zone: str | None
+    currencies: tuple[str, ...]
     read_as: tuple[ReadAs, ...]
     refused_files: tuple[str, ...]
     series: tuple[SeriesSummary, ...]
@@ -99,6 +104,7 @@ class DryRun:
     rejected: Mapping[str, int]
     rejected_rows: tuple[RejectedRow, ...]
     n_adjustments: int
+    bars_repaired: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, dates as ISO text."""
@@ -113,11 +119,14 @@ class DryRun:
         lines = [
             *(read.to_text() for read in self.read_as),
             *(f"Would be left out: {reason}" for reason in self.refused_files),
-            f"Calendar {self.calendar}; zone of times that name none: {zone}.",
+            f"Calendar {self.calendar}; zone of times that name none: {zone}; "
+            f"currency of prices: {', '.join(self.currencies) or 'not said'}.",
             series_table(self.series),
             f"Would be stored: {n_bars} bars, less those known already. "
             f"Splits and dividends read: {self.n_adjustments}.",
             *(f"Would be refused: {one.to_text()}" for one in self.refused),
+            "Would be repaired, high or low missed by rounding: "
+            f"{self.bars_repaired or 'none'}.",
             f"Would be rejected: {n_rejected or 'none'}.",
         ]
         lines += [
@@ -165,10 +174,11 @@ def try_ingest(
         symbols = Symbols(connection, source)
         parts = as_parts(load.bars, symbols.aliases)
         symbols.check_calendars({*parts.tickers})
+        symbols.check_currencies(load, {*parts.tickers})
         grid = _grid(warehouse, connection, source.calendar, now)
     series: list[SeriesSummary] = []
     refused: list[RefusedSeries] = []
-    n_adjustments = len(load.adjustments)
+    n_adjustments, bars_repaired = len(load.adjustments), 0
     rejected: Counter[str] = Counter()
     shown: list[RejectedRow] = []
     for bars in parts:
@@ -182,6 +192,7 @@ def try_ingest(
         )
         refused += screened.refused
         series += series_summaries(screened.good)
+        bars_repaired += int(screened.good["is_repaired"].sum())
         n_adjustments += len(events_beside_bars(bars, screened.good))
         shown += _first_rows(bars, screened.reasons, rejected)
         rejected.update(screened.reasons)
@@ -189,6 +200,7 @@ def try_ingest(
         source=source.name,
         calendar=source.calendar,
         time_zone=load.time_zone,
+        currencies=tuple(sorted({*symbols.currencies.values()})),
         read_as=load.read_as,
         refused_files=load.refused_files,
         series=tuple(
@@ -198,6 +210,7 @@ def try_ingest(
         rejected=dict(rejected.most_common()),
         rejected_rows=tuple(shown[:ROWS_SHOWN]),
         n_adjustments=n_adjustments,
+        bars_repaired=bars_repaired,
     )
 
 

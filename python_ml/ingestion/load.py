@@ -187,6 +187,7 @@ def _write(
     symbols = Symbols(connection, source)
     parts = as_parts(load.bars, symbols.aliases)
     symbols.check_calendars({*parts.tickers})
+    symbols.check_currencies(load, {*parts.tickers})
     series: list[SeriesSummary] = []
     for bars in progress(parts, total=len(parts), description="loading bars"):
         series += _write_bars(

@@ -18,6 +18,7 @@ from python_ml import schema
 from python_ml.console.text_tables import some_names
 from python_ml.exceptions import IngestionError, UnknownSeriesError
 from python_ml.ingestion.calendars.sessions import fill_sessions
+from python_ml.ingestion.currencies import checked_currency
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import excluding, job_run
@@ -29,6 +30,7 @@ LIST_QUERY = """
     select
         symbols.ticker,
         symbols.calendar,
+        symbols.currency,
         case
             when symbols.deactivated_at is not null then 'deactivated'
             when symbols.delisted_at is not null then 'delisted'
@@ -104,15 +106,22 @@ def show_symbol(warehouse: Warehouse, ticker: str) -> dict[str, Any]:
     }
 
 
-def add_symbol(warehouse: Warehouse, ticker: str, *, calendar: str) -> None:
+def add_symbol(
+    warehouse: Warehouse,
+    ticker: str,
+    *,
+    calendar: str,
+    currency: str | None = None,
+) -> None:
     """Add a symbol before its first bars, on the calendar it trades by.
 
     Raises
     ------
     IngestionError
-        If the ticker is, or was, a symbol's already, or the calendar is
-        unknown.
+        If the ticker is, or was, a symbol's already, the calendar is unknown
+        or the currency is none.
     """
+    currency = currency and checked_currency(currency)
     with _change(warehouse, "add", ticker=ticker, calendar=calendar) as (
         connection
     ):
@@ -122,9 +131,21 @@ def add_symbol(warehouse: Warehouse, ticker: str, *, calendar: str) -> None:
         )
         connection.execute(
             SYMBOLS.insert().values(
-                ticker=ticker, calendar=calendar, source="added by hand"
+                ticker=ticker,
+                calendar=calendar,
+                currency=currency,
+                source="added by hand",
             )
         )
+
+
+def set_currency(warehouse: Warehouse, ticker: str, currency: str) -> None:
+    """Say which currency the prices of a symbol are in; none is changed."""
+    code = checked_currency(currency)
+    with _change(
+        warehouse, "set-currency", ticker=ticker, currency=code
+    ) as connection:
+        _update(connection, _find(connection, ticker), currency=code)
 
 
 def rename_symbol(

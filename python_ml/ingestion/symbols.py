@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.exceptions import IngestionError
-from python_ml.ingestion.base import BarSource
+from python_ml.ingestion.base import BarSource, Load
+from python_ml.ingestion.currencies import agreed_currencies
 from python_ml.ingestion.screening.values import clean_text
 from python_ml.warehouse.bulk import insert_frame
 
@@ -34,6 +35,8 @@ class Symbols:
         Ticker of the symbol by each that it had before.
     new_ids : set of int
         Symbols that this load has added, of which nothing is known yet.
+    currencies : dict of str to str
+        Currency of the prices of each ticker, as far as the load says it.
     """
 
     def __init__(self, connection: sa.Connection, source: BarSource) -> None:
@@ -51,6 +54,7 @@ class Symbols:
             )
         }
         self.new_ids: set[int] = set()
+        self.currencies: dict[str, str] = {}
 
     def with_present_tickers(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Name the symbol of every row by the ticker that it has now."""
@@ -80,6 +84,37 @@ class Symbols:
                     f"it with --calendar {known}, or give it another ticker."
                 )
 
+    def check_currencies(self, load: Load, tickers: set[str]) -> None:
+        """Refuse symbols that the warehouse has in another currency.
+
+        What a load does not say of a symbol contradicts nothing.
+
+        Raises
+        ------
+        IngestionError
+            Naming the first of them.
+        """
+        if load.currency is not None:
+            self.currencies = dict.fromkeys(tickers, load.currency)
+        self.currencies |= agreed_currencies(
+            load.currencies.items(),
+            f"Source {self.source.name!r}",
+            aliases=self.aliases,
+        )
+        for ticker in sorted(self.by_ticker.keys() & self.currencies.keys()):
+            said, known = (
+                self.currencies[ticker],
+                self.by_ticker[ticker].currency,
+            )
+            if known not in (None, said):
+                raise IngestionError(
+                    f"Source {self.source.name!r} has prices of {ticker} in "
+                    f"{said}, but raw.symbols has them in {known}: load them "
+                    f"under another ticker, such as --symbol {ticker}.{said}, "
+                    "or mend the record if it is wrong: swiftbolt symbols "
+                    f"set-currency {ticker} {said}"
+                )
+
     def calendars(self) -> dict[str, str]:
         """Calendar of each ticker."""
         return {ticker: row.calendar for ticker, row in self.by_ticker.items()}
@@ -106,8 +141,23 @@ class Symbols:
                         "calendar": self.source.calendar,
                         "listed_from": list(new.values()),
                         "source": self.source.name,
+                        "currency": [*map(self.currencies.get, new)],
                     }
                 ),
+            )
+        found = [
+            {"known_ticker": ticker, "found": self.currencies[ticker]}
+            for ticker in first_sessions
+            if ticker in self.by_ticker
+            and ticker in self.currencies
+            and self.by_ticker[ticker].currency is None
+        ]
+        if found:
+            self.connection.execute(
+                sa.update(TABLE)
+                .where(TABLE.c.ticker == sa.bindparam("known_ticker"))
+                .values(currency=sa.bindparam("found")),
+                found,
             )
         earlier = [
             {"known_ticker": ticker, "first_session": day}
@@ -125,7 +175,7 @@ class Symbols:
                 .values(listed_from=sa.bindparam("first_session")),
                 earlier,
             )
-        if new or earlier:
+        if new or earlier or found:
             rows = self.connection.execute(
                 sa.select(TABLE).where(TABLE.c.ticker.in_([*first_sessions]))
             )

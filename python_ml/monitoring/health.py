@@ -68,6 +68,10 @@ REMEDIES = {
         "their version takes effect after their newest bar, so they are "
         "forecast from the next one on"
     ),
+    "behind": (
+        "others have newer bars: load theirs; of what trades no more say so: "
+        "swiftbolt symbols delist --help"
+    ),
     "unusable": (
         "features.gaps shows missing bars; they are back on the day named"
     ),
@@ -96,7 +100,7 @@ class HealthSummary:
 
     @property
     def missing(self) -> pd.DataFrame:
-        """Series whose newest bar is not forecast."""
+        """Series whose newest bar is not forecast, or older than others'."""
         return self.series[self.series["status"] != "forecast"]
 
     @property

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from python_ml.examples.catalog import read_horizons
 from python_ml.examples.cuts import Cut, ensure_cuts
 from python_ml.examples.series import Series, resolve_series
 from python_ml.exceptions import NotEnoughDataError
-from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
 
@@ -134,14 +134,9 @@ def _by_grid(series: Iterable[Series]) -> dict[tuple[str, str], list[Series]]:
 def _read_horizons(
     warehouse: Warehouse,
 ) -> dict[tuple[str, str], tuple[str, ...]]:
-    horizons = read_frame(
-        warehouse,
-        "select calendar, timeframe, horizon from {features}.horizons "
-        "order by horizon_bars",
-    )
     return {
         (str(calendar), str(timeframe)): tuple(rows["horizon"])
-        for (calendar, timeframe), rows in horizons.groupby(
+        for (calendar, timeframe), rows in read_horizons(warehouse).groupby(
             ["calendar", "timeframe"]
         )
     }

@@ -6,6 +6,16 @@ forecasts as (
 
 ),
 
+symbols as (
+
+    select
+        symbol_id,
+        currency
+
+    from {{ ref('stg_market__symbols') }}
+
+),
+
 -- The market's clock: how far bars of the calendar reach, whoever's they are.
 calendar_ends as (
 
@@ -38,6 +48,7 @@ latest as (
         forecasts.probability_bearish,
         forecasts.probability_neutral,
         forecasts.probability_bullish,
+        symbols.currency,
         forecasts.reference_close,
         forecasts.price_target,
         forecasts.lower_50,
@@ -56,6 +67,9 @@ latest as (
         forecasts.issued_at
 
     from forecasts
+
+    left join symbols
+        on forecasts.symbol_id = symbols.symbol_id
 
     left join calendar_ends
         on forecasts.calendar = calendar_ends.calendar

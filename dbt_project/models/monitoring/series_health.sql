@@ -21,6 +21,24 @@ calendar_ends as (
 
 ),
 
+-- A bar that others have is due, whatever the clock says.
+timeframe_ends as (
+
+    select
+        calendar,
+        timeframe,
+        max(last_bar_number) as bar_number
+
+    from {{ ref('int_series_looked_up_to_states') }}
+
+    where
+        delisted_at is null
+        and deactivated_at is null
+
+    group by calendar, timeframe
+
+),
+
 quarantines as (
 
     select
@@ -160,6 +178,7 @@ joined as (
         forecasts.closed_at as last_forecast_closed_at,
         coalesce(splits.n_splits, 0) as n_suspected_splits,
         unusable_from.closed_at as unusable_from_closed_at,
+        lacking_from.closed_at as lacking_from_closed_at,
         case
             when quarantines.reason = 'too_few_rows' and measured.is_usable
                 then
@@ -212,6 +231,18 @@ joined as (
             )
             = unusable_from.bar_number
 
+    left join timeframe_ends
+        on
+            measured.calendar = timeframe_ends.calendar
+            and measured.timeframe = timeframe_ends.timeframe
+
+    left join grid as lacking_from
+        on
+            measured.calendar = lacking_from.calendar
+            and measured.timeframe = lacking_from.timeframe
+            and measured.last_bar_number < timeframe_ends.bar_number
+            and measured.last_bar_number + 1 = lacking_from.bar_number
+
 ),
 
 judged as (
@@ -228,6 +259,7 @@ judged as (
                 last_forecast_closed_at is null
                 or last_forecast_closed_at < last_closed_at
                 then 'not_forecast'
+            when lacking_from_closed_at is not null then 'behind'
             else 'forecast'
         end as status
 
@@ -258,6 +290,7 @@ health as (
             when 'delisted' then judged.delisted_at
             when 'quarantined' then judged.quarantined_at
             when 'unusable' then judged.unusable_from_closed_at
+            when 'behind' then judged.lacking_from_closed_at
         end as since,
         recovery.session_date as recovers_on,
         judged.last_session_date as newest_session_date,

@@ -126,6 +126,7 @@ class AlpacaSource:
             source_names={own: name for name, own in BAR_FIELDS.items()},
             left_out={name: count for name, count in left_out.items() if count},
             notes=tuple(self._notes(bars, actions)),
+            currency="USD",
         )
 
     def _bars(

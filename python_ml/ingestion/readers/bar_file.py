@@ -14,6 +14,7 @@ from python_ml.console.progress import progress
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion.base import ADJUSTMENT_COLUMNS, Load, ReadAs
 from python_ml.ingestion.calendars.times import checked_time_zone
+from python_ml.ingestion.currencies import agreed_currencies, checked_currency
 from python_ml.ingestion.readers.adjustment_file import read_adjustments
 from python_ml.ingestion.readers.bar_rows import FileRows, Wanted, with_names
 from python_ml.ingestion.readers.clock_text import asked_clock_form
@@ -83,6 +84,8 @@ class BarFile:
         What stands before decimals; by default it is recognised.
     stamp : {"open", "close"}, default="open"
         Whether bars are named by their open or by their close.
+    currency : str, optional
+        Code of the currency of all prices, whatever the files say.
     """
 
     paths: Sequence[Path]
@@ -100,6 +103,7 @@ class BarFile:
     date_format: str | None = None
     decimal: str | None = None
     stamp: str = "open"
+    currency: str | None = None
 
     def read(self) -> Load:
         """Read the files.
@@ -117,13 +121,14 @@ class BarFile:
         spool = BarSpool()
         readings: Counter[tuple[str, str, str]] = Counter()
         first_files: dict[tuple[str, str, str], str] = {}
+        currencies: set[tuple[str, str]] = set()
         refused = []
         for path in progress(
             paths, total=len(paths), description="reading files"
         ):
             n_pieces = len(spool)
             try:
-                reading = self._read_file(path, wanted, spool)
+                reading, said = self._read_file(path, wanted, spool)
             except IngestionError as error:
                 spool.go_back(n_pieces)
                 if len(paths) == 1:
@@ -131,6 +136,7 @@ class BarFile:
                 refused.append(str(error))
             else:
                 readings[reading] += 1
+                currencies |= said
                 first_files.setdefault(reading, str(path))
         if len(refused) == len(paths):
             raise IngestionError(
@@ -150,12 +156,16 @@ class BarFile:
                 for reading, n_files in readings.items()
             ),
             refused_files=tuple(refused),
+            currency=wanted.currency,
+            currencies=agreed_currencies(
+                sorted(currencies), f"Source {self.name!r}"
+            ),
         )
 
     def _read_file(
         self, path: Path, wanted: Wanted, spool: BarSpool
-    ) -> tuple[str, str, str]:
-        """Add a file's bars to the spool; layout, form and columns of it."""
+    ) -> tuple[tuple[str, str, str], set[tuple[str, str]]]:
+        """Add a file's bars to the spool; how it was read, and currencies."""
         asked = layout_named(self.layout) if self.layout else None
         if ending_of(path) == PARQUET_ENDING:
             header, layout, columns = find_parquet_columns(
@@ -175,7 +185,9 @@ class BarFile:
             form += f", times as {rows.clock_form.name}"
         if rows.number_notation is not None:
             form += f", decimal {rows.number_notation.decimal}"
-        return layout.name, form, _described(columns, header, rows.wanted)
+        agreed_currencies(sorted(rows.currencies), str(path))
+        reading = layout.name, form, _described(columns, header, rows.wanted)
+        return reading, rows.currencies
 
     def _rows_of(
         self,
@@ -215,7 +227,7 @@ class BarFile:
                 f"has {', '.join(header)}. Say "
                 f"{' and '.join(examples[name] for name in missing)}, or where "
                 "they stand in the path, such as --path-pattern "
-                "'{symbol}/{timeframe}.csv', or the column: --columns "
+                f"{_example_of_pattern(missing)}, or the column: --columns "
                 f"{missing[0]}=NAME"
             )
         timeframe = names["timeframe"]
@@ -292,6 +304,7 @@ class BarFile:
             has_time_zone=self.time_zone is not None,
             symbols=_frozen(self.symbols),
             timeframes=_frozen(self.timeframes),
+            currency=self.currency and checked_currency(self.currency),
         )
 
     def _read_adjustments(self) -> pd.DataFrame:
@@ -345,6 +358,12 @@ def default_name(asked: str | None, path: Path) -> str:
     if len(plain) < len(path.parts):
         path = Path(*itertools.takewhile(plain.__contains__, path.parts))
     return source_name(without_ending(path.absolute()))
+
+
+def _example_of_pattern(missing: Sequence[str]) -> str:
+    """How paths often have what rows lack."""
+    option = " --timeframe d1" if "timeframe" in missing else ""
+    return f"'{{symbol}}.csv'{option}, or '{{symbol}}/{{timeframe}}.csv'"
 
 
 def _spool(rows: FileRows, pieces: Iterator[Piece], spool: BarSpool) -> None:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion.calendars.times import has_zone
+from python_ml.ingestion.currencies import currency_code
 from python_ml.ingestion.readers.bar_values import (
     is_true,
     joined,
@@ -66,6 +67,8 @@ class Wanted:
         Whether a zone is given for times that name none.
     symbols, timeframes : frozenset of str or None
         Rows of others are passed over.
+    currency : str or None
+        Of all prices, whatever the files say.
     """
 
     symbol: str | None = None
@@ -75,6 +78,7 @@ class Wanted:
     has_time_zone: bool = False
     symbols: frozenset[str] | None = None
     timeframes: frozenset[str] | None = None
+    currency: str | None = None
 
 
 @dataclass
@@ -92,6 +96,11 @@ class FileRows:
     columns : sequence of BarColumns
     wanted : Wanted
         With the symbol and timeframe of this file, where its rows lack them.
+
+    Attributes
+    ----------
+    currencies : set of (str, str)
+        Tickers and codes that the rows read so far name beside their prices.
     """
 
     path: Path
@@ -102,11 +111,13 @@ class FileRows:
     clock_form: ClockForm | None = field(init=False)
     number_notation: NumberNotation | None = field(init=False)
     is_zone_checked: bool = field(init=False)
+    currencies: set[tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.clock_form = self.wanted.clock_form
         self.number_notation = self.wanted.number_notation
         self.is_zone_checked = self.wanted.has_time_zone
+        self.currencies = set()
 
     @property
     def positions(self) -> list[int]:
@@ -146,6 +157,7 @@ class FileRows:
             name: [piece.columns[place] for place in places]
             for name, places in columns.positions.items()
         }
+        currency = raw.pop("currency", None)
         fields = (*VALUE_FIELDS, *EVENT_FIELDS)
         values = {name: raw[name][0] for name in fields if name in raw}
         read = self._read_values(values)
@@ -174,6 +186,20 @@ class FileRows:
             rows["malformed_row"] = malformed
         rows = self._wanted_rows(rows)
         self._check_zone(rows)
+        if currency is not None and self.wanted.currency is None:
+            said = pd.DataFrame(
+                {
+                    "ticker": rows["ticker"],
+                    "currency": names_of(currency, None, n_rows),
+                }
+            )
+            pairs = said.dropna().drop_duplicates()
+            # What is no code says nothing.
+            self.currencies |= {
+                (ticker, code)
+                for ticker, text in pairs.itertuples(index=False, name=None)
+                if (code := currency_code(text)) is not None
+            }
         return rows
 
     def _read_values(

@@ -21,6 +21,7 @@ from python_ml.ingestion.readers.layouts.named_columns import NAMED_COLUMNS
 
 # Others may be missing from the rows.
 NEEDED = ("ts", "open", "high", "low", "close")
+CURRENCY_NAMES = ("currency", "ccy", "currency code", "currencyprimary")
 LIKE_VOLUME = "vol|qty|quantity|shares|turnover|amount|^v$"
 
 
@@ -91,7 +92,7 @@ def find_columns(
             )
         elif found := _find_by_name(path, header, layout, field):
             positions[field] = found
-        elif field in ("symbol", "timeframe"):
+        elif field in ("symbol", "timeframe", "currency"):
             continue
         elif field != "volume" or _names_like_volume(header, positions):
             missing.append(field)
@@ -99,6 +100,12 @@ def find_columns(
     for field in EVENT_FIELDS:
         if folded.count(fold(field)) == 1:
             positions[field] = (folded.index(fold(field)),)
+    # Nothing hangs on it, so of several none is taken.
+    named = [
+        place for place in range(len(folded)) if folded[place] in CURRENCY_NAMES
+    ]
+    if len(named) == 1:
+        positions.setdefault("currency", (named[0],))
     if missing:
         raise IngestionError(
             f"{path} lacks the column {', '.join(missing)}; it has "

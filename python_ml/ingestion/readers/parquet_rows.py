@@ -49,6 +49,8 @@ def find_parquet_columns(
             return names, YFINANCE, wide
     layout = layout or recognise_layout(names)
     columns = find_columns(path, names, layout, chosen)
+    if "currency" not in chosen:
+        columns = _without_odd_currency(schema, columns)
     _check_types(path, schema, columns)
     return names, layout, (columns,)
 
@@ -119,10 +121,24 @@ def _check_types(path: Path, schema: pa.Schema, columns: BarColumns) -> None:
                 )
 
 
+def _without_odd_currency(schema: pa.Schema, columns: BarColumns) -> BarColumns:
+    """The same, unless what is called a currency holds no text."""
+    positions = {
+        field: places
+        for field, places in columns.positions.items()
+        if field != "currency"
+        or _is_text(_value_type(schema.field(places[0]).type))
+    }
+    return BarColumns(positions, columns.symbol)
+
+
 def _wanted(field: str) -> str:
-    return {"symbol": "names", "timeframe": "timeframes", "ts": "times"}.get(
-        field, "numbers"
-    )
+    return {
+        "symbol": "names",
+        "timeframe": "timeframes",
+        "ts": "times",
+        "currency": "codes",
+    }.get(field, "numbers")
 
 
 def _is_allowed(field: str, kind: pa.DataType, n_columns: int) -> bool:
@@ -132,6 +148,8 @@ def _is_allowed(field: str, kind: pa.DataType, n_columns: int) -> bool:
         return is_text or pa.types.is_integer(kind)
     if field == "timeframe":
         return is_text or pa.types.is_integer(kind)
+    if field == "currency":
+        return is_text
     if field == "ts":
         is_time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
         return (

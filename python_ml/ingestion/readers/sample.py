@@ -32,6 +32,7 @@ class SampleSource:
                 source_row_number=range(1, len(prices) + 1),
             ),
             adjustments=derive_adjustments(prices),
+            currency="USD",
         )
 
 

@@ -26,6 +26,7 @@ from python_ml.ingestion.screening.bounds import (
     is_price_out_of_bounds,
 )
 from python_ml.ingestion.screening.misread import (
+    is_in_wrong_zone,
     is_on_wrong_day,
     is_stamped_at_close,
 )
@@ -40,7 +41,6 @@ from python_ml.ingestion.screening.values import (
     is_printable,
     read_numbers,
 )
-from python_ml.ingestion.screening.zones import is_in_wrong_zone
 
 PRICES = ["open", "high", "low", "close"]
 

@@ -6,6 +6,7 @@ symbols as (
         symbol_id,
         ticker,
         calendar,
+        currency,
         listed_from,
         delisted_at,
         deactivated_at

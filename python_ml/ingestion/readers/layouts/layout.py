@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 VALUE_FIELDS = ("open", "high", "low", "close", "volume")
-FIELDS = ("symbol", "timeframe", "ts", *VALUE_FIELDS)
+FIELDS = ("symbol", "timeframe", "ts", *VALUE_FIELDS, "currency")
 # Handed on where a file has them, by these names in any case.
 EVENT_FIELDS = ("dividends", "stock_splits", "adj_close")
 # Joins the names of two columns that make one time.
