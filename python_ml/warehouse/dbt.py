@@ -19,13 +19,14 @@ from python_ml.console.progress import progress_bar
 from python_ml.exceptions import BuildError
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse
-from python_ml.warehouse.dbt_manifest import kept_manifest
+from python_ml.warehouse.dbt_manifest import kept_manifest, parsing_digest
 from python_ml.warehouse.dbt_process import (
     connections_kept,
     debug_events_dropped,
     loggers_kept,
     parsing_in_turn,
 )
+from python_ml.warehouse.dbt_unchanged import UnchangedRelations, left_out
 from python_ml.warehouse.parameters import ConnectionParameters
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class DbtSummary:
     duration_seconds : float
     output : object
         What dbt's own runner returned: run results, a list of names, ...
+    n_unchanged : int
+        Number of seeds and dbt models that were left out, since they stand as
+        they would be built.
     """
 
     command: str
@@ -71,6 +75,7 @@ class DbtSummary:
     counts: dict[str, int]
     duration_seconds: float
     output: Any = field(repr=False, compare=False)
+    n_unchanged: int = 0
 
 
 def dbt_environment(
@@ -128,11 +133,16 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
 
         variables = _variables(arguments)
         manifest = kept_manifest(settings, parameters, variables, parse)
-        result = _invoke(settings, arguments, manifest, [show])
+        unchanged = UnchangedRelations(
+            warehouse, manifest, parsing_digest(settings, parameters, variables)
+        )
+        with left_out(unchanged):
+            result = _invoke(settings, arguments, manifest, [show])
     duration = time.monotonic() - started
     _raise_exception(result, command, log)
     results = getattr(result.result, "results", None) or []
-    if command in RUNNING_COMMANDS and not results:
+    n_unchanged = len(unchanged.left_out)
+    if command in RUNNING_COMMANDS and not results and not n_unchanged:
         raise BuildError(
             f"dbt {' '.join(arguments)} ran nothing: no node fits the "
             f"selection {log}"
@@ -143,16 +153,20 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
             f"dbt {command} failed: {len(failures)} of {len(results)} nodes: "
             f"{_describe_failures(failures)} {log}"
         )
+    unchanged.record(node.node.unique_id for node in results)
     counts = dict(Counter(str(node.status) for node in results))
     log_event(
         logger,
         "dbt_finished",
         command=command,
         nodes=len(results),
+        unchanged=n_unchanged,
         seconds=round(duration, 1),
         **counts,
     )
-    return DbtSummary(command, len(results), counts, duration, result.result)
+    return DbtSummary(
+        command, len(results), counts, duration, result.result, n_unchanged
+    )
 
 
 def _invoke(
