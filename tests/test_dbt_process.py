@@ -8,12 +8,18 @@ import time
 import jinja2.nativetypes
 import pytest
 from dbt.adapters.postgres.connections import PostgresConnectionManager
+from dbt.context.macros import MacroNamespace
+from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template
 from dbt_common.events import event_manager
 
 from python_ml.exceptions import BuildError
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
-from python_ml.warehouse.dbt_process import parsing_in_turn
+from python_ml.warehouse.dbt_process import (
+    macros_looked_up_at_once,
+    parsing_in_turn,
+    templates_compiled_once,
+)
 from tests.test_dbt import model, small
 
 __all__ = ["small"]
@@ -114,3 +120,49 @@ def test_a_connection_that_broke_is_not_used_again(small: Warehouse) -> None:
     )
     with pytest.raises(BuildError, match=r"failed: 1 of 3 nodes: model broken"):
         run_dbt(small, ["run", "--threads", "1"])
+
+
+def test_a_template_is_compiled_once_and_read_with_each_ones_context(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled = []
+    generate = MacroFuzzEnvironment._generate
+
+    def note(self, source, *arguments, **keywords):
+        compiled.append(type(self))
+        return generate(self, source, *arguments, **keywords)
+
+    monkeypatch.setattr(MacroFuzzEnvironment, "_generate", note)
+    words = "{{ n }} is the number of this very test"
+    with templates_compiled_once():
+        for n in (1, 2):
+            text = get_template(words, {}).render({"n": n})
+            assert text == f"{n} is the number of this very test"
+            # Native templates give values, not text: not the same code.
+            assert (
+                get_template("{{ n }}", {}, native=True).render({"n": n}) == n
+            )
+            assert get_template("{{ n }}", {}).render({"n": n}) == str(n)
+    assert len(compiled) <= 3
+    get_template(words, {})
+    assert len(compiled) <= 4
+    get_template(words, {})
+    assert len(compiled) <= 5, "outside dbt is as it was"
+
+
+def test_macros_go_before_others_as_they_do_in_dbt() -> None:
+    packages = {"other": {"theirs": 5}}
+    namespace = MacroNamespace(
+        global_namespace={"a": "root", "b": "root"},
+        local_namespace={"a": "own", "other": "own"},
+        global_project_namespace={"a": "dbt", "b": "dbt", "c": "dbt"},
+        packages=packages,
+    )
+    before = {name: namespace[name] for name in namespace}
+    assert before["a"] == "own"
+    with macros_looked_up_at_once():
+        assert dict(namespace) == before
+        assert {**namespace} == before
+        assert namespace.get("no_such_macro") is None
+        assert namespace.get_from_package("other", "theirs") == 5
+    assert dict(namespace) == before

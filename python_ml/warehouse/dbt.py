@@ -24,7 +24,9 @@ from python_ml.warehouse.dbt_process import (
     connections_kept,
     debug_events_dropped,
     loggers_kept,
+    macros_looked_up_at_once,
     parsing_in_turn,
+    templates_compiled_once,
 )
 from python_ml.warehouse.dbt_unchanged import UnchangedRelations, left_out
 from python_ml.warehouse.parameters import ConnectionParameters
@@ -198,7 +200,13 @@ def _invoke(
         f"--target-path={settings.home / 'dbt_target'}",
     ]
     runner = dbtRunner(manifest=manifest, callbacks=list(callbacks))
-    with loggers_kept(), debug_events_dropped(), connections_kept():
+    with (
+        loggers_kept(),
+        debug_events_dropped(),
+        connections_kept(),
+        templates_compiled_once(),
+        macros_looked_up_at_once(),
+    ):
         try:
             return runner.invoke(full_arguments)
         finally:
