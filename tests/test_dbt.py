@@ -3,8 +3,6 @@
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,6 @@ from python_ml.exceptions import BuildError
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
-from tests.conftest import clean_environment
 
 PROJECT = """
 name: swiftbolt
@@ -181,21 +178,3 @@ def test_files_are_written_below_home_only(small):
 def test_a_list_is_returned_as_it_is(small):
     summary = run_dbt(small, ["list", "--resource-type", "model"])
     assert sorted(summary.output) == ["swiftbolt.lower", "swiftbolt.upper"]
-
-
-def test_the_project_parses_with_nothing_set(tmp_path):
-    parsed = subprocess.run(
-        [
-            Path(sys.executable).with_name("dbt"),
-            "parse",
-            "--project-dir=dbt_project",
-            "--profiles-dir=.",
-            f"--target-path={tmp_path}",
-            f"--log-path={tmp_path}",
-        ],
-        cwd=PROJECT_ROOT,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert parsed.returncode == 0, parsed.stdout

@@ -2,6 +2,7 @@
 
 import ast
 import concurrent.futures
+import gc
 import sys
 import time
 
@@ -166,3 +167,11 @@ def test_macros_go_before_others_as_they_do_in_dbt() -> None:
         assert namespace.get("no_such_macro") is None
         assert namespace.get_from_package("other", "theirs") == 5
     assert dict(namespace) == before
+
+
+def test_garbage_is_collected_as_before_once_dbt_has_ended(
+    small: Warehouse,
+) -> None:
+    run_dbt(small, ["list"])
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0

@@ -25,6 +25,8 @@ from python_ml.warehouse.dbt_process import (
     debug_events_dropped,
     loggers_kept,
     macros_looked_up_at_once,
+    manifest_passed_over,
+    nothing_collected,
     parsing_in_turn,
     templates_compiled_once,
 )
@@ -178,8 +180,9 @@ def _invoke(
     callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> "dbtRunnerResult":
     """Hand a command line to dbt, whose environment is set."""
-    from dbt.cli.main import dbtRunner
-    from dbt_common.events.event_manager_client import cleanup_event_logger
+    with nothing_collected():
+        from dbt.cli.main import dbtRunner
+        from dbt_common.events.event_manager_client import cleanup_event_logger
 
     command, *options = arguments
     full_arguments = [
@@ -206,6 +209,7 @@ def _invoke(
         connections_kept(),
         templates_compiled_once(),
         macros_looked_up_at_once(),
+        manifest_passed_over(),
     ):
         try:
             return runner.invoke(full_arguments)
