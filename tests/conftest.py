@@ -40,6 +40,7 @@ import psutil
 import psycopg2
 import pytest
 from click.testing import CliRunner
+from dbt_common.tests import enable_test_caching
 
 from python_ml.cli import main
 from python_ml.console.logs import ROOT_LOGGER
@@ -199,7 +200,12 @@ def _no_database_of_the_caller() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _parsed_once(run_folder: Path) -> Iterator[None]:
-    """Keep what dbt has parsed in one place for all warehouses of the run."""
+    """Keep what dbt has parsed in one place for all warehouses of the run.
+
+    What has to be parsed anew repeats most of dbt's own macros, which dbt keeps
+    for its own tests.
+    """
+    enable_test_caching()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             dbt_manifest, "kept_dir", lambda settings: run_folder / "parsed"

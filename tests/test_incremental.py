@@ -30,6 +30,12 @@ from tests.changing_market import (
 SEEDS = (173, 175, 203, 215)
 FURTHER_SEED = pytest.param(157, marks=pytest.mark.slow)
 N_CHANGES = 3
+# Views whose SQL says from when on something is due, and one on them.
+BUILT_IN_EVERY_RUN = (
+    "int_bars_adjusted",
+    "int_bars_matched_to_targets",
+    "int_bars_placed_on_grid",
+)
 LONGEST_HORIZON_BARS = {"m15": 26, "h1": 35, "h4": 40, "d1": 20}
 
 
@@ -107,11 +113,17 @@ def test_one_new_bar_of_every_series_touches_only_what_it_must(
 ) -> None:
     market = ChangingMarket()
     with sequences.start() as warehouse:
-        before = written_by(warehouse)
+        before, stood = written_by(warehouse), relations_of(warehouse)
         ingest(warehouse, Delivery(market.next_bars()))
         run(warehouse, RUN)
         after = written_by(warehouse)
         bars = read_tables(warehouse)["bars"]
+        # Who reads beside the build finds all but steps of it in place.
+        assert stood - relations_of(warehouse) == {
+            ("intermediate", name, oid)
+            for schema, name, oid in stood
+            if name in BUILT_IN_EVERY_RUN
+        }
     new = {
         table: after[table].index.difference(before[table].index)
         for table in TABLES
@@ -355,6 +367,18 @@ def test_a_difference_is_told_by_table_column_and_key() -> None:
     assert differences({"bars": full}, {"bars": other})[0] == (
         "bars has besides 1 rows, first 2 d1 7"
     )
+
+
+def relations_of(warehouse: Warehouse) -> set[tuple[str, str, int]]:
+    """Schema, name and object number of all views, and of all tables."""
+    with warehouse.begin() as connection:
+        rows = connection.exec_driver_sql(
+            "select nspname, relname, pg_class.oid from pg_class "
+            "join pg_namespace on pg_namespace.oid = relnamespace "
+            "where relkind in ('v', 'r') "
+            "and nspname in ('staging', 'intermediate', 'features')"
+        )
+        return {(schema, name, oid) for schema, name, oid in rows}
 
 
 def written_by(warehouse: Warehouse) -> dict[str, "pd.Series[str]"]:

@@ -46,13 +46,18 @@ class BuildSummary:
         return {
             "nodes": self.dbt.n_nodes,
             **self.dbt.counts,
+            "unchanged": self.dbt.n_unchanged,
             "seconds": self.dbt.duration_seconds,
             "set_aside": self.set_aside and self.set_aside.to_dicts(),
         }
 
     def to_text(self) -> str:
         """What was built, and which series are set aside."""
-        counts = {"nodes": self.dbt.n_nodes, **self.dbt.counts}
+        counts = {
+            "nodes": self.dbt.n_nodes,
+            **self.dbt.counts,
+            "unchanged": self.dbt.n_unchanged,
+        }
         lines = [
             f"Built in {self.dbt.duration_seconds:.1f} s: "
             + ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -152,6 +157,7 @@ def build(
     with job_run(warehouse, "build", arguments) as job:
         summary = run_dbt(warehouse, command)
         job.counts["nodes"] = summary.n_nodes
+        job.counts["unchanged"] = summary.n_unchanged
         if as_of is not None:
             return BuildSummary(summary)
         set_aside = set_aside_what_is_found(

@@ -1,14 +1,10 @@
 """dbt in this process: quiet, on our database, and gone without a trace."""
 
 import argparse
-import ast
 import contextlib
 import json
-import logging
 import os
 import re
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +19,18 @@ from python_ml.console.progress import progress_bar
 from python_ml.exceptions import BuildError
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse
-from python_ml.warehouse.dbt_manifest import kept_manifest
+from python_ml.warehouse.dbt_manifest import kept_manifest, parsing_digest
+from python_ml.warehouse.dbt_process import (
+    connections_kept,
+    debug_events_dropped,
+    loggers_kept,
+    macros_looked_up_at_once,
+    manifest_passed_over,
+    nothing_collected,
+    parsing_in_turn,
+    templates_compiled_once,
+)
+from python_ml.warehouse.dbt_unchanged import UnchangedRelations, left_out
 from python_ml.warehouse.parameters import ConnectionParameters
 
 if TYPE_CHECKING:
@@ -62,6 +69,9 @@ class DbtSummary:
     duration_seconds : float
     output : object
         What dbt's own runner returned: run results, a list of names, ...
+    n_unchanged : int
+        Number of seeds and dbt models that were left out, since they stand as
+        they would be built.
     """
 
     command: str
@@ -69,6 +79,7 @@ class DbtSummary:
     counts: dict[str, int]
     duration_seconds: float
     output: Any = field(repr=False, compare=False)
+    n_unchanged: int = 0
 
 
 def dbt_environment(
@@ -108,7 +119,7 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
     started = time.monotonic()
     with (
         _environment(dbt_environment(settings, parameters)),
-        _parsing_in_turn(),
+        parsing_in_turn(),
         progress_bar(total=None, description=f"dbt {command}") as bar,
     ):
 
@@ -126,11 +137,16 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
 
         variables = _variables(arguments)
         manifest = kept_manifest(settings, parameters, variables, parse)
-        result = _invoke(settings, arguments, manifest, [show])
+        unchanged = UnchangedRelations(
+            warehouse, manifest, parsing_digest(settings, parameters, variables)
+        )
+        with left_out(unchanged):
+            result = _invoke(settings, arguments, manifest, [show])
     duration = time.monotonic() - started
     _raise_exception(result, command, log)
     results = getattr(result.result, "results", None) or []
-    if command in RUNNING_COMMANDS and not results:
+    n_unchanged = len(unchanged.left_out)
+    if command in RUNNING_COMMANDS and not results and not n_unchanged:
         raise BuildError(
             f"dbt {' '.join(arguments)} ran nothing: no node fits the "
             f"selection {log}"
@@ -141,16 +157,20 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
             f"dbt {command} failed: {len(failures)} of {len(results)} nodes: "
             f"{_describe_failures(failures)} {log}"
         )
+    unchanged.record(node.node.unique_id for node in results)
     counts = dict(Counter(str(node.status) for node in results))
     log_event(
         logger,
         "dbt_finished",
         command=command,
         nodes=len(results),
+        unchanged=n_unchanged,
         seconds=round(duration, 1),
         **counts,
     )
-    return DbtSummary(command, len(results), counts, duration, result.result)
+    return DbtSummary(
+        command, len(results), counts, duration, result.result, n_unchanged
+    )
 
 
 def _invoke(
@@ -160,8 +180,9 @@ def _invoke(
     callbacks: Sequence[Callable[[Any], None]] = (),
 ) -> "dbtRunnerResult":
     """Hand a command line to dbt, whose environment is set."""
-    from dbt.cli.main import dbtRunner
-    from dbt_common.events.event_manager_client import cleanup_event_logger
+    with nothing_collected():
+        from dbt.cli.main import dbtRunner
+        from dbt_common.events.event_manager_client import cleanup_event_logger
 
     command, *options = arguments
     full_arguments = [
@@ -182,7 +203,14 @@ def _invoke(
         f"--target-path={settings.home / 'dbt_target'}",
     ]
     runner = dbtRunner(manifest=manifest, callbacks=list(callbacks))
-    with _loggers_kept(), _debug_events_dropped():
+    with (
+        loggers_kept(),
+        debug_events_dropped(),
+        connections_kept(),
+        templates_compiled_once(),
+        macros_looked_up_at_once(),
+        manifest_passed_over(),
+    ):
         try:
             return runner.invoke(full_arguments)
         finally:
@@ -281,91 +309,3 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         for name in set(os.environ) - set(before):
             del os.environ[name]
         os.environ.update(before)
-
-
-@contextlib.contextmanager
-def _parsing_in_turn() -> Iterator[None]:
-    """Let dbt's threads parse Python literals one after the other.
-
-    Before 3.11.8 Python counts the depth of all parsings in one place, so now
-    and then two at once fail with "AST constructor recursion depth mismatch"
-    (python/cpython#106905).
-    """
-    if sys.version_info >= (3, 11, 8):
-        yield
-        return
-    import jinja2.nativetypes
-
-    # One that keeps the function by name, and the one who looks it up.
-    modules: tuple[Any, ...] = (ast, jinja2.nativetypes)
-    before = [module.parse for module in modules]
-    parse = ast.parse
-    lock = threading.RLock()
-
-    def parse_in_turn(*arguments: Any, **keywords: Any) -> Any:
-        with lock:
-            return parse(*arguments, **keywords)
-
-    for module in modules:
-        module.parse = parse_in_turn
-    try:
-        yield
-    finally:
-        for module, own in zip(modules, before, strict=True):
-            module.parse = own
-
-
-@contextlib.contextmanager
-def _debug_events_dropped() -> Iterator[None]:
-    """Drop the events that no log shall hold before their text is made.
-
-    dbt 1.11 puts each into words for its log and forgets those below the
-    log's level afterwards: a tenth of the time of a build.
-    """
-    from dbt_common.events.base_types import EventLevel
-    from dbt_common.events.event_manager import EventManager
-
-    fire = EventManager.fire_event
-
-    def fire_unless_debug(
-        self: Any, event: Any, level: Any = None, **keywords: Any
-    ) -> None:
-        if (level or event.level_tag()) not in (
-            EventLevel.DEBUG,
-            EventLevel.TEST,
-        ):
-            fire(self, event, level, **keywords)
-
-    setattr(EventManager, "fire_event", fire_unless_debug)  # noqa: B010
-    try:
-        yield
-    finally:
-        setattr(EventManager, "fire_event", fire)  # noqa: B010
-
-
-@contextlib.contextmanager
-def _loggers_kept() -> Iterator[None]:
-    """Take off again the handlers that dbt puts on loggers, root's too."""
-    before = {
-        name: list(logger.handlers) for name, logger in _loggers().items()
-    }
-    try:
-        yield
-    finally:
-        for name, logger in _loggers().items():
-            for handler in list(logger.handlers):
-                if handler not in before.get(name, []) and not isinstance(
-                    handler, logging.NullHandler
-                ):
-                    logger.removeHandler(handler)
-                    if isinstance(handler, logging.FileHandler):
-                        handler.close()
-
-
-def _loggers() -> dict[str, logging.Logger]:
-    named = {
-        name: logger
-        for name, logger in logging.root.manager.loggerDict.items()
-        if isinstance(logger, logging.Logger)
-    }
-    return named | {"root": logging.root}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from python_ml.settings import Settings
+from python_ml.warehouse.dbt_process import nothing_collected
 from python_ml.warehouse.parameters import ConnectionParameters
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def kept_manifest(
     path = folder / f"{name}.pickle"
     # Whatever is wrong with a kept file, parsing anew mends it.
     with contextlib.suppress(Exception):
-        database, parts = pickle.loads(path.read_bytes())
+        with nothing_collected():
+            database, parts = pickle.loads(path.read_bytes())
         path.touch()
         manifest = manifest_of_parts(parts)
         move_to_database(manifest, database, parameters.database)
