@@ -4,7 +4,9 @@
 -- scale of a forecast is made from, neutral where its longer windows are not.
 {%- set window_bars = var('volatility_window_bars') | int(20) -%}
 {%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
-{%- set candle_spans = [1, 3, 8, window_bars, longest_bars] -%}
+{%- set candle_spans = (
+    [1, 3, 8, window_bars, longest_bars] | unique | list
+) -%}
 {%- set mean_candle = 'mean_candle_' ~ window_bars -%}
 {%- set own_terms = [
     log_surprise('mean_candle_1', mean_candle),
