@@ -678,3 +678,38 @@ def test_a_series_set_aside_says_nothing_of_the_bands_of_others(built):
 def ledger_symbols(warehouse: Warehouse) -> dict[str, int]:
     with warehouse.begin() as connection:
         return symbol_ids(connection)
+
+
+def test_lost_states_of_bands_are_made_anew_from_what_settled(built):
+    """They then begin without what was tracked, so ends may differ a little."""
+    deploy_all(built)
+    forecast(built, replay_from=close_of(-12).date())
+    before = ledger(built)
+    with built.begin() as connection:
+        for table in ("band_states", "band_quantiles", "band_factors"):
+            connection.execute(
+                sa.text(built.sql(f"delete from {{ml}}.{table}"))
+            )
+        connection.execute(
+            sa.text(
+                built.sql("delete from {ml}.forecasts where closed_at > :at")
+            ),
+            {"at": close_of(-6)},
+        )
+    forecast(built, replay_from=close_of(-12).date())
+    after = ledger(built)
+    assert len(after) == len(before)
+    for column in ("lower_80", "upper_80", "price_target"):
+        np.testing.assert_allclose(after[column], before[column], rtol=0.02)
+
+
+def test_the_reason_for_caution_is_kept_with_the_forecast(built):
+    ensemble = make_ensemble(built, ticker="AAA", as_of=close_of(-80))
+    deploy(built, ensemble)
+    forecast(built, replay_from=close_of(-2).date())
+    rows = ledger(built)
+    # Trained 79 and 80 sessions before.
+    assert (rows["trust"] == "caution").all()
+    assert rows["trust_reasons"].map(lambda one: "version_old" in one).all()
+    latest = latest_forecasts(built)
+    assert set(latest["trust"]) == {"caution"}
