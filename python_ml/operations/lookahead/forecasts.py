@@ -9,10 +9,7 @@ import pandas as pd
 from python_ml.examples.series import narrow_to_series
 from python_ml.exceptions import FeatureMismatchError
 from python_ml.forecasting.band_states import with_band_ends
-<<<<<<< HEAD
 from python_ml.forecasting.due import REPLAY
-=======
->>>>>>> 66247c9 (Tell of trust and of what bands rest on; order migrations)
 from python_ml.forecasting.score import score
 from python_ml.operations.lookahead.compare import (
     FINDING_COLUMNS,
@@ -79,11 +76,7 @@ def compare_forecasts(
         "timeframes": live["timeframe"].unique().tolist(),
     }
     then, now = (
-        _score(
-            warehouse,
-            _with_bands(which, read_frame(which, EXAMPLES_QUERY, parameters)),
-            live,
-        )
+        _score(warehouse, read_frame(which, EXAMPLES_QUERY, parameters), live)
         for which in (past, warehouse)
     )
     if then.empty or now.empty:
@@ -112,17 +105,6 @@ def compare_forecasts(
     return len(both), pd.concat(found, ignore_index=True) if found else nothing
 
 
-def _with_bands(warehouse: Warehouse, examples: pd.DataFrame) -> pd.DataFrame:
-    """Examples with the ends of bands that nothing is kept of."""
-    parts = [
-        with_band_ends(
-            warehouse, rows, run_kind="lookahead", run_name="lookahead"
-        )[0]
-        for _, rows in examples.groupby("timeframe", sort=False)
-    ]
-    return pd.concat(parts) if parts else examples
-
-
 def _score(
     warehouse: Warehouse, examples: pd.DataFrame, live: pd.DataFrame
 ) -> pd.DataFrame:
@@ -134,16 +116,12 @@ def _score(
     # Of no account here, as are the states that bands go on from.
     due = due.assign(days_since_forecast=0.0)
     due["late_after"] = pd.NaT
-<<<<<<< HEAD
     due = pd.concat(
         with_band_ends(
             warehouse, rows, run_kind=REPLAY, run_name="lookahead-check"
         )[0]
         for _, rows in due.groupby("timeframe", sort=True)
     )
-=======
-    due["days_since_forecast"] = 0.0
->>>>>>> 66247c9 (Tell of trust and of what bands rest on; order migrations)
     versions = read_versions(warehouse, due["version_id"].unique().tolist())
     frames = []
     for version_id, rows in due.groupby("version_id", sort=True):
