@@ -14,6 +14,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from python_ml import schema
+from python_ml.ensemble import FloatArray
 from python_ml.forecasting.band_moves import (
     SeriesWindows,
     read_moves,
@@ -222,22 +223,9 @@ def _walk_horizon(
         horizon_bars,
         examples["bar_number"],
     )
-    places = closes["place_in_session"]
-    groups = place_groups(
-        places.loc[examples["bar_number"]].to_numpy(np.int64),
-        windows.session_bars,
+    ends, factors = _of_examples(
+        examples, by_bar, used, closes["place_in_session"], windows
     )
-    ends = np.empty((len(examples), len(PROBABILITIES)))
-    factors = np.empty(len(examples))
-    for row, (bar_number, symbol_id) in enumerate(
-        zip(examples["bar_number"], examples["symbol_id"], strict=True)
-    ):
-        state = by_bar[int(bar_number)]
-        distribution = used[state.from_bar_number]
-        ends[row] = band_ends(
-            distribution.quantiles[groups[row]], state.offsets
-        )
-        factors[row] = distribution.factors.get(int(symbol_id), 1.0)
     fresh = [
         state
         for state in states
@@ -253,6 +241,39 @@ def _walk_horizon(
             key, fresh, used, distributions, closes["closed_at"], batch_id
         ),
     )
+
+
+def _of_examples(
+    examples: pd.DataFrame,
+    states: Mapping[int, BandState],
+    distributions: Mapping[int, Distribution],
+    places: "pd.Series[int]",
+    windows: SeriesWindows,
+) -> tuple[FloatArray, FloatArray]:
+    """Ends of the bands of each example, (n, 7), and its own factor, (n,)."""
+    bars, bar_of = np.unique(
+        examples["bar_number"].to_numpy(np.int64), return_inverse=True
+    )
+    used = [states[bar_number] for bar_number in bars.tolist()]
+    groups = place_groups(
+        np.asarray(places.loc[bars], dtype=np.int64), windows.session_bars
+    )
+    ends = np.stack(
+        [
+            band_ends(
+                distributions[state.from_bar_number].quantiles[group],
+                state.offsets,
+            )
+            for state, group in zip(used, groups, strict=True)
+        ]
+    )
+    served_from = np.array([state.from_bar_number for state in used])[bar_of]
+    factors = np.ones(len(examples))
+    for first in np.unique(served_from):
+        is_served = served_from == first
+        own = examples["symbol_id"][is_served].map(distributions[first].factors)
+        factors[is_served] = own.fillna(1.0)
+    return ends[bar_of], factors
 
 
 def _coverage_by_bar(
