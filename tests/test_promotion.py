@@ -651,7 +651,7 @@ def test_a_decision_that_breaks_off_leaves_nothing_and_is_made_again(
 ):
     of = cohort(warehouse, market, trained())
 
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("the power went")
 
     with monkeypatch.context() as patch:

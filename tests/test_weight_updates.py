@@ -431,7 +431,7 @@ def test_an_update_that_breaks_off_leaves_nothing_and_is_made_again(
     before, folder = live(settled), settled.settings.artifacts_dir
     files = sorted(path.name for path in folder.iterdir())
 
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("the power went")
 
     with monkeypatch.context() as patch:
