@@ -1,7 +1,8 @@
 """How relations stand in the warehouse, and what is on record of them.
 
 What stands is told by PostgreSQL itself: definition, columns, comments, rights
-and rows. The record is a table beside the steps between views.
+and rows. The record is a table in the schema of the steps between views: one
+for the live relations, one for each build of the past.
 """
 
 from collections.abc import Collection, Iterable
@@ -68,27 +69,26 @@ STANDING_QUERY = """
         and relation.relkind in ('v', 'r')
 """
 
-# Beside the steps between views, which are dbt's as well.
-RECORD_TABLE = "{intermediate}.relations_built"
-CREATE_RECORD = f"""
-    create schema if not exists {{intermediate}};
-    create table if not exists {RECORD_TABLE} (
+RECORD_TABLE = "relations_built"
+CREATE_RECORD = """
+    create schema if not exists {schema};
+    create table if not exists {table} (
         relation_schema text not null,
         relation_name text not null,
         built_from text not null,
         standing text not null,
         primary key (relation_schema, relation_name)
     );
-    comment on table {RECORD_TABLE} is
+    comment on table {table} is
         'Digests of what dbt built a relation from and how it stood then, '
         'by which a later build leaves it out.';
 """
-READ_RECORD = f"""
+READ_RECORD = """
     select relation_schema, relation_name, built_from, standing
-    from {RECORD_TABLE}
+    from {table}
 """
-WRITE_RECORD = f"""
-    insert into {RECORD_TABLE}
+WRITE_RECORD = """
+    insert into {table}
     values (:schema, :name, :built_from, :standing)
     on conflict (relation_schema, relation_name) do update
     set built_from = excluded.built_from, standing = excluded.standing
@@ -128,38 +128,50 @@ class Built:
     standing: str
 
 
-def read_record(warehouse: Warehouse) -> dict[Relation, Built]:
+def read_record(warehouse: Warehouse, schema: str) -> dict[Relation, Built]:
     """What is on record of each relation; nothing before the first build."""
+    table = f'"{schema}".{RECORD_TABLE}'
     with warehouse.begin() as connection:
-        table = warehouse.sql(RECORD_TABLE)
         is_there = sa.select(sa.func.to_regclass(table).is_not(None))
         if not connection.execute(is_there).scalar_one():
             return {}
+        rows = connection.exec_driver_sql(READ_RECORD.format(table=table))
         return {
             (row.relation_schema, row.relation_name): Built(
                 row.built_from, row.standing
             )
-            for row in connection.exec_driver_sql(warehouse.sql(READ_RECORD))
+            for row in rows
         }
 
 
 def write_record(
-    warehouse: Warehouse, built: Iterable[tuple[Relation, Built]]
+    warehouse: Warehouse,
+    schema: str,
+    built: Iterable[tuple[Relation, Built]],
 ) -> None:
-    """Write down what has been built, in place of what was on record of it."""
+    """Write down what has been built, in place of what was on record of it.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    schema : str
+        Where the record is.
+    built : iterable of ((schema, name), Built)
+    """
     rows = [
         {
-            "schema": schema,
+            "schema": relation_schema,
             "name": name,
             "built_from": new.built_from,
             "standing": new.standing,
         }
-        for (schema, name), new in built
+        for (relation_schema, name), new in built
     ]
     if rows:
+        names = {"schema": f'"{schema}"', "table": f'"{schema}".{RECORD_TABLE}'}
         with warehouse.begin() as connection:
-            connection.exec_driver_sql(warehouse.sql(CREATE_RECORD))
-            connection.execute(sa.text(warehouse.sql(WRITE_RECORD)), rows)
+            connection.exec_driver_sql(CREATE_RECORD.format(**names))
+            connection.execute(sa.text(WRITE_RECORD.format(**names)), rows)
 
 
 def read_standing(

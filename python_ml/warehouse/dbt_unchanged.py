@@ -38,6 +38,9 @@ ASKS_WHILE_IT_RUNS = re.compile(
     r"|\bstatement\b|\bexecute\b|\bgraph\b|\bmodules\.|\binvocation_|\bflags\."
     r"|\brun_started_at\b|is_incremental|env_var|dbt_metadata"
 )
+# Of a node that names no schema, as the profile has it.
+DEFAULT_SCHEMA = "features"
+RECORD_SCHEMA = "intermediate"
 BUILDING_COMMANDS = ("build", "run", "seed")
 # What is built with them is not what the project says.
 CHANGING_FLAGS = ("EMPTY", "SAMPLE", "DEFER", "FAVOR_STATE")
@@ -62,11 +65,13 @@ class UnchangedRelations:
     ) -> None:
         self._warehouse = warehouse
         self._nodes: dict[str, Any] = dict(manifest.nodes)
-        self._schemas = {
-            node.schema
+        relations = [
+            node
             for node in self._nodes.values()
             if node.resource_type in ("model", "seed")
-        }
+        ]
+        self._schemas = {node.schema for node in relations}
+        self._record_schema = record_schema(relations)
         self._built_from = sources_of_relations(manifest, parsed_from)
         self._is_recorded = True
         self.left_out: set[str] = set()
@@ -89,7 +94,7 @@ class UnchangedRelations:
             self._is_recorded = False
             return set()
         if not flags.FULL_REFRESH and (
-            recorded := read_record(self._warehouse)
+            recorded := read_record(self._warehouse, self._record_schema)
         ):
             self.left_out = unchanged_nodes(
                 selected,
@@ -130,6 +135,7 @@ class UnchangedRelations:
             )
         write_record(
             self._warehouse,
+            self._record_schema,
             [
                 (
                     relation,
@@ -149,6 +155,23 @@ class UnchangedRelations:
             self._schemas,
             [relation_of(self._nodes[node]) for node in candidates],
         )
+
+
+def record_schema(relations: Iterable[Any]) -> str:
+    """Schema of the record: `intermediate`, with the prefix of all schemas.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Node
+    >>> staging = Node(schema="staging")
+    >>> record_schema([Node(schema="asof_20120629_staging", config=staging)])
+    'asof_20120629_intermediate'
+    """
+    prefixes = {
+        node.schema.removesuffix(node.config.schema or DEFAULT_SCHEMA)
+        for node in relations
+    }
+    return min(prefixes, default="") + RECORD_SCHEMA
 
 
 def relation_of(node: Any) -> Relation:
