@@ -11,6 +11,9 @@
 {%- set recent_bars = 5 -%}
 {%- set long_sessions = 2 * window_bars -%}
 {%- set surprise_sessions = 5 -%}
+{%- set reached_sessions = (
+    ([longest_sessions, long_sessions] | max) + surprise_sessions
+) -%}
 {%- set averages = [
     'mean_squared_move', 'recent_mean_squared_move', 'mean_squared_range',
     'mean_candle_variance'
@@ -91,8 +94,7 @@ series as (
         grid.full_session_bars,
         grid.session_number as from_session_number,
         grid.session_number
-        - {{ longest_sessions }}
-        - {{ surprise_sessions }} - 2 as from_bars_session_number,
+        - {{ reached_sessions }} - 2 as from_bars_session_number,
         timeframes.recent_candles
 
     from due
@@ -502,9 +504,7 @@ with_previous_session as (
     window sessions_of_place as (
         partition by symbol_id, timeframe, place_in_session
         order by session_number asc
-        rows between
-        {{ longest_sessions + surprise_sessions + 1 }} preceding
-        and 1 preceding
+        rows between {{ reached_sessions + 1 }} preceding and 1 preceding
     )
 
 ),
