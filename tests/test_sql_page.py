@@ -50,8 +50,8 @@ def forecast_market(
     return made
 
 
-def test_the_page_holds_twenty_questions_with_their_answers():
-    assert len(QUESTIONS) == 20
+def test_every_question_of_the_page_has_its_answer():
+    assert len(QUESTIONS) == 22
     assert all(answer for _, answer in QUESTIONS)
 
 
