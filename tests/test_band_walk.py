@@ -120,6 +120,23 @@ def test_what_is_kept_is_not_made_again(moves):
     assert used[1110].quantiles[0, 5] > 1.5 * used[1095].quantiles[0, 5]
 
 
+def test_states_kept_by_another_refresh_serve_as_they_are(moves):
+    kept, distributions = walk(moves, range(1070, 1100), WINDOWS)
+    others = BandWindows(
+        pool_bars=60, factor_bars=40, refresh_bars=7, warm_up_bars=20
+    )
+    states, used = walk(
+        moves,
+        range(1070, 1110),
+        others,
+        states={state.bar_number: state for state in kept},
+        distributions=distributions,
+    )
+    assert states[:30] == kept
+    assert used[1095] is distributions[1095]
+    assert {s.from_bar_number for s in states[30:]} == {1099, 1106}
+
+
 def test_a_time_without_outcomes_moves_nothing(moves):
     values = moves.values.copy()
     values[100] = np.nan

@@ -649,6 +649,17 @@ def test_bands_of_day_by_day_are_those_of_one_replay(fresh_warehouse):
         pd.testing.assert_frame_equal(
             live[BAND_COLUMNS], replay[BAND_COLUMNS], check_exact=True
         )
+        # All that can be told of coverage, which trust is judged by, too.
+        states = read_frame(
+            warehouse,
+            "select * from {ml}.band_states order by horizon, bar_number",
+        ).drop(columns=["run_name", "batch_id", "created_at", "job_run_id"])
+        lived, replayed = (
+            rows.drop(columns="run_kind").reset_index(drop=True)
+            for _, rows in states.groupby("run_kind")
+        )
+        assert len(lived) == 3 * (60 + 9)
+        pd.testing.assert_frame_equal(lived, replayed, check_exact=True)
 
 
 def test_a_series_set_aside_says_nothing_of_the_bands_of_others(built):

@@ -48,3 +48,17 @@ def test_the_projects_own_intraday_timeframes_are_these():
 def test_a_seed_that_is_not_there_is_named_with_what_brings_it_back(project):
     with pytest.raises(SettingsError, match=r"'nope' .*: git checkout -- .*"):
         read_seed(project, "nope")
+
+
+def test_every_timeframe_has_a_scale_for_each_place_of_a_horizon():
+    """Without one its horizons would silently be gone."""
+    settings = load_settings({})
+    scales = read_seed(settings, "forecast_scales")
+    timeframes = read_seed(settings, "timeframes")["timeframe"]
+    found = set(zip(scales["timeframe"], scales["horizon_place"], strict=True))
+    assert found == {
+        (name, place) for name in timeframes for place in (1, 2, 3)
+    }
+    assert set(read_seed(settings, "band_windows")["timeframe"]) == set(
+        timeframes
+    )

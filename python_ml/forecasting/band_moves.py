@@ -26,7 +26,8 @@ WINDOWS_QUERY = """
     group by grid.calendar, grid.timeframe
 """
 
-# A series that is set aside says nothing about the others.
+# A bar at fault says nothing about other series, nor does what comes after it;
+# what a series lacks is no fault of the bars that it has.
 MOVES_QUERY = """
     select
         labels.symbol_id,
@@ -51,10 +52,7 @@ MOVES_QUERY = """
                 quarantined.symbol_id = labels.symbol_id
                 and quarantined.timeframe = labels.timeframe
                 and quarantined.released_at is null
-                and (
-                    quarantined.fault_at is null
-                    or quarantined.fault_at <= labels.label_end_at
-                )
+                and quarantined.fault_at <= labels.label_end_at
         )
 """
 

@@ -176,28 +176,19 @@ def _walk_horizon(
     horizon_bars = int(examples["horizon_bars"].iloc[0])
     first = int(examples["bar_number"].min())
     last = int(examples["bar_number"].max())
-    known = _read_states(
-        warehouse,
-        key,
-        first,
-        last,
-        COVERAGE_SESSIONS * windows.session_bars,
-    )
+    coverage_bars = COVERAGE_SESSIONS * windows.session_bars
+    known = _read_states(warehouse, key, first, last, coverage_bars)
     # What is kept of before tells how the bands have done.
     before = [bar_number for bar_number in known if bar_number <= first]
     start = max(before, default=first - windows.bars.warm_up_bars)
-    distributions = _read_distributions(
-        warehouse, key, windows.bars.refreshed_at(start), last
-    )
-    missing = [
-        bar_number
-        for bar_number in range(
-            windows.bars.refreshed_at(start),
-            last + 1,
-            windows.bars.refresh_bars,
-        )
-        if bar_number not in distributions
-    ]
+    needed = {
+        known[bar_number].from_bar_number
+        if bar_number in known
+        else windows.bars.refreshed_at(bar_number)
+        for bar_number in range(start, last + 1)
+    }
+    distributions = _read_distributions(warehouse, key, min(needed), last)
+    missing = needed - set(distributions)
     looks_back = max(windows.bars.pool_bars, windows.bars.factor_bars)
     moves, closes, batch_id = read_moves(
         warehouse,
@@ -218,10 +209,7 @@ def _walk_horizon(
     )
     by_bar = known | {state.bar_number: state for state in states}
     is_broken = _coverage_by_bar(
-        by_bar,
-        COVERAGE_SESSIONS * windows.session_bars,
-        horizon_bars,
-        examples["bar_number"],
+        by_bar, coverage_bars, horizon_bars, examples["bar_number"]
     )
     ends, factors = _of_examples(
         examples, by_bar, used, closes["place_in_session"], windows
@@ -229,7 +217,8 @@ def _walk_horizon(
     fresh = [
         state
         for state in states
-        if state.bar_number >= first and state.bar_number not in known
+        if state.bar_number >= first - coverage_bars
+        and state.bar_number not in known
     ]
     return (
         examples.assign(

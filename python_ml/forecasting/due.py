@@ -64,17 +64,6 @@ DEPLOYED_SERIES_QUERY = f"""
 # Where each series starts: live at the bar last forecast, or the first time at
 # the latest bar there is; a replay at the date asked for.
 LIVE_STARTS = """
-    issued as (
-        select symbol_id, max(closed_at) as closed_at
-        from {ml}.forecasts
-        where
-            run_kind = :run_kind
-            and run_name = :run_name
-            and timeframe = :timeframe
-            and symbol_id = any(:symbol_ids)
-        group by symbol_id
-    ),
-
     latest as (
         select symbol_id, max(closed_at) as closed_at
         from {features}.scoring_examples
@@ -103,11 +92,23 @@ REPLAY_STARTS = """
 EXAMPLES_QUERY = """
     with
 
+    issued as (
+        select symbol_id, max(closed_at) as closed_at
+        from {ml}.forecasts
+        where
+            run_kind = :run_kind
+            and run_name = :run_name
+            and timeframe = :timeframe
+            and symbol_id = any(:symbol_ids)
+        group by symbol_id
+    ),
+
     STARTS
 
     select
         deployed.version_id,
-        starts.starts_at,
+        issued.closed_at as last_forecast_at,
+        coalesce(trained.as_of, ensembles.as_of) as trained_as_of,
         -- What comes later could know how the forecast begins to turn out.
         case
             when timeframes.minutes is not null then next_bars.closed_at
@@ -144,6 +145,10 @@ EXAMPLES_QUERY = """
             deployed.version_id = ensembles.version_id
             and examples.closed_at >= ensembles.as_of
             and jsonb_exists(ensembles.horizons, examples.horizon)
+    -- Its members, where its weights alone are newer.
+    left join {ml}.ensembles as trained
+        on ensembles.members_version_id = trained.version_id
+    left join issued on examples.symbol_id = issued.symbol_id
     where
         examples.timeframe = :timeframe
         and examples.symbol_id = any(:symbol_ids)
@@ -304,8 +309,9 @@ def read_due_examples(
     -------
     DataFrame of shape (n_examples, n_columns)
         Rows of `features.scoring_examples`, one per bar and horizon, with the
-        `version_id` that was deployed at the bar's close, `starts_at`, the bar
-        that the series was last forecast of, and `late_after`: the
+        `version_id` that was deployed at the bar's close, `trained_as_of` of
+        its members, `last_forecast_at`, the last bar that the series has been
+        forecast of, and `late_after`: the
         open of the next session, intraday the close of the next bar; where
         sessions follow each other without a break, a quarter of the next bar
         later.
@@ -339,6 +345,8 @@ def read_due_examples(
 def days_since_forecast(examples: pd.DataFrame) -> "pd.Series[float]":
     """Days from the bar that a series was forecast of before, by example.
 
+    NaN for the first forecast of a series.
+
     Parameters
     ----------
     examples : DataFrame of shape (n_examples, n_columns)
@@ -353,17 +361,21 @@ def days_since_forecast(examples: pd.DataFrame) -> "pd.Series[float]":
     ...             "symbol_id": 1,
     ...             "horizon": "1d",
     ...             "closed_at": times[[2, 1]],
-    ...             "starts_at": times[0],
+    ...             "last_forecast_at": times[0],
     ...         }
     ...     )
     ... ).tolist()
     [1.0, 3.0]
     """
     in_order = examples.sort_values("closed_at")
+    closed_at = in_order["closed_at"]
+    last = in_order["last_forecast_at"].where(
+        in_order["last_forecast_at"] < closed_at
+    )
     before = (
         in_order.groupby(["symbol_id", "horizon"])["closed_at"]
         .shift()
-        .fillna(in_order["starts_at"])
+        .fillna(last)
     )
-    spans = in_order["closed_at"] - before
-    return (spans.dt.total_seconds() / 86400).loc[examples.index]
+    spans = (closed_at - before).dt.total_seconds() / 86400
+    return spans.loc[examples.index]

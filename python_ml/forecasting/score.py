@@ -44,7 +44,7 @@ def score(ensemble: Ensemble, examples: pd.DataFrame) -> pd.DataFrame:
     ensemble : Ensemble
     examples : DataFrame of shape (n_examples, n_columns)
         Rows of `features.scoring_examples` of the ensemble's series, for
-        horizons that it has, with `version_id`, `late_after` and the ends of
+        horizons that it has, with what `read_due_examples` adds and the ends of
         their bands (`python_ml.forecasting.band_states.with_band_ends`).
 
     Returns
@@ -101,7 +101,7 @@ def _score_horizon(
     for level, band in price_bands(close, sigma, ends).items():
         rows[f"lower_{level:.0%}".rstrip("%")] = band.lower
         rows[f"upper_{level:.0%}".rstrip("%")] = band.upper
-    age = examples["closed_at"] - pd.Timestamp(ensemble.as_of)
+    age = examples["closed_at"] - examples["trained_as_of"]
     rows["version_age_days"] = age.dt.total_seconds() / SECONDS_A_DAY
     rows["n_features_beyond"] = horizon.n_beyond(X)
     rows["is_climatology_alone"] = horizon.weights.get("climatology") == 1

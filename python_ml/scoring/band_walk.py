@@ -207,18 +207,25 @@ def walk(
     walked: list[BandState] = []
     at = np.zeros(len(PROBABILITIES)) if offsets is None else offsets
     groups = place_groups(moves.places, moves.session_bars)
+    served_from: int | None = None
     for bar_number in bars:
-        first = windows.refreshed_at(bar_number)
+        first = (
+            known[bar_number].from_bar_number
+            if bar_number in known
+            else windows.refreshed_at(bar_number)
+        )
         if first not in used:
             if first not in made:
                 made[first] = make_distribution(moves, first, windows)
             used[first] = made[first]
-            factors = np.array(
-                [made[first].factors.get(key, 1.0) for key in moves.symbol_ids]
-            )
         if bar_number in known:
             state = known[bar_number]
         else:
+            if first != served_from:
+                served_from = first
+                factors = np.array(
+                    [used[first].factors.get(s, 1.0) for s in moves.symbol_ids]
+                )
             row = bar_number - moves.horizon_bars - moves.first_bar_number
             n_outcomes, inside = 0, math.nan
             if 0 <= row < len(moves.values):

@@ -74,7 +74,7 @@ totals as (
         sum(n) as n,
         sum(hits) as hits,
         sum(losses) as losses,
-        sum(climatology_losses) as climatology_losses,
+        nullif(sum(climatology_losses), 0) as climatology_losses,
         {% for level in levels -%}
             sum(inside_{{ level }}) as inside_{{ level }},
         {% endfor -%}

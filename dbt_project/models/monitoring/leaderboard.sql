@@ -90,8 +90,9 @@ totalled as (
     select
         *,
         sum(losses) over (partition by {{ series }})
-        / sum(climatology_losses) over (partition by {{ series }})
-            as loss_ratio,
+        / nullif(
+            sum(climatology_losses) over (partition by {{ series }}), 0
+        ) as loss_ratio,
         sum(losses) over (partition by {{ series }}, block_number)
             as block_losses,
         sum(climatology_losses) over (partition by {{ series }}, block_number)
@@ -174,7 +175,7 @@ judged as (
                     {{ guarded_sqrt(
                         'round(n_blocks) / (round(n_blocks) - 1)'
                         ~ ' * influence_squared'
-                    ) }} / climatology_losses
+                    ) }} / nullif(climatology_losses, 0)
         end as skill_standard_error,
         overconfidence,
         reliability,

@@ -93,7 +93,8 @@ totalled as (
 
     select
         *,
-        sum(losses) over cell / sum(climatology_losses) over cell as loss_ratio
+        sum(losses) over cell
+        / nullif(sum(climatology_losses) over cell, 0) as loss_ratio
 
     from blocks
 
@@ -121,7 +122,7 @@ judged as (
                         'cast(count(*) as double precision)'
                         ~ ' / (count(*) - 1) * sum(power('
                         ~ 'losses - loss_ratio * climatology_losses, 2))'
-                    ) }} / sum(climatology_losses)
+                    ) }} / nullif(sum(climatology_losses), 0)
         end as skill_standard_error
 
     from totalled

@@ -33,7 +33,7 @@ from python_ml.operations.backtest.summary import (
 )
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
-from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.jobs import excluding, job_run
 
 logger = get_logger(__name__)
 
@@ -92,7 +92,8 @@ def run_backtest(
     ArtifactError, FeatureMismatchError
         If a version of the run cannot forecast.
     JobRunningError
-        If another backtest, or a training, runs.
+        If another backtest, a training or, at its end, a build runs; the
+        same command goes on later.
     """
     arguments: dict[str, Any] = {
         "name": name,
@@ -118,9 +119,15 @@ def run_backtest(
                 n_jobs,
             )
             _go_on(backtest, schedule)
-            run_dbt(warehouse, SETTLE)
-            build_views(warehouse, name)
+            with (
+                excluding(warehouse, "build"),
+                excluding(warehouse, "check-drift"),
+            ):
+                run_dbt(warehouse, SETTLE)
             finish_run(warehouse, name)
+        # Of a finished run, too: a live build can have dropped them.
+        with excluding(warehouse, "build"):
+            build_views(warehouse, name)
         summary = read_summary(warehouse, name)
         job.counts["forecasts"] = summary.count("n_forecasts")
         job.counts["retrains"] = summary.count("n_retrains")

@@ -10,7 +10,7 @@ import pandas as pd
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 
-# By DESIGN two computations of a number agree within this, relative to it or
+# Two computations of a number agree within this, relative to it or
 # to 1, whichever is larger.
 TOLERANCE = 1e-9
 # Rows told of each column that differs.

@@ -76,7 +76,12 @@ def compare_forecasts(
         "timeframes": live["timeframe"].unique().tolist(),
     }
     then, now = (
-        _score(warehouse, read_frame(which, EXAMPLES_QUERY, parameters), live)
+        _score(
+            warehouse,
+            which,
+            read_frame(which, EXAMPLES_QUERY, parameters),
+            live,
+        )
         for which in (past, warehouse)
     )
     if then.empty or now.empty:
@@ -106,19 +111,25 @@ def compare_forecasts(
 
 
 def _score(
-    warehouse: Warehouse, examples: pd.DataFrame, live: pd.DataFrame
+    warehouse: Warehouse,
+    which: Warehouse,
+    examples: pd.DataFrame,
+    live: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Forecasts of examples by the versions that are live for them."""
+    """Forecasts of examples by the versions that are live for them.
+
+    Bands are walked by what `which` knows.
+    """
     deployed = live[["symbol_id", "timeframe", "horizon", "version_id"]]
     due = examples.merge(deployed, on=["symbol_id", "timeframe", "horizon"])
     if due.empty:
         return due
     # Of no account here, as are the states that bands go on from.
-    due = due.assign(days_since_forecast=0.0)
+    due = due.assign(days_since_forecast=0.0, trained_as_of=due["closed_at"])
     due["late_after"] = pd.NaT
     due = pd.concat(
         with_band_ends(
-            warehouse, rows, run_kind=REPLAY, run_name="lookahead-check"
+            which, rows, run_kind=REPLAY, run_name="lookahead-check"
         )[0]
         for _, rows in due.groupby("timeframe", sort=True)
     )
