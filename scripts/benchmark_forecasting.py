@@ -119,6 +119,12 @@ FILL_LEDGER = """
     on conflict do nothing
 """
 
+# Nothing may have been forecast by a version of its future: an audit says so.
+DATE_BACK = """
+    update {ml}.ensembles set as_of = '2009-12-31';
+    update {ml}.deployments set effective_at = '2009-12-31'
+"""
+
 LATEST = "select * from {forecasting}.latest_forecasts"
 QUERIES = {
     "latest_one_symbol_ms": f"{LATEST} where ticker = 'AAPL'",
@@ -241,6 +247,7 @@ def prepare(warehouse: Warehouse, bars: pl.DataFrame) -> None:
     say("filling the ledger")
     with warehouse.begin() as connection:
         connection.exec_driver_sql(warehouse.sql(FILL_LEDGER))
+        connection.exec_driver_sql(warehouse.sql(DATE_BACK))
     settle(warehouse, "ml")
     say("settling all of it")
     run(warehouse, "check-drift")
