@@ -15,7 +15,8 @@ from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.console.progress import progress
 from python_ml.exceptions import ArtifactError, FeatureMismatchError
-from python_ml.forecasting.band_states import NewStates, with_band_ends
+from python_ml.forecasting.band_ends import with_band_ends
+from python_ml.forecasting.band_states import NewStates
 from python_ml.forecasting.due import (
     LIVE,
     REPLAY,

@@ -45,7 +45,7 @@ def score(ensemble: Ensemble, examples: pd.DataFrame) -> pd.DataFrame:
     examples : DataFrame of shape (n_examples, n_columns)
         Rows of `features.scoring_examples` of the ensemble's series, for
         horizons that it has, with what `read_due_examples` adds and the ends of
-        their bands (`python_ml.forecasting.band_states.with_band_ends`).
+        their bands (`python_ml.forecasting.band_ends.with_band_ends`).
 
     Returns
     -------

@@ -6,7 +6,7 @@ takes the same steps whether it goes one bar a day or ten years at once.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -258,8 +258,8 @@ def _shares_below(
 
 
 def coverage_is_broken(
-    states: Sequence[BandState], *, horizon_bars: int
-) -> bool:
+    shares_inside_80: FloatArray, *, horizon_bars: int
+) -> npt.NDArray[np.bool_]:
     """Whether 80% bands have held less or more than chance explains.
 
     Every bar is one observation of the market, however many series it has, and
@@ -268,22 +268,30 @@ def coverage_is_broken(
 
     Parameters
     ----------
-    states : sequence of BandState
-        Of the bars that are looked back at.
+    shares_inside_80 : ndarray of shape (n, n_bars)
+        In each row the bars that are looked back at; NaN where nothing settled.
     horizon_bars : int
+
+    Returns
+    -------
+    ndarray of bool of shape (n,)
 
     Examples
     --------
-    >>> offsets = np.zeros(7)
-    >>> states = [BandState(n, 0, offsets, 5, 0.5) for n in range(60)]
-    >>> coverage_is_broken(states, horizon_bars=1)
-    True
-    >>> coverage_is_broken(states, horizon_bars=20)
-    False
+    >>> shares = np.full((1, 60), 0.5)
+    >>> coverage_is_broken(shares, horizon_bars=1).tolist()
+    [True]
+    >>> coverage_is_broken(shares, horizon_bars=20).tolist()
+    [False]
     """
-    shares = [s.share_inside_80 for s in states if s.n_outcomes > 0]
-    periods = len(shares) / horizon_bars
-    if periods < 1:
-        return False
-    error = math.sqrt(0.8 * 0.2 / periods)
-    return abs(float(np.mean(shares)) - 0.8) > BROKEN_ERRORS * error
+    known = np.isfinite(shares_inside_80)
+    counts = known.sum(axis=1)
+    means = np.where(known, shares_inside_80, 0.0).sum(axis=1) / np.maximum(
+        counts, 1
+    )
+    periods = counts / horizon_bars
+    errors = np.sqrt(0.8 * 0.2 / np.maximum(periods, 1))
+    broken: npt.NDArray[np.bool_] = (periods >= 1) & (
+        np.abs(means - 0.8) > BROKEN_ERRORS * errors
+    )
+    return broken

@@ -8,7 +8,7 @@ import pandas as pd
 
 from python_ml.examples.series import narrow_to_series
 from python_ml.exceptions import FeatureMismatchError
-from python_ml.forecasting.band_states import with_band_ends
+from python_ml.forecasting.band_ends import with_band_ends
 from python_ml.forecasting.due import REPLAY
 from python_ml.forecasting.score import score
 from python_ml.operations.lookahead.compare import (
