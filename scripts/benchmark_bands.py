@@ -30,19 +30,17 @@ other run is a look beyond it and is appended to
 """
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from benchmark_quality import FILES, measured
-from benchmarking import find_files, go_when_told
+from benchmark_quality import FILES, add_bar_arguments, measured
+from benchmarking import find_files, go_when_told, record_look
 from scipy.stats import norm
 
 from python_ml.ensemble import FloatArray
@@ -58,7 +56,6 @@ from python_ml.scoring.metrics import block_standard_error
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
-from python_ml.warehouse.jobs import code_version
 
 LOOKS = PROJECT_ROOT / "scripts" / "benchmark_bands_looks.csv"
 SHARE_BEFORE = 0.7
@@ -145,7 +142,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     if not arguments.development:
-        record_look(figures, arguments)
+        record_look(LOOKS, figures, symbols=arguments.symbols, unit="value")
     for name, value in figures.items():
         print(f"RESULT {name} {value:.4f}")
     return 0
@@ -156,18 +153,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("bars", nargs="*", type=Path, metavar="BARS.parquet")
-    parser.add_argument(
-        "--development",
-        action="store_true",
-        help="stop at the 70%% quantile of time; tune with this",
-    )
-    parser.add_argument(
-        "--symbols", type=int, metavar="N", help="use N of the symbols only"
-    )
-    parser.add_argument(
-        "--timeframes", metavar="TF,...", help="by default all there are"
-    )
+    add_bar_arguments(parser)
     return parser.parse_args()
 
 
@@ -405,27 +391,6 @@ def describe(title: str, figures: dict[str, float]) -> str:
         if name != "n_rows"
     )
     return f"{title:<9} {figures['n_rows']:>9.0f} rows  {shown}"
-
-
-def record_look(
-    figures: dict[str, float], arguments: argparse.Namespace
-) -> None:
-    """Append this look beyond the cut to the log of looks."""
-    is_new = not LOOKS.exists()
-    with LOOKS.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if is_new:
-            writer.writerow(["date", "commit", "symbols", "name", "value"])
-        for name, value in figures.items():
-            writer.writerow(
-                [
-                    f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
-                    code_version(),
-                    arguments.symbols or "all",
-                    name,
-                    f"{value:.4f}",
-                ]
-            )
 
 
 if __name__ == "__main__":

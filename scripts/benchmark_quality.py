@@ -32,18 +32,22 @@ Each figure of the ensemble is also a line `RESULT name value`, in percent.
 
 import argparse
 import contextlib
-import csv
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmarking import find_files, go_when_told, throwaway_settings
+from benchmarking import (
+    find_files,
+    go_when_told,
+    record_look,
+    throwaway_settings,
+)
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -71,7 +75,6 @@ from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.dbt import run_dbt
-from python_ml.warehouse.jobs import code_version
 
 FILES = (
     "daily_sp500_2010_2021.parquet",
@@ -136,17 +139,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("bars", nargs="*", type=Path, metavar="BARS.parquet")
-    parser.add_argument(
-        "--development",
-        action="store_true",
-        help="stop at the cut; tune with this",
-    )
+    add_bar_arguments(parser)
     parser.add_argument(
         "--only", choices=MODES, help="cut or walk; by default both"
-    )
-    parser.add_argument(
-        "--symbols", type=int, metavar="N", help="use N of the symbols only"
     )
     parser.add_argument(
         "--walk-symbols",
@@ -155,10 +150,23 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="symbols that are trained every month (default 24)",
     )
+    return parser.parse_args()
+
+
+def add_bar_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which bars are used, and how far they are looked at."""
+    parser.add_argument("bars", nargs="*", type=Path, metavar="BARS.parquet")
+    parser.add_argument(
+        "--development",
+        action="store_true",
+        help="stop at the cut; tune with this",
+    )
+    parser.add_argument(
+        "--symbols", type=int, metavar="N", help="use N of the symbols only"
+    )
     parser.add_argument(
         "--timeframes", metavar="TF,...", help="by default all there are"
     )
-    return parser.parse_args()
 
 
 @contextlib.contextmanager
@@ -229,7 +237,17 @@ def measure(
                 seen |= report(cell, key)
             # At once: a run that is broken off has been looked at, too.
             if not arguments.development:
-                record_look(seen, arguments)
+                record_look(
+                    LOOKS,
+                    {
+                        name: value
+                        for name, value in seen.items()
+                        if name.startswith("skill_")
+                        and not name.startswith("skill_se_")
+                    },
+                    symbols=arguments.symbols,
+                    unit="percent",
+                )
             figures |= seen
     return figures
 
@@ -772,28 +790,6 @@ def summarise(figures: dict[str, float]) -> None:
             f"a standard error of the best member in {sum(behind)} of "
             f"{len(behind)}"
         )
-
-
-def record_look(
-    figures: dict[str, float], arguments: argparse.Namespace
-) -> None:
-    """Append this look beyond the cut to the log of looks."""
-    is_new = not LOOKS.exists()
-    with LOOKS.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(["date", "commit", "symbols", "name", "percent"])
-        for name, value in figures.items():
-            if name.startswith("skill_") and not name.startswith("skill_se_"):
-                writer.writerow(
-                    [
-                        f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
-                        code_version(),
-                        arguments.symbols or "all",
-                        name,
-                        f"{value:.4f}",
-                    ]
-                )
 
 
 def as_time(moment: Any) -> datetime:

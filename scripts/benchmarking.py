@@ -6,6 +6,7 @@ it ends, and prints a table and a line `RESULT name value` for each figure.
 
 import argparse
 import contextlib
+import csv
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -27,6 +29,7 @@ from python_ml.settings import PROJECT_ROOT, Settings
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import dbt_environment
 from python_ml.warehouse.embedded import EmbeddedServer
+from python_ml.warehouse.jobs import code_version
 
 N_CORES = 2
 DATA_VARIABLE = "SWIFTBOLT_BENCH_DATA"
@@ -109,6 +112,39 @@ def find_files(
                 f"{' and '.join(names)} with: export {DATA_VARIABLE}=FOLDER"
             )
     return list(paths)
+
+
+def record_look(
+    path: Path, figures: Mapping[str, float], *, symbols: int | None, unit: str
+) -> None:
+    """Append a look beyond the cut to a log of looks.
+
+    Parameters
+    ----------
+    path : Path
+        Of the log; begun where there is none.
+    figures : mapping of str to float
+        What was seen.
+    symbols : int or None
+        How many of the symbols were used, None for all.
+    unit : str
+        Heading of the figures.
+    """
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(["date", "commit", "symbols", "name", unit])
+        for name, value in figures.items():
+            writer.writerow(
+                [
+                    f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+                    code_version(),
+                    symbols or "all",
+                    name,
+                    f"{value:.4f}",
+                ]
+            )
 
 
 def read_bars(path: Path) -> pl.DataFrame:
