@@ -17,6 +17,8 @@ from python_ml.ingestion.base import Load
 
 SOUND = ("GOOD", "FINE")
 ODD = ("IDX", "HOLEY", "LOST", "SPLIT", "GONE", "OLD", "STALE", "SHORT")
+# Members that learn from a series alone.
+OWN_MEMBERS = ("random_forest", "gradient_boosting")
 N_SESSIONS = 330
 # Sessions loaded at first; then one by one.
 N_FIRST = N_SESSIONS - 2
@@ -98,3 +100,19 @@ class OddSource:
                 columns=["ticker", "session_date", "kind", "factor"]
             ),
         )
+
+
+def steps_learnt(forecasts: pd.DataFrame) -> np.ndarray:
+    """Step in log odds that each own member says for NEUTRAL, (n, 2).
+
+    What a member has learnt is a step from climatology, which is that of all
+    series. So between warehouses with other series beside, all own members of a
+    series and horizon differ by the same: by climatology alone.
+    """
+    neutral = np.array(
+        [
+            [members[name][1] for name in OWN_MEMBERS]
+            for members in forecasts["member_probabilities"]
+        ]
+    )
+    return np.log((1 - neutral) / neutral)

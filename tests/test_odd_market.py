@@ -25,9 +25,8 @@ from tests.odd_market import (
     OddSource,
     recovery_of_lost,
     sessions,
+    steps_learnt,
 )
-
-OWN_MEMBERS = ("random_forest", "gradient_boosting")
 
 
 @dataclass(frozen=True)
@@ -119,19 +118,7 @@ def test_their_own_members_have_learnt_what_they_learn_alone(
         for each in (story.warehouse, alone)
     ]
     assert len(said[0]) == len(said[1]) == 3 * len(SOUND)
-    # What a member has learnt is a step in log odds from climatology, which is
-    # that of all series. So between the warehouses all own members of a series
-    # and horizon differ by the same: by climatology alone.
-    odds = [
-        np.array(
-            [
-                [members[name][1] for name in OWN_MEMBERS]
-                for members in rows["member_probabilities"]
-            ]
-        )
-        for rows in said
-    ]
-    steps = [np.log((1 - neutral) / neutral) for neutral in odds]
+    steps = [steps_learnt(rows) for rows in said]
     differences = steps[0] - steps[1]
     assert np.allclose(differences[:, 0], differences[:, 1], atol=1e-9)
     assert np.ptp(steps[0], axis=1).min() > 1e-3

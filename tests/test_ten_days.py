@@ -24,6 +24,7 @@ from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from tests.conftest import run_swiftbolt
+from tests.odd_market import steps_learnt
 from tests.ten_day_market import (
     CALENDARS,
     DELISTED_ON,
@@ -39,7 +40,6 @@ from tests.ten_day_market import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-OWN_MEMBERS = ("random_forest", "gradient_boosting")
 HEALTH = """
     select ticker, calendar, timeframe, status, reason, details, recovers_on,
         newest_session_date, n_bars, n_missing_bars, n_suspected_splits
@@ -142,18 +142,7 @@ def test_their_own_members_say_what_they_say_alone(
     keys = ["ticker", "closed_at", "horizon"]
     pd.testing.assert_frame_equal(said[0][keys], said[1][keys])
     assert len(said[0]) == N_DAYS * 3 * len(SOUND)
-    # A member says a step in log odds from climatology, which is that of all
-    # series: between the warehouses all own members differ by the same.
-    odds = [
-        np.array(
-            [
-                [members[name][1] for name in OWN_MEMBERS]
-                for members in rows["member_probabilities"]
-            ]
-        )
-        for rows in said
-    ]
-    steps = [np.log((1 - neutral) / neutral) for neutral in odds]
+    steps = [steps_learnt(rows) for rows in said]
     differences = steps[0] - steps[1]
     assert np.allclose(differences[:, 0], differences[:, 1], atol=1e-9)
     assert np.ptp(steps[0][:, 0] - steps[0][:, 1]) > 1e-3
