@@ -132,7 +132,12 @@ def main() -> int:
     figures = Figures()
     try:
         found = find_files([arguments.bars] if arguments.bars else [])
-        bars = take_bars(read_bars(found[0]), arguments)
+        bars = take_bars(
+            read_bars(found[0]),
+            n_symbols=arguments.symbols,
+            first_date=arguments.first_date,
+            rounds=arguments.rounds,
+        )
         with (
             throwaway_settings() as settings,
             open_warehouse(settings) as warehouse,
@@ -188,21 +193,21 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def take_bars(
-    bars: pl.DataFrame, arguments: argparse.Namespace
+    bars: pl.DataFrame, *, n_symbols: int, first_date: date, rounds: int
 ) -> pl.DataFrame:
     """Keep the daily bars of the first symbols, from a date on."""
-    symbols = bars["symbol"].unique().sort().head(arguments.symbols)
-    first = datetime.combine(arguments.first_date, datetime.min.time(), UTC)
+    symbols = bars["symbol"].unique().sort().head(n_symbols)
+    first = datetime.combine(first_date, datetime.min.time(), UTC)
     taken = bars.filter(
         pl.col("symbol").is_in(symbols.implode()),
         pl.col("timeframe") == "d1",
         pl.col("ts") >= first,
     )
     n_days = taken["ts"].n_unique()
-    if n_days <= arguments.rounds:
+    if n_days <= rounds:
         raise IngestionError(
             f"There are daily bars of {n_days} days from "
-            f"{arguments.first_date} on; {arguments.rounds} rounds need more. "
+            f"{first_date} on; {rounds} rounds need more. "
             "Name an earlier date with --from, or fewer --rounds."
         )
     return taken

@@ -146,7 +146,13 @@ def main() -> int:
     figures = Figures()
     try:
         found = find_files([arguments.bars] if arguments.bars else [])
-        bars = take_bars(read_bars(found[0]), arguments)
+        # All there are: the ledger is as long as the bars are.
+        bars = take_bars(
+            read_bars(found[0]),
+            n_symbols=arguments.symbols,
+            first_date=FIRST_DATE,
+            rounds=arguments.rounds,
+        )
         with (
             throwaway_settings() as settings,
             open_warehouse(settings) as warehouse,
@@ -188,10 +194,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="days to measure, by default 3",
     )
-    arguments = parser.parse_args()
-    # All bars there are: the ledger is as long as the bars are.
-    arguments.first_date = FIRST_DATE
-    return arguments
+    return parser.parse_args()
 
 
 def measure(
