@@ -23,6 +23,9 @@ Skill is 1 - log loss / climatology's. Direction skill is that of up against
 down among rows that moved. Standard errors come from blocks of 5 sessions, or
 of a horizon where that is longer, that hold the rows of all series.
 
+With `--without FEATURE,...` everything is trained a second time without them,
+and what they are worth is told with its paired error.
+
 With `--development` nothing after the cut is looked at: the cut is made at the
 70% quantile of the bars before it. Every other run is a look beyond it and is
 appended to `scripts/benchmark_quality_looks.csv`.
@@ -42,6 +45,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 from benchmarking import (
     find_files,
     go_when_told,
@@ -56,7 +60,10 @@ from sklearn.ensemble import (
 from threadpoolctl import threadpool_limits
 
 from python_ml.ensemble import BULLISH, CLASSES, NEUTRAL
-from python_ml.examples.catalog import read_feature_names
+from python_ml.examples.catalog import (
+    read_feature_names,
+    read_horizon_feature_names,
+)
 from python_ml.exceptions import SwiftBoltError
 from python_ml.ingestion.load import ingest
 from python_ml.ingestion.readers.bar_file import BarFile, source_name
@@ -91,6 +98,8 @@ RANDOM_STATE = 0
 MODES = ("cut", "walk")
 LOOKS = PROJECT_ROOT / "scripts" / "benchmark_quality_looks.csv"
 BOOSTER, ENSEMBLE = "ordinary_booster", "ensemble"
+WITHOUT = "without_features"
+OTHER_ARMS = (ENSEMBLE, WITHOUT, BOOSTER, "place_in_session", "plain_recipe")
 
 
 @dataclass
@@ -149,6 +158,11 @@ def parse_arguments() -> argparse.Namespace:
         default=24,
         metavar="N",
         help="symbols that are trained every month (default 24)",
+    )
+    parser.add_argument(
+        "--without",
+        metavar="FEATURE,...",
+        help="what the ensemble would be without them, with --only cut",
     )
     return parser.parse_args()
 
@@ -261,10 +275,10 @@ class Timeframe:
     features : DataFrame
         Usable rows with their features.
     labels : DataFrame
-        Settled labels.
+        Settled labels, with the features of their horizons.
     indicators : DataFrame
         The usual indicators of every bar.
-    feature_names, indicator_names : list of str
+    row_feature_names, horizon_feature_names, indicator_names : list of str
         Columns of the above.
     session_bars : int
         Bars of a full session.
@@ -273,20 +287,24 @@ class Timeframe:
     features: pd.DataFrame
     labels: pd.DataFrame
     indicators: pd.DataFrame
-    feature_names: list[str]
+    row_feature_names: list[str]
+    horizon_feature_names: list[str]
     indicator_names: list[str]
     session_bars: int
 
 
 def read_timeframe(warehouse: Warehouse, timeframe: str) -> Timeframe | None:
     """Features, labels and indicators of one timeframe, if it has any."""
-    names = list(read_feature_names(warehouse))
+    by_horizon = list(read_horizon_feature_names(warehouse))
+    of_row = [
+        name for name in read_feature_names(warehouse) if name not in by_horizon
+    ]
     keys = {"timeframe": timeframe}
     features = read_frame(
         warehouse,
         f"""
         select symbol_id, bar_number, session_date, closed_at,
-            {", ".join(names)}
+            {", ".join(of_row)}
         from {{features}}.feature_rows
         where timeframe = :timeframe and is_usable
         order by symbol_id, bar_number
@@ -295,13 +313,15 @@ def read_timeframe(warehouse: Warehouse, timeframe: str) -> Timeframe | None:
     )
     if features.empty:
         return None
-    features[names] = features[names].astype(np.float32)
+    features[of_row] = features[of_row].astype(np.float32)
     labels = read_frame(
         warehouse,
-        """
+        f"""
         select symbol_id, horizon, horizon_bars, bar_number, label,
-            label_end_at
-        from {features}.labels
+            label_end_at, {", ".join(by_horizon)}
+        from {{features}}.labels
+        inner join {{features}}.horizon_scales
+            using (symbol_id, timeframe, horizon, horizon_bars, bar_number)
         where timeframe = :timeframe and label is not null
         """,
         keys,
@@ -331,7 +351,8 @@ def read_timeframe(warehouse: Warehouse, timeframe: str) -> Timeframe | None:
         features,
         labels,
         indicators,
-        names,
+        of_row,
+        by_horizon,
         [name for name in indicators if name not in KEYS],
         int(session_bars),
     )
@@ -419,7 +440,9 @@ def measure_timeframe(
         cut = closes[int(CUT * (np.searchsorted(closes, outer) - 1))]
     as_ofs = [as_time(cut)]
     symbols = None
+    left_out = arguments.without.split(",") if arguments.without else []
     if mode == "walk":
+        left_out = []
         months = pd.date_range(as_time(cut), as_time(end), freq="MS")
         as_ofs += [month.to_pydatetime() for month in months]
         symbols = walk_symbols(warehouse, data, arguments.walk_symbols)
@@ -436,6 +459,8 @@ def measure_timeframe(
             n_jobs=2,
         )
         versions = summary.results.dropna(subset=["version_id"])
+        if left_out:
+            bare_versions = train_without(warehouse, left_out, timeframe, as_of)
         for bars in horizons:
             cell = make_cell(
                 f"{path.stem} {timeframe} {bars} {mode}",
@@ -451,11 +476,52 @@ def measure_timeframe(
             add_ensembles(warehouse, cell, versions, data, bars)
             if mode == "cut":
                 add_references(cell, data, bars, as_time(cut))
+                if left_out:
+                    add_ensembles(
+                        warehouse, cell, bare_versions, data, bars, left_out
+                    )
             cells[bars] = cell if bars not in cells else join(cells[bars], cell)
             scored[bars] += len(cell.rows)
         if mode == "walk":
             print(f"  {timeframe} walk {as_of:%Y-%m-%d} {scored}", flush=True)
     return cells
+
+
+def train_without(
+    warehouse: Warehouse,
+    left_out: Sequence[str],
+    timeframe: str,
+    as_of: datetime,
+) -> pd.DataFrame:
+    """Versions trained while the catalogues lack some features."""
+    catalogues = ("feature_catalog", "horizon_feature_catalog")
+    names = {"names": list(left_out)}
+    with warehouse.begin() as connection:
+        for name in catalogues:
+            for statement in (
+                f"create table {{features}}.kept_{name} as "
+                f"select * from {{features}}.{name}",
+                f"delete from {{features}}.{name} where feature = any(:names)",
+            ):
+                connection.execute(sa.text(warehouse.sql(statement)), names)
+    summary = train(
+        warehouse,
+        symbols=None,
+        timeframes=[timeframe],
+        as_of=as_of,
+        promotion="never",
+        n_jobs=2,
+    )
+    with warehouse.begin() as connection:
+        for name in catalogues:
+            for statement in (
+                f"delete from {{features}}.{name}",
+                f"insert into {{features}}.{name} "
+                f"select * from {{features}}.kept_{name}",
+                f"drop table {{features}}.kept_{name}",
+            ):
+                connection.execute(sa.text(warehouse.sql(statement)))
+    return summary.results.dropna(subset=["version_id"])
 
 
 def walk_symbols(
@@ -531,12 +597,14 @@ def add_ensembles(
     versions: pd.DataFrame,
     data: Timeframe,
     bars: int,
+    left_out: Sequence[str] = (),
 ) -> None:
-    """What the trained ensembles and their members say."""
-    X = (
-        cell.rows[KEYS]
-        .merge(data.features, on=KEYS, how="left")[data.feature_names]
-        .to_numpy(dtype=np.float64)
+    """What the trained ensembles and their members say.
+
+    Of ensembles trained with features left out, they alone.
+    """
+    table = cell.rows[[*KEYS, *data.horizon_feature_names]].merge(
+        data.features, on=KEYS, how="left"
     )
     horizon = data.labels.loc[
         data.labels["horizon_bars"] == bars, "horizon"
@@ -546,12 +614,18 @@ def add_ensembles(
         ensemble = load_ensemble(
             warehouse, by_symbol.loc[symbol_id, "version_id"]
         )
-        ensemble.check_features(data.feature_names)
+        names = [*data.row_feature_names, *data.horizon_feature_names]
+        ensemble.check_features(
+            [name for name in names if name not in left_out]
+        )
+        X = table.loc[places, list(ensemble.feature_names)].to_numpy(np.float64)
         part = ensemble.horizons[horizon]
         with threadpool_limits(limits=1):
-            said = part.member_probabilities(X[places])
-        for name, P in {**said, ENSEMBLE: part.combine(said)}.items():
-            arm = cell.arms.setdefault(name, np.full((len(X), 3), np.nan))
+            said = part.member_probabilities(X)
+        combined = part.combine(said)
+        arms = {WITHOUT: combined} if left_out else {**said, ENSEMBLE: combined}
+        for name, P in arms.items():
+            arm = cell.arms.setdefault(name, np.full((len(table), 3), np.nan))
             arm[places] = P
 
 
@@ -564,7 +638,7 @@ def add_references(
         data.indicators, on=KEYS, suffixes=("", "_indicator")
     )
     indicators = [
-        f"{name}_indicator" if name in data.feature_names else name
+        f"{name}_indicator" if name in data.row_feature_names else name
         for name in data.indicator_names
     ]
     table = table[
@@ -599,7 +673,7 @@ def add_references(
     ]:
         own = (table["symbol_id"] == symbol_id).to_numpy()
         places = np.flatnonzero(cell.rows["symbol_id"] == symbol_id)
-        X = table.loc[own, data.feature_names].to_numpy()[-PLAIN_ROWS:]
+        X = table.loc[own, data.row_feature_names].to_numpy()[-PLAIN_ROWS:]
         labels_of = y[own][-PLAIN_ROWS:]
         if len(np.unique(labels_of)) < len(CLASSES):
             continue
@@ -609,7 +683,7 @@ def add_references(
         boosting = GradientBoostingClassifier(
             n_estimators=100, max_depth=7, random_state=RANDOM_STATE
         ).fit(X, labels_of)
-        X_scored = scored.loc[places, data.feature_names].to_numpy()
+        X_scored = scored.loc[places, data.row_feature_names].to_numpy()
         plain[places] = (
             forest.predict_proba(X_scored) + boosting.predict_proba(X_scored)
         ) / 2
@@ -683,11 +757,16 @@ def report(cell: Cell, key: str) -> dict[str, float]:
         gain = losses[BOOSTER] - ensemble
         figures[f"gain_over_booster_{key}"] = scale * gain.mean()
         figures[f"gain_se_{key}"] = scale * block_standard_error(gain, blocks)
+    if WITHOUT in losses:
+        gain = losses[WITHOUT] - ensemble
+        figures[f"gain_of_features_{key}"] = scale * gain.mean()
+        figures[f"gain_of_features_se_{key}"] = scale * block_standard_error(
+            gain, blocks
+        )
     members = {
         name: loss
         for name, loss in losses.items()
-        if name not in (ENSEMBLE, BOOSTER, "place_in_session", "plain_recipe")
-        and not np.isnan(loss).any()
+        if name not in OTHER_ARMS and not np.isnan(loss).any()
     }
     best = min(members, key=lambda name: members[name].mean())
     behind = ensemble - members[best]

@@ -53,6 +53,7 @@ SELECTION = [
     "+training_examples",
     "+scoring_examples",
     "feature_catalog",
+    "horizon_feature_catalog",
     "+path:models/leakage_audit",
 ]
 # A test is not run because its dbt model is.

@@ -220,7 +220,9 @@ def test_the_catalogue_lists_the_features_of_the_contract_in_order(
     columns = list(compiled["feature_rows"]["columns"])
     features = columns[columns.index("reference_close") + 1 :]
     for view in ("training_examples", "scoring_examples"):
-        assert list(compiled[view]["columns"])[-len(features) :] == features
+        columns = list(compiled[view]["columns"])
+        assert columns[-len(features) - 1 : -1] == features
+        assert columns[-1] == "forecast_to_expected"
     catalogue = compiled["feature_catalog"]["compiled_code"]
     places = [catalogue.index(f"'{feature}' as text") for feature in features]
     assert places == sorted(places)

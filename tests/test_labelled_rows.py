@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from python_ml.examples import labelled_rows
-from python_ml.examples.catalog import read_feature_names
+from python_ml.examples.catalog import (
+    read_feature_names,
+    read_horizon_feature_names,
+)
 from python_ml.examples.cuts import end_of_day, ensure_cuts
 from python_ml.examples.labelled_rows import LabelledRows
 from python_ml.examples.reading import read_examples
@@ -28,6 +31,7 @@ def make_rows(places):
     nothing = np.zeros(len(places), np.int64)
     return LabelledRows(
         X=np.asfortranarray(np.arange(12.0).reshape(6, 2)),
+        X_by_horizon=np.arange(100.0, 100 + len(places)).reshape(-1, 1),
         places=np.array(places),
         labels=pd.DataFrame({"horizon_bars": nothing}),
         y=nothing,
@@ -36,17 +40,19 @@ def make_rows(places):
     )
 
 
-def test_rows_that_follow_one_another_are_not_copied():
+def test_a_label_has_the_features_of_its_row_and_its_own():
     rows = make_rows([1, 2, 3, 1, 2, 4])
-    assert np.shares_memory(rows.features(0, 3), rows.X)
-    np.testing.assert_array_equal(rows.features(0, 3), rows.X[1:4])
-
-
-def test_rows_around_a_hole_are_laid_out_as_those_without():
-    rows = make_rows([1, 2, 3, 1, 2, 4])
-    found = rows.features(3, 6)
-    np.testing.assert_array_equal(found, rows.X[[1, 2, 4]])
+    found = rows.features(np.array([3, 5]))
+    np.testing.assert_array_equal(found[:, :2], rows.X[[1, 4]])
+    np.testing.assert_array_equal(found[:, 2], [103, 105])
     assert found.flags.f_contiguous
+
+
+def test_a_number_that_is_none_spoils_the_labels_that_have_it():
+    rows = make_rows([1, 2, 1])
+    rows.X[2, 0] = np.nan
+    rows.X_by_horizon[2] = np.inf
+    assert rows.is_finite().tolist() == [True, False, False]
 
 
 def test_a_label_finds_its_row_and_one_without_a_row_is_known():
@@ -74,6 +80,8 @@ def test_each_row_is_read_once_whatever_its_horizons(sample, monkeypatch):
     examples = read_examples(sample, cut_id, series, names)
     wide = [frame for frame in frames if names[0] in frame]
     assert len(wide) == 1
+    by_horizon = read_horizon_feature_names(sample)
+    assert names[-len(by_horizon) :] == by_horizon
     assert not wide[0].duplicated(["symbol_id", "bar_number"]).any()
     view = read_frame(
         sample,
@@ -88,6 +96,39 @@ def test_each_row_is_read_once_whatever_its_horizons(sample, monkeypatch):
                 & (view["horizon"] == rows.horizon)
             ]
             np.testing.assert_array_equal(rows.X, expected[list(names)])
+            assert len(np.unique(rows.X[:, -1])) > 100
             np.testing.assert_array_equal(
                 rows.bar_numbers, expected["bar_number"]
             )
+
+
+def test_scoring_and_training_have_the_same_feature_of_a_horizon(sample):
+    series, as_ofs, _ = resolve_series(
+        sample, symbols=["AAPL"], timeframes=["d1", "w1"], as_of=AS_OF
+    )
+    ensure_cuts(
+        sample, as_ofs, [(one.calendar, one.timeframe) for one in series]
+    )
+    for view in ("training_examples", "pooled_examples"):
+        rows = read_frame(
+            sample,
+            f"""
+            select
+                examples.forecast_to_expected as trained,
+                scoring.forecast_to_expected as scored,
+                ln(
+                    scoring.forecast_volatility / scoring.expected_volatility
+                ) as expected
+            from {{features}}.{view} as examples
+            inner join {{features}}.scoring_examples as scoring
+                using (symbol_id, timeframe, horizon, bar_number)
+            """,
+        )
+        assert len(rows) > 1000
+        np.testing.assert_array_equal(rows["trained"], rows["scored"])
+        warm = rows.dropna()
+        assert len(warm) > 1000
+        np.testing.assert_allclose(
+            warm["scored"], warm["expected"], rtol=0, atol=1e-12
+        )
+        assert (rows.loc[rows["expected"].isna(), "scored"] == 0).all()

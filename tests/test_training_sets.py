@@ -33,7 +33,8 @@ from tests.synthetic_market import sessions
 BUILD = [
     *BUILD_WITHOUT_TESTS,
     "--select",
-    "+training_examples +class_counts +feature_catalog",
+    "+training_examples +class_counts +feature_catalog "
+    "+horizon_feature_catalog",
 ]
 
 

@@ -8,7 +8,7 @@ from python_ml.warehouse.connection import Warehouse
 
 
 def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
-    """Features in catalog order.
+    """Features in catalog order: those of a row, then those of its horizons.
 
     Raises
     ------
@@ -26,7 +26,18 @@ def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
         raise SchemaError(
             "features.feature_catalog is empty. Build it with: swiftbolt run"
         )
-    return names
+    return (*names, *read_horizon_feature_names(warehouse))
+
+
+def read_horizon_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
+    """Features that each horizon of a row has its own number of."""
+    return tuple(
+        read_frame(
+            warehouse,
+            "select feature from {features}.horizon_feature_catalog "
+            "order by sort_order",
+        )["feature"]
+    )
 
 
 def read_horizons(warehouse: Warehouse) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """Rows under a cut: the features of each once, its labels beside them.
 
 A row has a label for every horizon. Its features are read once and matched
-with the labels here, by series and bar number.
+with the labels here, by series and bar number; what each horizon has its own
+number of comes with the labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import pandas as pd
 from python_ml.console.logs import get_logger, log_event
 from python_ml.ensemble import CLASSES
 from python_ml.examples.arrays import SPLIT_PARTS, TimeArray
+from python_ml.examples.catalog import read_horizon_feature_names
 from python_ml.examples.frames import codes_of, runs, to_times
 from python_ml.members.base import IntArray
 from python_ml.warehouse.bulk import read_frame
@@ -49,8 +51,10 @@ class LabelledRows:
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray of shape (n_rows, n_row_features)
         Features in catalog order, each row once, every column contiguous.
+    X_by_horizon : ndarray of shape (n_labels, n_horizon_features)
+        Those that follow them, of each label its own.
     places : ndarray of int of shape (n_labels,)
         Row of `X` that each label is of.
     labels : DataFrame of shape (n_labels, n_columns)
@@ -62,6 +66,7 @@ class LabelledRows:
     """
 
     X: npt.NDArray[np.floating[Any]]
+    X_by_horizon: npt.NDArray[np.floating[Any]]
     places: IntArray
     labels: pd.DataFrame
     y: IntArray
@@ -76,17 +81,23 @@ class LabelledRows:
         """A whole-numbered column of the labels."""
         return self.labels[column].to_numpy(dtype=np.int64)
 
-    def features(self, first: int, last: int) -> npt.NDArray[Any]:
-        """Features of the labels from `first` up to `last`.
+    def features(self, used: IntArray) -> npt.NDArray[np.floating[Any]]:
+        """All features of some labels.
 
-        A view where their rows follow one another, as those of a series do
-        unless it has holes.
+        Returns
+        -------
+        ndarray of shape (n_used, n_features)
+            Every column contiguous.
         """
-        places = self.places[first:last]
-        start, end = places[0], places[-1] + 1
-        if end - start == len(places) and (np.diff(places) == 1).all():
-            return self.X[start:end]
-        return self.X.T.take(places, axis=1).T
+        parts = (self.X.T.take(self.places[used], axis=1),)
+        if self.X_by_horizon.shape[1]:
+            parts = (*parts, self.X_by_horizon[used].T)
+        return np.concatenate(parts).T
+
+    def is_finite(self) -> npt.NDArray[np.bool_]:
+        """Whether every feature of a label is a number, shape (n_labels,)."""
+        of_rows = np.isfinite(self.X).all(axis=1)
+        return of_rows[self.places] & np.isfinite(self.X_by_horizon).all(axis=1)
 
 
 def count_rows(
@@ -119,7 +130,7 @@ def read_labelled_rows(
     keys : mapping of str to object
         `cut_id`, `timeframe` and `symbol_ids`.
     feature_names : sequence of str
-        Columns of `X`.
+        In catalog order.
     measures : sequence of str, optional
         More columns of the view.
     order_by : str
@@ -132,7 +143,13 @@ def read_labelled_rows(
     """
     every = "and mod(bar_number + symbol_id, :step) = 0" if step > 1 else ""
     keys = {**keys, "step": step}
-    columns = ", ".join(f'feature_rows."{name}"' for name in feature_names)
+    by_horizon = [
+        name
+        for name in read_horizon_feature_names(warehouse)
+        if name in feature_names
+    ]
+    of_row = [name for name in feature_names if name not in by_horizon]
+    columns = ", ".join(f'feature_rows."{name}"' for name in of_row)
     rows = read_frame(
         warehouse,
         f"""
@@ -152,6 +169,7 @@ def read_labelled_rows(
                     "symbol_id, bar_number, horizon, horizon_bars",
                     "label, label_end_at, split_part",
                     *measures,
+                    *by_horizon,
                 )
             )
         }
@@ -177,13 +195,14 @@ def read_labelled_rows(
         cut_id=keys["cut_id"],
         timeframe=keys["timeframe"],
     )
-    X = rows[list(feature_names)].to_numpy(dtype=dtype)
+    X = rows[of_row].to_numpy(dtype=dtype)
     places, is_found = _match(_row_keys(rows), _row_keys(labels))
     if not is_found.all():
         labels, places = labels[is_found], places[is_found]
     classes = dict(zip(CLASSES, range(len(CLASSES)), strict=True))
     return LabelledRows(
         X=X,
+        X_by_horizon=labels[by_horizon].to_numpy(dtype=dtype),
         places=places,
         labels=labels,
         y=codes_of(labels["label"], classes),

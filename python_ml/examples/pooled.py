@@ -123,7 +123,7 @@ def read_pooled_examples(
     )
     # One series with a number that no market makes spoils no pool; validation
     # names it.
-    is_finite = np.isfinite(rows.X).all(axis=1)
+    is_finite = rows.is_finite()
     symbol_ids = rows.integers("symbol_id")
     bar_numbers = rows.integers("bar_number")
     examples = []
@@ -132,14 +132,13 @@ def read_pooled_examples(
         further = max(1, thinning((last - first) * step, horizon_bars) // step)
         places = bar_numbers[first:last] + symbol_ids[first:last]
         used = first + np.flatnonzero(
-            (places % (step * further) == 0)
-            & is_finite[rows.places[first:last]]
+            (places % (step * further) == 0) & is_finite[first:last]
         )
         examples.append(
             PooledExamples(
                 horizon=str(rows.labels["horizon"].iloc[first]),
                 horizon_bars=horizon_bars,
-                X=rows.X[rows.places[used]],
+                X=rows.features(used),
                 y=rows.y[used],
                 symbol_ids=symbol_ids[used],
                 bar_numbers=bar_numbers[used],

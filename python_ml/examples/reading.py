@@ -87,7 +87,7 @@ def read_examples(
             HorizonExamples(
                 horizon=horizon,
                 horizon_bars=int(labels["horizon_bars"].iloc[first]),
-                X=rows.features(first, last),
+                X=rows.features(np.arange(first, last)),
                 y=rows.y[used],
                 moves=moves[used],
                 bar_numbers=bar_numbers[used],

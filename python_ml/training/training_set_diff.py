@@ -54,6 +54,7 @@ REBUILD = (
     "+training_examples",
     "+class_counts",
     "+feature_catalog",
+    "+horizon_feature_catalog",
 )
 
 

@@ -1,3 +1,5 @@
+{%- set horizon_features = horizon_feature_definitions() -%}
+
 -- Stored with the labels, since writing these rows a second time would double
 -- the time that labels take. Nothing of what came after the close is read.
 with
@@ -17,7 +19,10 @@ labels as (
         label_end_at as target_at,
         expected_volatility,
         forecast_volatility,
-        label_threshold
+        label_threshold,
+        {% for feature, _, _, _, formula in horizon_features %}
+            {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
+        {% endfor %}
 
     from {{ ref('labels') }}
 

@@ -1,5 +1,7 @@
+{%- set horizon_features = horizon_feature_definitions() -%}
+
 -- The cut is that of training_examples, only the window begins earlier. Without
--- features: Python joins them once for all horizons.
+-- the features of rows: Python joins them once for all horizons.
 with
 
 cuts as (
@@ -29,7 +31,10 @@ labels as (
         closed_at,
         label,
         label_end_bar_number,
-        label_end_at
+        label_end_at,
+        {% for feature, _, _, _, formula in horizon_features %}
+            {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
+        {% endfor %}
 
     from {{ ref('labels') }}
 
@@ -67,7 +72,10 @@ examples as (
         labels.closed_at,
         labels.label,
         labels.label_end_bar_number,
-        labels.label_end_at
+        labels.label_end_at,
+        {% for feature, _, _, _, _ in horizon_features %}
+            labels.{{ feature }}{{ ',' if not loop.last }}
+        {% endfor %}
 
     from cuts
 

@@ -1,4 +1,5 @@
 {%- set features = feature_definitions() | map(attribute=0) | list -%}
+{%- set horizon_features = horizon_feature_definitions() -%}
 
 with
 
@@ -22,7 +23,10 @@ targets as (
         target_at,
         expected_volatility,
         forecast_volatility,
-        label_threshold
+        label_threshold,
+        {% for feature, _, _, _, _ in horizon_features %}
+            {{ feature }}{{ ',' if not loop.last }}
+        {% endfor %}
 
     from {{ ref('horizon_scales') }}
 
@@ -52,7 +56,10 @@ examples as (
         targets.label_threshold,
         feature_rows.max_recorded_at,
         feature_rows.n_carried_bars,
-        feature_rows.{{ features | join(',\n        feature_rows.') }}
+        feature_rows.{{ features | join(',\n        feature_rows.') }},
+        {% for feature, _, _, _, _ in horizon_features %}
+            targets.{{ feature }}{{ ',' if not loop.last }}
+        {% endfor %}
 
     from feature_rows
 

@@ -1,4 +1,5 @@
 {%- set features = feature_definitions() | map(attribute=0) | list -%}
+{%- set horizon_features = horizon_feature_definitions() -%}
 
 with
 
@@ -32,7 +33,10 @@ labels as (
         expected_volatility,
         label_threshold,
         label_end_bar_number,
-        label_end_at
+        label_end_at,
+        {% for feature, _, _, _, formula in horizon_features %}
+            {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
+        {% endfor %}
 
     from {{ ref('labels') }}
 
@@ -79,7 +83,10 @@ examples as (
         labels.label_threshold,
         labels.label_end_bar_number,
         labels.label_end_at,
-        feature_rows.{{ features | join(',\n        feature_rows.') }}
+        feature_rows.{{ features | join(',\n        feature_rows.') }},
+        {% for feature, _, _, _, _ in horizon_features %}
+            labels.{{ feature }}{{ ',' if not loop.last }}
+        {% endfor %}
 
     from cuts
 

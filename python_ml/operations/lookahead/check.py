@@ -36,6 +36,7 @@ BUILD = (
     "build",
     "--select",
     *("+scoring_examples", "+labels", "feature_catalog"),
+    "horizon_feature_catalog",
     *("--exclude-resource-type", "test"),
     *("--exclude-resource-type", "unit_test"),
     "--full-refresh",
