@@ -22,6 +22,7 @@ from python_ml.registry.deployments import live_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.ledgers import rewriting
 from tests.conftest import run_swiftbolt
 from tests.forecast_market import (
     N_BARS,
@@ -696,7 +697,7 @@ def test_lost_states_of_bands_are_made_anew_from_what_settled(built):
     deploy_all(built)
     forecast(built, replay_from=close_of(-12).date())
     before = ledger(built)
-    with built.begin() as connection:
+    with rewriting(built) as connection:
         for table in ("band_states", "band_quantiles", "band_factors"):
             connection.execute(
                 sa.text(built.sql(f"delete from {{ml}}.{table}"))

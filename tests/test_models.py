@@ -35,6 +35,7 @@ from python_ml.scoring.time_order import score_in_time_order
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.ledgers import rewriting
 from tests.conftest import warehouse_environment
 from tests.forecast_market import (
     close_of,
@@ -80,7 +81,7 @@ def n_deployments(warehouse):
 
 
 def execute(warehouse, statement):
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         connection.execute(sa.text(warehouse.sql(statement)))
 
 
@@ -444,7 +445,7 @@ def pool(warehouse, name, *, referred_to_by):
     path = warehouse.settings.artifacts_dir / f"{name}.joblib"
     path.write_bytes(content)
     first = referred_to_by[0].version_id
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         cut_id = connection.execute(
             sa.select(schema.ensembles.c.cut_id).where(
                 schema.ensembles.c.version_id == first

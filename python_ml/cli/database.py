@@ -8,6 +8,7 @@ import sys
 import click
 
 from python_ml.cli.options import json_option
+from python_ml.cli.output import print_summary
 from python_ml.cli.warehouse import open_warehouse
 from python_ml.exceptions import SettingsError
 from python_ml.settings import Settings, load_settings
@@ -98,6 +99,43 @@ def db_psql(arguments: tuple[str, ...]) -> None:
     program = str(wheel_package() / "pginstall" / "bin" / "psql")
     sys.stdout.flush()
     os.execve(program, [program, *arguments], environment)
+
+
+@db.command(
+    "verify-ledgers",
+    epilog="Example: swiftbolt db verify-ledgers --kept 3f1a...",
+)
+@click.option(
+    "--kept",
+    metavar="DIGEST",
+    help="A digest that was kept elsewhere; must be in the chain.",
+)
+@json_option
+def db_verify_ledgers(kept: str | None, as_json: bool) -> None:
+    """Compare every ledger with its digests; exit 1 if rows were changed."""
+    from python_ml.warehouse.ledgers import verify_ledgers
+
+    with open_warehouse() as warehouse:
+        check = verify_ledgers(warehouse, kept=kept)
+    print_summary(check, as_json)
+    sys.exit(1 if check.findings else 0)
+
+
+@db.command(
+    "accept-clock",
+    epilog="Example: swiftbolt db accept-clock --reason 'was a month ahead'",
+)
+@click.option("--reason", required=True, help="For the record.")
+def db_accept_clock(reason: str) -> None:
+    """Say that the server's clock is right now, and was ahead before."""
+    from python_ml.warehouse.clock import accept_clock, check_clock
+
+    with open_warehouse() as warehouse:
+        accept_clock(warehouse, reason)
+        problems = check_clock(warehouse)
+    for problem in problems:
+        click.echo(problem)
+    click.echo("Accepted: what was seen of time before counts no more.")
 
 
 def _embedded_settings(verb: str) -> Settings:

@@ -1,7 +1,6 @@
 """Runs of jobs: one at a time of each kind, all on record."""
 
 import contextlib
-import datetime
 import functools
 import importlib.metadata
 import os
@@ -189,7 +188,7 @@ def _insert(
                     job=job,
                     arguments=dict(arguments),
                     status="running",
-                    started_at=_now(),
+                    started_at=sa.func.clock_timestamp(),
                     host=socket.gethostname(),
                     pid=os.getpid(),
                     code_version=code_version(),
@@ -213,7 +212,7 @@ def _finish(
             .where(runs.c.job_run_id == run.job_run_id)
             .values(
                 status=status,
-                finished_at=_now(),
+                finished_at=sa.func.clock_timestamp(),
                 duration_seconds=time.monotonic() - started,
                 counts=run.counts,
                 peak_memory_mb=peak_memory_mb(),
@@ -227,10 +226,6 @@ def _describe(error: BaseException) -> str:
         return "Interrupted."
     message = str(error) or type(error).__name__
     return message[:MAX_ERROR_CHARACTERS].replace("\x00", "")
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 def peak_memory_mb() -> float:
