@@ -25,6 +25,7 @@ from python_ml.forecasting.issue import forecast
 from python_ml.registry import inspection as models
 from python_ml.registry.comparison import read_losses
 from python_ml.registry.deployments import live_versions
+from python_ml.registry.loader import load_ensemble as load_live
 from python_ml.registry.versions import load_ensemble, read_version
 from python_ml.scoring.metrics import (
     block_standard_error,
@@ -400,6 +401,41 @@ def test_verify_lists_what_is_damaged_and_fails(market, swiftbolt):
     assert f"Damaged or missing: trained_ensembles/{damaged.version_id}" in (
         ended.stdout
     )
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_the_artifact_of_another_series_is_refused_by_name(
+    market, swiftbolt, is_copied
+):
+    """File and row changed together, behind the triggers' back."""
+    own = deploy(market, version(market, -9))
+    other = deploy(
+        market, make_ensemble(market, ticker="BBB", as_of=close_of(-9))
+    )
+    row = read_frame(
+        market,
+        "select artifact_path, sha256 from {ml}.ensembles "
+        f"where version_id = '{other.version_id}'",
+    ).iloc[0]
+    folder = market.settings.artifacts_dir
+    change = f"sha256 = '{row['sha256']}'"
+    if is_copied:
+        path = folder / f"{own.version_id}.joblib"
+        path.write_bytes((folder / f"{other.version_id}.joblib").read_bytes())
+    else:
+        change += f", artifact_path = '{row['artifact_path']}'"
+    execute(
+        market,
+        f"update {{ml}}.ensembles set {change} "
+        f"where version_id = '{own.version_id}'",
+    )
+    with pytest.raises(ArtifactError, match=other.version_id):
+        load_live("AAA", "d1", warehouse=market)
+    frame = models.verify_versions(market).set_index("version_id")
+    assert frame["state"][own.version_id] == "foreign"
+    ended = swiftbolt("models", "verify", "--all")
+    assert ended.exit_code == 1
+    assert f"Not that of version {own.version_id} alone" in ended.stdout
 
 
 def test_prune_keeps_what_is_or_was_deployed_and_what_it_shares(market):
