@@ -1,5 +1,8 @@
 """The group of all commands: the log's level, and errors in one line."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -15,7 +18,8 @@ class ErrorReportingGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with _private_files():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
@@ -25,6 +29,16 @@ class ErrorReportingGroup(click.Group):
             message = " ".join(str(expected).split())
             click.echo(f"Error: {message}", err=True)
             ctx.exit(1)
+
+
+@contextlib.contextmanager
+def _private_files() -> Iterator[None]:
+    """Make what is written readable by its owner alone, whatever the umask."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _expected_error(error: Exception) -> SwiftBoltError | None:

@@ -75,7 +75,7 @@ def _save(
     *,
     compression: int | tuple[str, int],
 ) -> tuple[Path, str]:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{name}{SUFFIX}"
     temporary = temporary_path(path)
     if path.parent != folder or path.exists():
@@ -88,7 +88,11 @@ def _save(
     joblib.dump(content, buffer, compress=compression)
     written = buffer.getvalue()
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
+        )
+        with os.fdopen(descriptor, "wb") as file:
             file.write(written)
             file.flush()
             os.fsync(file.fileno())

@@ -220,7 +220,7 @@ class EmbeddedServer:
         is neither our child nor in the terminal's session: Ctrl-C does not
         reach it and its end leaves no zombie here.
         """
-        with self.files.log_path.open("ab") as log:
+        with self.files.open_log() as log:
             shell = subprocess.run(
                 [
                     "/bin/sh",
