@@ -136,10 +136,10 @@ def without_markup(value: Any) -> Any:
     Examples
     --------
     >>> without_markup({"ticker": ["<b>", 1]})
-    {'ticker': ['‹b›', 1]}
+    {'ticker': ['⟨b⟩', 1]}
     """
     if isinstance(value, str):
-        return value.replace("<", "\u2039").replace(">", "\u203a")
+        return value.replace("<", "\u27e8").replace(">", "\u27e9")
     if isinstance(value, Mapping):
         return {
             without_markup(key): without_markup(item)

@@ -121,7 +121,7 @@ def test_a_validation_of_everything_leaves_pages_also_when_it_fails(
     assert "has the session and the times of the grid bar" in docs
     assert "54 violations found." in re.sub(r"<[^>]+>", "", docs)
     assert "bar_number" in docs
-    assert "‹b›IBM‹/b›" in docs
+    assert "⟨b⟩IBM⟨/b⟩" in docs
     assert "<b>IBM" not in docs
     for page in (folder / "data_docs").rglob("*.html"):
         assert "<b>IBM" not in page.read_text(), page
