@@ -60,7 +60,7 @@ def db_status(as_json: bool) -> None:
     else:
         for name, value in status.items():
             click.echo(f"{name}: {'-' if value is None else value}")
-    sys.exit(0 if status["is_running"] else 1)
+    sys.exit(0 if status["can_log_in"] else 1)
 
 
 @db.command("url", epilog='Example: psql "$(swiftbolt db url)"')

@@ -195,7 +195,7 @@ def _new_days(
 ) -> list[tuple[datetime.date, sa.Table, list[str], DayDigest]]:
     """Days before `until` without a digest, in the order of the chain."""
     ledger = schema.ledger_digests
-    last = {
+    last: dict[str, datetime.date] = {
         table_name: written_on
         for table_name, written_on in connection.execute(
             sa.select(
