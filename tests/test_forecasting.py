@@ -544,7 +544,7 @@ def test_a_bar_forecast_by_a_version_trained_after_it_is_reported(built):
         insert_frame(
             connection,
             schema.forecasts,
-            planted.drop(columns="forecast_id").assign(
+            planted.drop(columns=["forecast_id", "written_at"]).assign(
                 run_name="planted", version_id="from_later"
             ),
         )
@@ -654,7 +654,12 @@ def test_bands_of_day_by_day_are_those_of_one_replay(fresh_warehouse):
         states = read_frame(
             warehouse,
             "select * from {ml}.band_states order by horizon, bar_number",
-        ).drop(columns=["run_name", "batch_id", "created_at", "job_run_id"])
+        ).drop(
+            columns=[
+                *("run_name", "batch_id", "created_at", "job_run_id"),
+                "written_at",
+            ]
+        )
         lived, replayed = (
             rows.drop(columns="run_kind").reset_index(drop=True)
             for _, rows in states.groupby("run_kind")

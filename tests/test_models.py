@@ -91,7 +91,9 @@ def said_of(warehouse):
         warehouse,
         "select * from {ml}.forecasts order by closed_at, horizon_bars",
     )
-    return rows.drop(columns=["forecast_id", "issued_at", "job_run_id"])
+    return rows.drop(
+        columns=["forecast_id", "issued_at", "job_run_id", "written_at"]
+    )
 
 
 def test_rollback_restores_the_earlier_forecasts_exactly(

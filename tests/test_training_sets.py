@@ -97,6 +97,7 @@ def record_new_weights(
                     "settings_fingerprint": version_id,
                     "members_version_id": members,
                     "created_at": datetime.now(UTC),
+                    "written_at": sa.func.now(),
                 }
             )
         )

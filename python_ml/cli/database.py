@@ -121,6 +121,36 @@ def db_verify_ledgers(kept: str | None, as_json: bool) -> None:
     sys.exit(1 if check.findings else 0)
 
 
+@db.command("grant", epilog="Example: swiftbolt db grant ann --role analyst")
+@click.argument("user")
+@click.option(
+    "--role",
+    type=click.Choice(["loader", "trainer", "analyst"]),
+    required=True,
+    help="What the user may do.",
+)
+def db_grant(user: str, role: str) -> None:
+    """Let USER, who can log in, load bars, train or read.
+
+    An analyst reads features, forecasting, monitoring and leakage_audit and
+    changes nothing. Where this login may not grant that, the statements for an
+    administrator are printed, and the exit status is 1.
+    """
+    from python_ml.warehouse.roles import grant_role
+
+    with open_warehouse() as warehouse:
+        left = grant_role(warehouse, role, user)
+    for statement in left:
+        click.echo(f"{statement};")
+    if left:
+        click.echo(
+            "This login may not do that; have an administrator run the above.",
+            err=True,
+        )
+        sys.exit(1)
+    click.echo(f"{user} is {role} now.")
+
+
 @db.command(
     "accept-clock",
     epilog="Example: swiftbolt db accept-clock --reason 'was a month ahead'",

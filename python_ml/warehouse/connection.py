@@ -398,6 +398,8 @@ def migrate_to_head(warehouse: Warehouse) -> tuple[str | None, str]:
     from alembic import command
     from alembic.script import ScriptDirectory
 
+    from python_ml.warehouse.roles import grant_on_tables
+
     settings = warehouse.settings
     try:
         with warehouse.begin() as connection:
@@ -426,6 +428,7 @@ def migrate_to_head(warehouse: Warehouse) -> tuple[str | None, str]:
                 if not inspector.has_schema(settings.schema(name)):
                     connection.execute(CreateSchema(settings.schema(name)))
             command.upgrade(config, "head")
+            grant_on_tables(connection, settings)
     except sa.exc.ProgrammingError as error:
         if not isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
             raise
