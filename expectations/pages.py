@@ -3,14 +3,19 @@
 `summary.html` is one file with everything that failed. `data_docs/` holds
 Great Expectations' own pages, a page for each suite and its result; they are
 built offline too, but take their styles from the network and are plain text
-without it.
+without it. What was found in the data is no markup in either.
 """
 
+import copy
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from great_expectations.core import RunIdentifier
+from great_expectations.core import (
+    ExpectationSuiteValidationResult,
+    RunIdentifier,
+)
 from great_expectations.data_context.types.resource_identifiers import (
     ExpectationSuiteIdentifier,
     ValidationResultIdentifier,
@@ -121,6 +126,47 @@ def _table(outcome: ExpectationOutcome) -> Iterator[str]:
         )
 
 
+def without_markup(value: Any) -> Any:
+    """The same with brackets in texts that no browser reads as markup.
+
+    Great Expectations escapes some of what it found in the data and puts the
+    rest into its pages as it is. What looks the same and means nothing is safe
+    in both.
+
+    Examples
+    --------
+    >>> without_markup({"ticker": ["<b>", 1]})
+    {'ticker': ['⟨b⟩', 1]}
+    """
+    if isinstance(value, str):
+        return value.replace("<", "\u27e8").replace(">", "\u27e9")
+    if isinstance(value, Mapping):
+        return {
+            without_markup(key): without_markup(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set):
+        return type(value)(without_markup(item) for item in value)
+    return value
+
+
+def _harmless(
+    result: ExpectationSuiteValidationResult,
+) -> ExpectationSuiteValidationResult:
+    """A copy of a suite's result, safe to make pages of."""
+    copied = copy.deepcopy(result)
+    for verdict in copied.results:
+        verdict.result = without_markup(verdict.result)
+        verdict.exception_info = without_markup(verdict.exception_info)
+        if verdict.expectation_config is not None:
+            # Their texts are the suite's own, their lists may be of tickers.
+            verdict.expectation_config.kwargs = {
+                name: value if isinstance(value, str) else without_markup(value)
+                for name, value in verdict.expectation_config.kwargs.items()
+            }
+    return copied
+
+
 def write_pages(validation: Validation, folder: Path) -> Path:
     """Write the pages of a validation over those of the one before.
 
@@ -137,7 +183,7 @@ def write_pages(validation: Validation, folder: Path) -> Path:
         The summary.
     """
     summary, context = validation.summary, validation.context
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     page = folder / SUMMARY_PAGE
     page.write_text(summary_page(summary), encoding="utf-8")
     run = RunIdentifier(run_name="validate", run_time=summary.validated_at)
@@ -148,7 +194,7 @@ def write_pages(validation: Validation, folder: Path) -> Path:
                 run_id=run,
                 batch_identifier=suite,
             ),
-            result,
+            _harmless(result),
         )
     context.build_data_docs()
     return page

@@ -99,6 +99,10 @@ class WorkerError(SwiftBoltError, RuntimeError):
     """A process that shared the work was killed."""
 
 
+class ExhaustedError(SwiftBoltError, OSError):
+    """The machine has run out of disk, memory or something else."""
+
+
 class TrainingError(SwiftBoltError, RuntimeError):
     """No series of a training run could be fitted."""
 

@@ -7,6 +7,7 @@ killed job would leave its workers waiting for ever, with their memory.
 
 import contextlib
 import os
+import signal
 import threading
 import time
 import warnings
@@ -16,13 +17,11 @@ from typing import Any, TypeVar
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from python_ml.exceptions import WorkerError
+from python_ml.exceptions import SwiftBoltError, WorkerError
 
 T = TypeVar("T")
 
 PARENT_CHECK_SECONDS = 1.0
-
-_watched = threading.Event()
 
 
 class Outcomes(Iterator[T]):
@@ -52,25 +51,24 @@ class Outcomes(Iterator[T]):
         if n_workers <= 1 or not tasks:
             self._found = (function(*task) for task in tasks)
             return
-        parent = os.getpid()
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        with (
+            _explained(),
+            joblib.parallel_config(
+                backend="loky",
+                inner_max_num_threads=1,
+                # Before any task: the parent may not live to hand one out.
+                initializer=_begin_worker,
+                initargs=(os.getpid(),),
+            ),
+        ):
             self._found = joblib.Parallel(
                 n_jobs=n_workers, return_as="generator", batch_size=1
-            )(
-                joblib.delayed(_in_worker)(parent, function, *task)
-                for task in tasks
-            )
+            )(joblib.delayed(function)(*task) for task in tasks)
 
     def __next__(self) -> T:
         """The next one; raises WorkerError if a process was killed."""
-        try:
+        with _explained():
             return next(self._found)
-        except TerminatedWorkerError as error:
-            raise WorkerError(
-                "A worker process was killed, perhaps for want of memory. "
-                "What was finished is kept; run the same command again with "
-                "a smaller --jobs."
-            ) from error
 
     def close(self) -> None:
         """End what is still being done."""
@@ -140,15 +138,41 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _in_worker(parent: int, function: Callable[..., T], *task: Any) -> T:
-    _watch(parent)
-    return function(*task)
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Say what keeps processes from sharing the work."""
+    try:
+        yield
+    except SwiftBoltError:
+        raise
+    except TerminatedWorkerError as error:
+        raise WorkerError(
+            "A worker process was killed, perhaps for want of memory. "
+            "What was finished is kept; run the same command again with "
+            "a smaller --jobs."
+        ) from error
+    except OSError as error:
+        raise WorkerError(
+            f"Processes cannot share the work: {error}. They do so through "
+            "/dev/shm or the temporary folder: see that there is room and "
+            "that both can be written to (of a container: --shm-size=1g), "
+            "or run the same command again with --jobs 1."
+        ) from error
 
 
-def _watch(parent: int) -> None:
-    if not _watched.is_set():
-        _watched.set()
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+def end_workers() -> None:
+    """End the processes of this one, whatever they are doing."""
+    from joblib.externals.loky import reusable_executor
+
+    if reusable_executor._executor is not None:
+        reusable_executor._executor.shutdown(wait=False, kill_workers=True)
+
+
+def _begin_worker(parent: int) -> None:
+    """Begin the life of a process that ends with the one that started it."""
+    # Ctrl-C reaches all processes of a terminal; the parent sees to the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

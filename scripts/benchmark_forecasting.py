@@ -61,6 +61,7 @@ from benchmarking import (
 from python_ml.exceptions import SwiftBoltError
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, open_warehouse
+from python_ml.warehouse.ledgers import rewriting
 
 FIRST_DATE = date(2010, 1, 1)
 N_ASKED = 5
@@ -83,7 +84,7 @@ FILL_LEDGER = """
     select
         labels.symbol_id, labels.timeframe, labels.horizon,
         labels.horizon_bars, labels.bar_number, labels.closed_at,
-        'live', 'live', labels.closed_at, false,
+        'live', 'live', now(), false,
         labels.label_end_bar_number, labels.label_end_at,
         0.30, 0.30, 0.40, 'BULLISH', 0.06, 0.33, 0.34, 0.33,
         '{"climatology": [0.33, 0.34, 0.33],
@@ -248,7 +249,7 @@ def prepare(warehouse: Warehouse, bars: pl.DataFrame) -> None:
     say("forecasting for the first time")
     run(warehouse, "forecast")
     say("filling the ledger")
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         connection.exec_driver_sql(warehouse.sql(FILL_LEDGER))
         connection.exec_driver_sql(warehouse.sql(DATE_BACK))
     settle(warehouse, "ml")

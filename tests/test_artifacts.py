@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import pickle
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -319,3 +320,35 @@ def test_an_artifact_on_record_still_gives_the_probabilities_of_its_training(
         atol=tolerance,
     )
     assert horizon.validation.member_names == tuple(ROSTER)
+
+
+def in_place_of(path, kind):
+    path.unlink()
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        listening = socket.socket(socket.AF_UNIX)
+        folder = os.open(path.parent, os.O_RDONLY)
+        # The name of a socket is short.
+        listening.bind(f"/proc/self/fd/{folder}/{path.name}")
+        os.close(folder)
+        listening.close()
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a device or socket"])
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
+    path, sha256 = save_ensemble(make_ensemble(), tmp_path)
+    in_place_of(path, kind)
+    with pytest.raises(ArtifactError, match=f"is no file but {kind}"):
+        load_artifact(path, sha256=sha256, folder=tmp_path)
+    assert not is_intact(path, sha256=sha256, folder=tmp_path)
+
+
+def test_the_file_of_another_version_under_its_name_is_refused(tmp_path):
+    path, sha256 = save_ensemble(make_ensemble(), tmp_path)
+    other = path.rename(tmp_path / "MSFT_d1_20250121T153000Z.joblib")
+    with pytest.raises(ArtifactError, match=r"holds version AAPL_d1_2025.* of"):
+        load_artifact(other, sha256=sha256, folder=tmp_path)

@@ -50,6 +50,7 @@ NAME = "weekly"
 # Of the row, not of the forecast: ids, when it was really issued and for whom.
 OF_THE_ROW = [
     *("forecast_id", "version_id", "issued_at", "job_run_id"),
+    "written_at",
     *("run_kind", "run_name", "is_late"),
 ]
 

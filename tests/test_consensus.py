@@ -13,6 +13,7 @@ from python_ml.forecasting.issue import forecast
 from python_ml.monitoring.drift import check_drift
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.ledgers import rewriting
 from tests.forecast_market import TICKERS, close_of, deploy, make_ensemble
 
 FLOOR, RATIO = 0.05, 1.2
@@ -182,7 +183,7 @@ def test_the_consensus_equals_its_twin_whether_targets_meet_or_not(
 
     issued.close()
     with fresh_warehouse(template=issued.parameters.database) as friday:
-        with friday.begin() as connection:
+        with rewriting(friday) as connection:
             connection.execute(
                 sa.delete(schema.forecasts).where(
                     schema.forecasts.c.closed_at > close_of(FRIDAY)
@@ -303,7 +304,7 @@ def test_changes_name_the_version_that_took_over(issued, fresh_warehouse):
     assert set(changes["moved_by"]) == {"market"}
     issued.close()
     with fresh_warehouse(template=issued.parameters.database) as earlier:
-        with earlier.begin() as connection:
+        with rewriting(earlier) as connection:
             connection.execute(
                 sa.delete(schema.forecasts).where(
                     schema.forecasts.c.closed_at > close_of(-30)

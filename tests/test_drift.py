@@ -15,6 +15,7 @@ from python_ml.scoring.metrics import log_losses
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.ledgers import rewriting
 from tests.conftest import run_swiftbolt
 from tests.forecast_market import (
     N_BARS,
@@ -109,7 +110,7 @@ def plant_forecasts(
     rows["is_late"] = (rows["run_kind"] == "live") & (
         random.uniform(size=n_forecasts) < 0.4
     )
-    rows["issued_at"] = rows["closed_at"]
+    rows["issued_at"] = pd.Timestamp.now("UTC")
     rows["confidence"] = 0.1
     rows["member_probabilities"] = [{"only": [1]} for _ in range(n_forecasts)]
     rows["price_target"] = rows["reference_close"]
@@ -355,7 +356,7 @@ def test_forecasts_settle_once_and_only_when_their_target_bar_is_there(
 
         # A restatement of all bars comes with the two that were missing.
         load_bars(warehouse, first=0)
-        with warehouse.begin() as connection:
+        with rewriting(warehouse) as connection:
             connection.execute(
                 sa.text(
                     warehouse.sql(
@@ -486,7 +487,7 @@ def _scans(node: dict) -> Iterator[dict]:
 
 def test_the_command_prints_a_row_a_series_and_drift_is_no_failure(deployed):
     forecasts = plant_forecasts(deployed, n_forecasts=600)
-    with deployed.begin() as connection:
+    with rewriting(deployed) as connection:
         # No move beats a threshold of 9: every outcome is NEUTRAL, and a
         # direction that is not misses.
         connection.execute(

@@ -121,8 +121,10 @@ def test_a_validation_of_everything_leaves_pages_also_when_it_fails(
     assert "has the session and the times of the grid bar" in docs
     assert "54 violations found." in re.sub(r"<[^>]+>", "", docs)
     assert "bar_number" in docs
-    assert "&lt;b&gt;IBM&lt;/b&gt;" in docs
+    assert "⟨b⟩IBM⟨/b⟩" in docs
     assert "<b>IBM" not in docs
+    for page in (folder / "data_docs").rglob("*.html"):
+        assert "<b>IBM" not in page.read_text(), page
 
 
 def test_pages_show_the_latest_validation_only(market: Warehouse) -> None:

@@ -22,6 +22,7 @@ from python_ml.registry.deployments import live_versions
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.ledgers import rewriting
 from tests.conftest import run_swiftbolt
 from tests.forecast_market import (
     N_BARS,
@@ -543,7 +544,7 @@ def test_a_bar_forecast_by_a_version_trained_after_it_is_reported(built):
         insert_frame(
             connection,
             schema.forecasts,
-            planted.drop(columns="forecast_id").assign(
+            planted.drop(columns=["forecast_id", "written_at"]).assign(
                 run_name="planted", version_id="from_later"
             ),
         )
@@ -653,7 +654,12 @@ def test_bands_of_day_by_day_are_those_of_one_replay(fresh_warehouse):
         states = read_frame(
             warehouse,
             "select * from {ml}.band_states order by horizon, bar_number",
-        ).drop(columns=["run_name", "batch_id", "created_at", "job_run_id"])
+        ).drop(
+            columns=[
+                *("run_name", "batch_id", "created_at", "job_run_id"),
+                "written_at",
+            ]
+        )
         lived, replayed = (
             rows.drop(columns="run_kind").reset_index(drop=True)
             for _, rows in states.groupby("run_kind")
@@ -696,7 +702,7 @@ def test_lost_states_of_bands_are_made_anew_from_what_settled(built):
     deploy_all(built)
     forecast(built, replay_from=close_of(-12).date())
     before = ledger(built)
-    with built.begin() as connection:
+    with rewriting(built) as connection:
         for table in ("band_states", "band_quantiles", "band_factors"):
             connection.execute(
                 sa.text(built.sql(f"delete from {{ml}}.{table}"))

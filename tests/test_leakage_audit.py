@@ -148,6 +148,30 @@ VIOLATIONS = {
         f"'PAIR_d1_late' from {{features}}.bars where {PAIR} "
         "and timeframe = 'd1' order by bar_number desc limit 1",
     ),
+    "audit_forecast_issued_by_wrong_clock": (
+        "insert into {ml}.ensembles (version_id, symbol_id, timeframe, as_of, "
+        "cut_id, artifact_path, sha256, horizons, feature_names, classes, "
+        "data_fingerprint, settings_fingerprint, code_version, "
+        "library_versions) select 'PAIR_d1_old', symbol_id, 'd1', "
+        "timestamptz '2000-01-01', "
+        "(select min(cut_id) from {ml}.training_cuts), '', '', '[]', '[]', "
+        "'[]', 'old', '', '', '{}' from {raw}.symbols where ticker = 'PAIR'",
+        "insert into {ml}.forecasts (symbol_id, timeframe, horizon, "
+        "horizon_bars, bar_number, closed_at, run_kind, run_name, issued_at, "
+        "is_late, target_bar_number, target_at, probability_bearish, "
+        "probability_neutral, probability_bullish, direction, confidence, "
+        "climatology_bearish, climatology_neutral, climatology_bullish, "
+        "member_probabilities, reference_close, expected_volatility, "
+        "label_threshold, price_target, lower_50, upper_50, lower_80, "
+        "upper_80, lower_95, upper_95, version_id) "
+        "select symbol_id, timeframe, '1d', 1, bar_number, closed_at, "
+        "'live', 'live', closed_at - interval '1 second', false, "
+        "bar_number + 1, closed_at + interval '1 day', 0.2, 0.3, 0.5, "
+        "'BULLISH', 0.1, 0.3, "
+        "0.4, 0.3, '{}', 100, 0.01, 0.004, 101, 99, 101, 98, 102, 97, 103, "
+        f"'PAIR_d1_old' from {{features}}.bars where {PAIR} "
+        "and timeframe = 'd1' order by bar_number desc limit 1",
+    ),
 }
 
 

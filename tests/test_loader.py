@@ -15,6 +15,7 @@ from python_ml.exceptions import (
 )
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.ledgers import rewriting
 from tests.conftest import warehouse_environment
 from tests.forecast_market import close_of, deploy, make_ensemble
 
@@ -116,7 +117,7 @@ def test_what_no_longer_fits_is_refused_with_the_reason(
     market, statement, error, says
 ):
     deploy(market, version(market, -5))
-    with market.begin() as connection:
+    with rewriting(market) as connection:
         connection.execute(sa.text(statement))
     with pytest.raises(error, match=says) as raised:
         python_ml.load_ensemble("AAA", "d1", warehouse=market)

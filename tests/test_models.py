@@ -25,6 +25,7 @@ from python_ml.forecasting.issue import forecast
 from python_ml.registry import inspection as models
 from python_ml.registry.comparison import read_losses
 from python_ml.registry.deployments import live_versions
+from python_ml.registry.loader import load_ensemble as load_live
 from python_ml.registry.versions import load_ensemble, read_version
 from python_ml.scoring.metrics import (
     block_standard_error,
@@ -35,6 +36,7 @@ from python_ml.scoring.time_order import score_in_time_order
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.ledgers import rewriting
 from tests.conftest import warehouse_environment
 from tests.forecast_market import (
     close_of,
@@ -80,7 +82,7 @@ def n_deployments(warehouse):
 
 
 def execute(warehouse, statement):
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         connection.execute(sa.text(warehouse.sql(statement)))
 
 
@@ -89,7 +91,9 @@ def said_of(warehouse):
         warehouse,
         "select * from {ml}.forecasts order by closed_at, horizon_bars",
     )
-    return rows.drop(columns=["forecast_id", "issued_at", "job_run_id"])
+    return rows.drop(
+        columns=["forecast_id", "issued_at", "job_run_id", "written_at"]
+    )
 
 
 def test_rollback_restores_the_earlier_forecasts_exactly(
@@ -401,6 +405,41 @@ def test_verify_lists_what_is_damaged_and_fails(market, swiftbolt):
     )
 
 
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_the_artifact_of_another_series_is_refused_by_name(
+    market, swiftbolt, is_copied
+):
+    """File and row changed together, behind the triggers' back."""
+    own = deploy(market, version(market, -9))
+    other = deploy(
+        market, make_ensemble(market, ticker="BBB", as_of=close_of(-9))
+    )
+    row = read_frame(
+        market,
+        "select artifact_path, sha256 from {ml}.ensembles "
+        f"where version_id = '{other.version_id}'",
+    ).iloc[0]
+    folder = market.settings.artifacts_dir
+    change = f"sha256 = '{row['sha256']}'"
+    if is_copied:
+        path = folder / f"{own.version_id}.joblib"
+        path.write_bytes((folder / f"{other.version_id}.joblib").read_bytes())
+    else:
+        change += f", artifact_path = '{row['artifact_path']}'"
+    execute(
+        market,
+        f"update {{ml}}.ensembles set {change} "
+        f"where version_id = '{own.version_id}'",
+    )
+    with pytest.raises(ArtifactError, match=other.version_id):
+        load_live("AAA", "d1", warehouse=market)
+    frame = models.verify_versions(market).set_index("version_id")
+    assert frame["state"][own.version_id] == "foreign"
+    ended = swiftbolt("models", "verify", "--all")
+    assert ended.exit_code == 1
+    assert f"Not that of version {own.version_id} alone" in ended.stdout
+
+
 def test_prune_keeps_what_is_or_was_deployed_and_what_it_shares(market):
     shared = version(market, -12)
     record_version(market, shared)
@@ -444,7 +483,7 @@ def pool(warehouse, name, *, referred_to_by):
     path = warehouse.settings.artifacts_dir / f"{name}.joblib"
     path.write_bytes(content)
     first = referred_to_by[0].version_id
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         cut_id = connection.execute(
             sa.select(schema.ensembles.c.cut_id).where(
                 schema.ensembles.c.version_id == first

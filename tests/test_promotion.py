@@ -22,6 +22,7 @@ from python_ml.registry.promotion.verdict import (
 )
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.ledgers import rewriting
 from tests.promotion_market import (
     BLURRED,
     CHAMPION_AS_OF,
@@ -453,7 +454,7 @@ def test_a_shuffled_and_a_worse_recipe_are_refused_a_better_one_is_not(
     assert live(warehouse) == before
     assert count(warehouse, "deployments") == N_SERIES
 
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         connection.exec_driver_sql("delete from ml.forecasts")
     fill_ledger(warehouse, champions(BLURRED), ids)
     [decision] = decide(warehouse, cohort(warehouse, market, trained()))
@@ -568,7 +569,7 @@ def test_a_ledger_that_cannot_be_filled_asks_for_time_or_for_force(
     warehouse, market
 ):
     install_champions(warehouse)
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         connection.exec_driver_sql(
             "update ml.deployments set effective_at = "
             "timestamptz '2020-01-01 21:00Z' + interval '590 days'"
@@ -598,7 +599,7 @@ def test_bars_from_before_the_champions_as_of_count_for_nothing(
 ):
     ids = install_champions(warehouse)
     fill_ledger(warehouse, champions(), ids)
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         connection.exec_driver_sql(
             "update ml.ensembles set as_of = timestamptz '2020-01-01 21:00Z' "
             "+ interval '580 days' where version_id like 'old%%'"

@@ -12,6 +12,7 @@ from python_ml.monitoring.health import read_health
 from python_ml.operations import daily as pipeline
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.ledgers import rewriting
 from python_ml.warehouse.quarantine import EXPECTATION, Finding, set_aside
 from tests import forecast_market
 from tests.forecast_market import close_of, deploy, make_ensemble
@@ -27,7 +28,7 @@ POISON = """
 
 
 def execute(warehouse: Warehouse, statement: str) -> None:
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         connection.exec_driver_sql(warehouse.sql(statement))
 
 

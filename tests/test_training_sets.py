@@ -26,6 +26,7 @@ from python_ml.training.training_sets import read_training_set
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.ledgers import rewriting
 from tests.conftest import BUILD_WITHOUT_TESTS, run_swiftbolt
 from tests.restated_market import AS_OF, RestatedSource
 from tests.synthetic_market import sessions
@@ -97,6 +98,7 @@ def record_new_weights(
                     "settings_fingerprint": version_id,
                     "members_version_id": members,
                     "created_at": datetime.now(UTC),
+                    "written_at": sa.func.now(),
                 }
             )
         )
@@ -198,7 +200,7 @@ def test_a_later_cut_adds_removes_and_moves_rows(versions: Warehouse) -> None:
 def test_rows_of_a_version_on_other_tables_are_not_passed_off_as_its_own(
     versions: Warehouse,
 ) -> None:
-    with versions.begin() as connection:
+    with rewriting(versions) as connection:
         connection.execute(
             schema.ensembles.update()
             .where(schema.ensembles.c.version_id == "same")

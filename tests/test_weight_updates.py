@@ -26,6 +26,7 @@ from python_ml.training.weight_updates import update_weights
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.ledgers import rewriting
 from tests.conftest import warehouse_environment
 from tests.forecast_market import TICKERS, close_of, deploy, make_ensemble
 
@@ -99,7 +100,7 @@ def settled(fresh_warehouse, settled_database):
 
 
 def execute(warehouse, statement):
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         connection.execute(sa.text(warehouse.sql(statement)))
 
 

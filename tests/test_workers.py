@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from python_ml.exceptions import WorkerError
-from python_ml.processes import count_workers
+from python_ml.processes import Outcomes, count_workers
 from python_ml.settings import PROJECT_ROOT
 from python_ml.training.fitting import (
     FitFailure,
@@ -45,12 +45,9 @@ def test_little_work_starts_no_process():
     assert count_workers(170, 3, least_per_worker=4) == 3
 
 
-def test_a_killed_worker_is_told(monkeypatch):
-    monkeypatch.setattr(
-        "python_ml.processes._in_worker", lambda *_: os._exit(9)
-    )
+def test_a_killed_worker_is_told():
     with pytest.raises(WorkerError, match="smaller --jobs"):
-        list(fit_all(make_market(2), n_jobs=2))
+        list(Outcomes(os._exit, [(9,)] * 2, 2))
 
 
 def test_what_is_closed_ends_and_leaves_the_next_alone():
@@ -84,6 +81,25 @@ def test_workers_end_with_a_training_that_was_killed():
     while time.monotonic() < deadline and any(map(is_alive, workers)):
         time.sleep(0.1)
     assert not any(map(is_alive, workers))
+
+
+def test_workers_end_with_a_parent_that_was_killed_before_their_first_task():
+    script = (
+        "import time\n"
+        "from python_ml.processes import Outcomes\n"
+        "outcomes = Outcomes(time.sleep, [(600,)] * 2, 2)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=PROJECT_ROOT
+    ) as process:
+        parent = psutil.Process(process.pid)
+        # The tracker of resources and the first worker.
+        while len(workers := parent.children(recursive=True)) < 2:
+            time.sleep(0.01)
+        process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert [worker for worker in alive if is_alive(worker)] == []
 
 
 def is_alive(process):

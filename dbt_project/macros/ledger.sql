@@ -69,3 +69,32 @@
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
+
+
+{#
+    Whether a row of `ml.forecasts` is about a bar that had not closed when it
+    was issued, or was issued at another time than it was written: then nobody
+    knows when it was issued, and it counts as late. Ten minutes are what clocks
+    may differ by, and are those of `python_ml.warehouse.clock`. Rows from
+    before `written_at` was kept have nothing to compare with.
+#}
+{% macro has_impossible_time() -%}
+    (
+        run_kind = 'live'
+        and (
+            issued_at < closed_at
+            or coalesce(
+                issued_at < {{ plus_minutes('written_at', -clock_tolerance()) }}
+                or issued_at
+                > {{ plus_minutes('written_at', clock_tolerance()) }},
+                false
+            )
+        )
+    )
+{%- endmacro %}
+
+
+{# Minutes that clocks may differ by. #}
+{% macro clock_tolerance() -%}
+    {{ return(10) }}
+{%- endmacro %}

@@ -8,6 +8,7 @@ import sys
 import click
 
 from python_ml.cli.options import json_option
+from python_ml.cli.output import print_summary
 from python_ml.cli.warehouse import open_warehouse
 from python_ml.exceptions import SettingsError
 from python_ml.settings import Settings, load_settings
@@ -59,7 +60,7 @@ def db_status(as_json: bool) -> None:
     else:
         for name, value in status.items():
             click.echo(f"{name}: {'-' if value is None else value}")
-    sys.exit(0 if status["is_running"] else 1)
+    sys.exit(0 if status["can_log_in"] else 1)
 
 
 @db.command("url", epilog='Example: psql "$(swiftbolt db url)"')
@@ -98,6 +99,73 @@ def db_psql(arguments: tuple[str, ...]) -> None:
     program = str(wheel_package() / "pginstall" / "bin" / "psql")
     sys.stdout.flush()
     os.execve(program, [program, *arguments], environment)
+
+
+@db.command(
+    "verify-ledgers",
+    epilog="Example: swiftbolt db verify-ledgers --kept 3f1a...",
+)
+@click.option(
+    "--kept",
+    metavar="DIGEST",
+    help="A digest that was kept elsewhere; must be in the chain.",
+)
+@json_option
+def db_verify_ledgers(kept: str | None, as_json: bool) -> None:
+    """Compare every ledger with its digests; exit 1 if rows were changed."""
+    from python_ml.warehouse.ledgers import verify_ledgers
+
+    with open_warehouse() as warehouse:
+        check = verify_ledgers(warehouse, kept=kept)
+    print_summary(check, as_json)
+    sys.exit(1 if check.findings else 0)
+
+
+@db.command("grant", epilog="Example: swiftbolt db grant ann --role analyst")
+@click.argument("user")
+@click.option(
+    "--role",
+    type=click.Choice(["loader", "trainer", "analyst"]),
+    required=True,
+    help="What the user may do.",
+)
+def db_grant(user: str, role: str) -> None:
+    """Let USER, who can log in, load bars, train or read.
+
+    An analyst reads features, forecasting, monitoring and leakage_audit and
+    changes nothing. Where this login may not grant that, the statements for an
+    administrator are printed, and the exit status is 1.
+    """
+    from python_ml.warehouse.roles import grant_role
+
+    with open_warehouse() as warehouse:
+        left = grant_role(warehouse, role, user)
+    for statement in left:
+        click.echo(f"{statement};")
+    if left:
+        click.echo(
+            "This login may not do that; have an administrator run the above.",
+            err=True,
+        )
+        sys.exit(1)
+    click.echo(f"{user} is {role} now.")
+
+
+@db.command(
+    "accept-clock",
+    epilog="Example: swiftbolt db accept-clock --reason 'was a month ahead'",
+)
+@click.option("--reason", required=True, help="For the record.")
+def db_accept_clock(reason: str) -> None:
+    """Say that the server's clock is right now, and was ahead before."""
+    from python_ml.warehouse.clock import accept_clock, check_clock
+
+    with open_warehouse() as warehouse:
+        accept_clock(warehouse, reason)
+        problems = check_clock(warehouse)
+    for problem in problems:
+        click.echo(problem)
+    click.echo("Accepted: what was seen of time before counts no more.")
 
 
 def _embedded_settings(verb: str) -> Settings:

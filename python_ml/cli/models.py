@@ -242,25 +242,32 @@ def models_verify(
     timeframes: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
-    """Check every artifact's checksum; exit 1 and list those damaged."""
+    """Check every artifact's checksum; exit 1 and list what is wrong."""
     from python_ml.registry import inspection as models
 
     with open_warehouse() as warehouse:
         frame = models.verify_versions(
             warehouse, symbols=symbols, timeframes=timeframes
         )
-    damaged = frame[frame["state"] == "damaged"]
+    # A pooled member stands below every version that refers to it.
+    files = frame.drop_duplicates(["artifact_path", "state"])
+    wrong = files[files["state"].isin(["damaged", "foreign"])]
     if as_json:
         print_frame(frame, {}, as_json)
     else:
-        for name in damaged["artifact_path"]:
-            click.echo(f"Damaged or missing: {name}")
-        counts = frame["state"].value_counts()
+        for row in wrong.to_dict("records"):
+            what = (
+                "Damaged or missing"
+                if row["state"] == "damaged"
+                else f"Not that of version {row['version_id']} alone"
+            )
+            click.echo(f"{what}: {row['artifact_path']}")
+        counts = files["state"].value_counts()
         click.echo(
             ", ".join(f"{count} {state}" for state, count in counts.items())
             + "."
         )
-    sys.exit(1 if len(damaged) else 0)
+    sys.exit(1 if len(wrong) else 0)
 
 
 @models.command(

@@ -43,8 +43,10 @@ from python_ml.registry.versions import (
 )
 from python_ml.settings import Settings
 from python_ml.warehouse.bulk import insert_frame
+from python_ml.warehouse.clock import read_clock
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.ledger_digests import extend_digests
 
 logger = get_logger(__name__)
 
@@ -102,6 +104,8 @@ def forecast(
         "replay_from": replay_from,
     }
     with job_run(warehouse, "forecast", arguments) as job:
+        # Before anything is added to them.
+        job.counts["ledger_digests"] = extend_digests(warehouse)
         series = read_series(warehouse, symbols, timeframes)
         rows, n_inserted, failures = _issue(
             warehouse,
@@ -195,7 +199,8 @@ def write_down(
     rules : sequence of TrustRule
         By which each forecast is trusted.
     run_kind : {"live", "replay", "backtest"}
-        Only a live forecast can be late.
+        Only a live forecast can be late: by the database's clock, or because
+        that cannot be right.
     job_run_id : int
 
     Returns
@@ -203,10 +208,19 @@ def write_down(
     (DataFrame, int)
         The rows as issued, and how many were new.
     """
-    issued_at = _now()
+    clock = read_clock(connection)
+    for problem in clock.problems:
+        log_event(logger, "clock_in_doubt", problem=problem)
+    issued_at = pd.Timestamp(clock.database)
     issued = rows.drop(columns="late_after").assign(
         issued_at=issued_at,
-        is_late=(run_kind == LIVE) & (issued_at > rows["late_after"]),
+        is_late=(run_kind == LIVE)
+        & (
+            (issued_at > rows["late_after"])
+            # Nobody knew the bar by then, so the time is wrong.
+            | (issued_at < rows["closed_at"])
+            | clock.is_set_back
+        ),
         job_run_id=job_run_id,
     )
     issued["trust"], issued["trust_reasons"] = judge(
@@ -219,10 +233,6 @@ def write_down(
         connection, schema.forecasts, issued, skip_existing=True
     )
     return issued, n_inserted
-
-
-def _now() -> pd.Timestamp:
-    return pd.Timestamp.now("UTC")
 
 
 def score_due(

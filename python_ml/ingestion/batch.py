@@ -140,7 +140,13 @@ class Batch:
                 is_backfill=rows["is_new"],
                 ingested_at=self.now,
                 source=self.source,
-            )[list(table.columns.keys())],
+            )[
+                [
+                    column.name
+                    for column in table.columns
+                    if column.name != "written_at"
+                ]
+            ],
         )
 
     def finish(self) -> None:

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -74,7 +75,7 @@ def _save(
     *,
     compression: int | tuple[str, int],
 ) -> tuple[Path, str]:
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{name}{SUFFIX}"
     temporary = temporary_path(path)
     if path.parent != folder or path.exists():
@@ -87,7 +88,11 @@ def _save(
     joblib.dump(content, buffer, compress=compression)
     written = buffer.getvalue()
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
+        )
+        with os.fdopen(descriptor, "wb") as file:
             file.write(written)
             file.flush()
             os.fsync(file.fileno())
@@ -128,8 +133,9 @@ def load_artifact(
     Raises
     ------
     ArtifactError
-        If the file is missing, outside the folder, altered or no ensemble.
-        Nothing has been unpickled then, but for the last.
+        If the file is missing, no file, outside the folder, altered, no
+        ensemble or that of another version. Nothing has been unpickled then,
+        but for the last two.
     """
     with _advising(train_command):
         found = _verified_content(path, sha256=sha256, folder=folder)
@@ -138,6 +144,12 @@ def load_artifact(
         raise ArtifactError(
             f"Artifact {path.name} holds a {type(ensemble).__name__}, not an "
             f"ensemble. Train again: {train_command}"
+        )
+    if ensemble.version_id != path.stem:
+        raise ArtifactError(
+            f"Artifact {path.name} holds version {ensemble.version_id} of "
+            f"{ensemble.ticker} {ensemble.timeframe}, another one than its "
+            f"name says; it was not used. Train again: {train_command}"
         )
     return _with_pooled_members(ensemble, folder, train_command)
 
@@ -274,7 +286,7 @@ def _verified_content(path: Path, *, sha256: str, folder: Path) -> bytes:
             f"folder {folder}; it was not read."
         )
     try:
-        content = resolved.read_bytes()
+        content = _read_file(resolved)
     except OSError as error:
         raise ArtifactError(
             f"Artifact {path} cannot be read: {error.strerror}."
@@ -286,6 +298,28 @@ def _verified_content(path: Path, *, sha256: str, folder: Path) -> bytes:
             f"{sha256[:12]}...: it was altered and was not read."
         )
     return content
+
+
+def _read_file(path: Path) -> bytes:
+    """Bytes of a regular file; of nothing that would block or never end."""
+    # Not waiting for a writer, in case it has become a pipe since it was seen.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ArtifactError(
+            f"Artifact {path} is no file but {_kind(path)}; it was not read."
+        )
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ArtifactError(f"Artifact {path} was exchanged; not read.")
+        return file.read()
+
+
+def _kind(path: Path) -> str:
+    """What stands in a file's place."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
 
 
 def temporary_path(path: Path) -> Path:

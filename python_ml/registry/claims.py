@@ -66,7 +66,7 @@ def claim_version_id(
     str
         Name without `.joblib`; has a suffix `-2`, `-3`, ... when taken.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stem = (
         f"{slug(ticker)}_{slug(timeframe)}_"
         f"{created_at.astimezone(UTC):%Y%m%dT%H%M%SZ}"

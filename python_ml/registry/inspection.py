@@ -7,12 +7,14 @@ deployments are added, rows of versions stay when their artifacts go, and what
 would contradict the ledger of forecasts is refused.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from python_ml.console.text_tables import to_records
+from python_ml.exceptions import ArtifactError
 from python_ml.registry.artifacts import is_intact
 from python_ml.registry.comparison import compare_versions
 from python_ml.registry.deployments import history, live_versions
@@ -30,6 +32,7 @@ from python_ml.registry.versions import (
     SharedArtifact,
     Version,
     artifact_file,
+    check_own_artifact,
     narrow_to_recorded,
     pruned_paths,
     read_version,
@@ -204,16 +207,22 @@ def verify_versions(
     -------
     DataFrame of shape (n_artifacts, n_columns)
         `ticker`, `timeframe`, `version_id`, `artifact_path` and `state`:
-        intact, damaged or pruned. A pooled member stands below every version
-        that refers to it.
+        intact, damaged, foreign (the file of another version, or with the
+        checksum of another's) or pruned. A pooled member stands below every
+        version that refers to it.
     """
     versions = read_versions(warehouse)
     pruned = pruned_paths(warehouse)
     states: dict[SharedArtifact, str] = {}
+    # A version's name is in its file, so no two have the same bytes.
+    n_versions = Counter(version.sha256 for version in versions.values())
 
     def state(artifact: Version | SharedArtifact) -> str:
         if isinstance(artifact, Version):
-            return _state(warehouse, artifact)
+            found = _state(warehouse, artifact)
+            if found == "intact" and n_versions[artifact.sha256] > 1:
+                return "foreign"
+            return found
         if artifact not in states:
             states[artifact] = (
                 "pruned"
@@ -251,6 +260,11 @@ def _still_needed(
 def _state(warehouse: Warehouse, artifact: Version | SharedArtifact) -> str:
     if isinstance(artifact, Version) and artifact.removed_at is not None:
         return "pruned"
+    if isinstance(artifact, Version):
+        try:
+            check_own_artifact(artifact)
+        except ArtifactError:
+            return "foreign"
     is_whole = is_intact(
         artifact_file(warehouse.settings, artifact),
         sha256=artifact.sha256,

@@ -19,6 +19,7 @@ from python_ml.exceptions import (
     UnknownVersionError,
 )
 from python_ml.registry.artifacts import (
+    SUFFIX,
     TRAIN_COMMAND,
     check_library_versions,
     load_artifact,
@@ -262,6 +263,7 @@ def check_usable(
             f"Version {version.version_id} was trained on features that are "
             f"gone: {', '.join(missing)}. Train again: {version.train_command}"
         )
+    check_own_artifact(version)
     verified = set() if verified is None else verified
     for artifact in version.artifacts:
         if isinstance(artifact, SharedArtifact) and artifact in verified:
@@ -297,17 +299,28 @@ def load_version(settings: Settings, version: Version) -> Ensemble:
     Raises
     ------
     ArtifactError
-        If its artifact was pruned, is missing, altered or outside the folder,
-        or was written with another major version of a library.
+        If its artifact was pruned, is missing, altered, outside the folder or
+        that of another version or series, or was written with another major
+        version of a library.
     """
     check_not_pruned(version)
     check_libraries(version)
-    return load_artifact(
+    check_own_artifact(version)
+    ensemble = load_artifact(
         artifact_file(settings, version),
         sha256=version.sha256,
         folder=settings.artifacts_dir,
         train_command=version.train_command,
     )
+    of_record = version.symbol_id, version.timeframe
+    if (ensemble.symbol_id, ensemble.timeframe) != of_record:
+        raise ArtifactError(
+            f"The artifact of version {version.version_id} was trained on "
+            f"{ensemble.ticker} {ensemble.timeframe}, but is on record for "
+            f"{version.ticker} {version.timeframe}; it was not used. Train "
+            f"again: {version.train_command}"
+        )
+    return ensemble
 
 
 def load_ensemble(warehouse: Warehouse, version_id: str) -> Ensemble:
@@ -330,6 +343,17 @@ def check_not_pruned(version: Version) -> None:
             f"The artifact of version {version.version_id} was pruned on "
             f"{version.removed_at:%Y-%m-%d}; its rows stay on record. Train "
             f"again: {version.train_command}"
+        )
+
+
+def check_own_artifact(version: Version) -> None:
+    """Raise an `ArtifactError` if a version names the file of another."""
+    name = Path(version.artifact_path).name
+    if name != f"{version.version_id}{SUFFIX}":
+        raise ArtifactError(
+            f"On record for version {version.version_id} is the artifact "
+            f"{name}, which is that of another version; it was not read. "
+            f"Train again: {version.train_command}"
         )
 
 

@@ -6,7 +6,8 @@ together. dbt reads these tables as sources and writes none of them. With
 `SWIFTBOLT_SCHEMA_PREFIX` set, engines translate `raw` and `ml` to the prefixed
 names.
 
-Times are UTC. Tables named append-only are never updated or deleted from.
+Times are UTC. Tables named append-only are never updated or deleted from; the
+database itself refuses it of those in `APPEND_ONLY`.
 """
 
 from python_ml.schema.backtests import (
@@ -36,6 +37,7 @@ from python_ml.schema.forecasts import (
     forecasts,
 )
 from python_ml.schema.jobs import job_runs
+from python_ml.schema.ledgers import APPEND_ONLY, LEDGERS, ledger_digests
 from python_ml.schema.market import (
     adjustments,
     bars,
@@ -56,8 +58,10 @@ from python_ml.schema.training import (
 )
 
 __all__ = [
+    "APPEND_ONLY",
     "BAND_ENDS",
     "BAND_KEY",
+    "LEDGERS",
     "ML",
     "RAW",
     "accepted_findings",
@@ -78,6 +82,7 @@ __all__ = [
     "forecasts",
     "ingest_batches",
     "job_runs",
+    "ledger_digests",
     "metadata",
     "pooled_members",
     "price_jumps",

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import conv
 
-from python_ml.schema.columns import ML, Timestamp, metadata
+from python_ml.schema.columns import ML, Timestamp, metadata, written_at
 from python_ml.schema.jobs import job_runs
 from python_ml.schema.market import symbols
 
@@ -63,6 +63,8 @@ drift_checks = Table(
     Column("status", Text, nullable=False),
     Column("recommendation", Text, nullable=False),
     Index(None, "symbol_id", "timeframe", "checked_at"),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=ML,
     comment="One row per series and drift check; append-only.",
 )

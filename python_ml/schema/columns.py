@@ -26,3 +26,15 @@ Timestamp = DateTime(timezone=True)
 def created_at(name: str = "created_at") -> Column:  # type: ignore[type-arg]
     """When the row was written, by the server's clock."""
     return Column(name, Timestamp, nullable=False, server_default=func.now())
+
+
+def written_at() -> Column:  # type: ignore[type-arg]
+    """When the row of a ledger was written; no writer may say otherwise."""
+    return Column(
+        "written_at",
+        Timestamp,
+        server_default=func.now(),
+        comment=(
+            "By the database's clock; NULL of rows from before it was kept."
+        ),
+    )

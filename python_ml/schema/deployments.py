@@ -17,7 +17,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from python_ml.schema.columns import ML, Timestamp, created_at, metadata
+from python_ml.schema.columns import (
+    ML,
+    Timestamp,
+    created_at,
+    metadata,
+    written_at,
+)
 from python_ml.schema.jobs import job_runs
 from python_ml.schema.market import symbols
 from python_ml.schema.training import ensembles, training_cuts
@@ -55,6 +61,8 @@ deployments = Table(
         comment="Names of those of the version that the row is about.",
     ),
     Index(None, "symbol_id", "timeframe", "effective_at"),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=ML,
     comment=(
         "One row per decision which version is live; append-only. At a time t "
@@ -121,6 +129,8 @@ promotions = Table(
         comment="Backtest that it belongs to; NULL for live.",
     ),
     Index(None, "calendar", "timeframe", "horizon", "as_of"),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=ML,
     comment=(
         "One row per decision whether the versions of a training are deployed "

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Identity,
+    Index,
     Integer,
     PrimaryKeyConstraint,
     Table,
@@ -16,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from python_ml.schema.columns import ML, Timestamp, metadata
+from python_ml.schema.columns import ML, Timestamp, metadata, written_at
 from python_ml.schema.jobs import job_runs
 from python_ml.schema.market import symbols
 from python_ml.schema.training import ensembles
@@ -126,6 +127,8 @@ forecasts = Table(
         "run_kind",
         "run_name",
     ),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=ML,
     comment="One row per forecast issued; append-only.",
 )
@@ -180,6 +183,8 @@ band_states = Table(
     Column("created_at", Timestamp, nullable=False, comment="Real time."),
     Column("job_run_id", BigInteger, ForeignKey(job_runs.c.job_run_id)),
     PrimaryKeyConstraint(*BAND_KEY, "bar_number"),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=ML,
     comment="One row per bar at which bands were issued; append-only.",
 )

@@ -17,7 +17,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from python_ml.schema.columns import RAW, Timestamp, created_at, metadata
+from python_ml.schema.columns import (
+    RAW,
+    Timestamp,
+    created_at,
+    metadata,
+    written_at,
+)
 
 symbols = Table(
     "symbols",
@@ -125,6 +131,8 @@ bars = Table(
         "volume >= 0 and volume < 'Infinity'", name="volume_is_finite"
     ),
     Index(None, "batch_id", postgresql_using="brin"),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=RAW,
     comment=(
         "One row per record of a bar; append-only. A changed value is a new "
@@ -162,6 +170,8 @@ adjustments = Table(
     CheckConstraint(
         "factor > 0 and factor < 'Infinity'", name="factor_is_positive"
     ),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=RAW,
     comment="One row per record of a split or dividend; append-only.",
 )

@@ -18,7 +18,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.schema import conv
 
-from python_ml.schema.columns import ML, Timestamp, created_at, metadata
+from python_ml.schema.columns import (
+    ML,
+    Timestamp,
+    created_at,
+    metadata,
+    written_at,
+)
 from python_ml.schema.jobs import job_runs
 from python_ml.schema.market import symbols
 
@@ -144,6 +150,8 @@ ensembles = Table(
         "data_fingerprint",
         "settings_fingerprint",
     ),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=ML,
     comment="One row per immutable ensemble version; append-only.",
 )
@@ -183,6 +191,8 @@ pooled_members = Table(
         "data_fingerprint",
         "settings_fingerprint",
     ),
+    written_at(),
+    Index(None, "written_at", postgresql_using="brin"),
     schema=ML,
     comment=(
         "One row per member that was fitted once for all series of a timeframe "

@@ -18,10 +18,12 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.exceptions import SchemaError, ServerError
+from python_ml.interrupts import cancel_on_end
 from python_ml.schema import ML, RAW
 from python_ml.settings import Settings, Target
 from python_ml.warehouse.backtest_run import BacktestRun, fill_relations
 from python_ml.warehouse.embedded import EmbeddedServer
+from python_ml.warehouse.errors import explain_exhaustion
 from python_ml.warehouse.parameters import ConnectionParameters
 
 if TYPE_CHECKING:
@@ -117,6 +119,10 @@ class Warehouse:
             partial(dbapi.connect, self.parameters.url(), autocommit=True),
             reset_on_return=None,
         )
+
+        @sa.event.listens_for(pool, "connect")
+        def register(connection: "Connection", *_: object) -> None:
+            cancel_on_end(connection, "adbc_cancel")
 
         @sa.event.listens_for(pool, "checkout")
         def check(connection: "Connection", *_: object) -> None:
@@ -216,12 +222,22 @@ def database_status(settings: Settings) -> dict[str, Any]:
     Returns
     -------
     dict of str to object
-        `is_running`, `target`, and what is known of the server.
+        `is_running`, `can_log_in`, why not (`reason`), `target`, and what is
+        known of the server.
     """
     if settings.target == "embedded":
-        status = EmbeddedServer(settings).status()
+        server = EmbeddedServer(settings)
+        status = server.status()
+        reason = None
+        if status.is_running:
+            try:
+                connect(settings, server.parameters()).close()
+            except ServerError as error:
+                reason = str(error)
         return {
             "is_running": status.is_running,
+            "can_log_in": status.is_running and reason is None,
+            "reason": reason,
             "target": settings.target,
             "home": str(settings.home),
             "pid": status.pid,
@@ -234,12 +250,21 @@ def database_status(settings: Settings) -> dict[str, Any]:
             "log": str(status.log_path),
             "postgres_version": status.version,
         }
-    found: dict[str, Any] = {"is_running": False, "target": settings.target}
+    found: dict[str, Any] = {
+        "is_running": False,
+        "can_log_in": False,
+        "target": settings.target,
+    }
     try:
         parameters = resolve_parameters()
     except ServerError as error:
         return {**found, "reason": str(error)}
-    return {**found, "is_running": True, "server": str(parameters)}
+    return {
+        **found,
+        "is_running": True,
+        "can_log_in": True,
+        "server": str(parameters),
+    }
 
 
 def resolve_parameters() -> ConnectionParameters:
@@ -303,6 +328,7 @@ def _log_in(keywords: Mapping[str, Any], target: Target) -> Any:
         )
     except psycopg2.OperationalError as error:
         raise ServerError(_explain_refusal(str(error), target)) from error
+    cancel_on_end(connection, "cancel")
     with connection.cursor() as cursor:
         cursor.execute("set timezone to 'UTC'")
     connection.commit()
@@ -312,6 +338,8 @@ def _log_in(keywords: Mapping[str, Any], target: Target) -> Any:
 def _explain_refusal(message: str, target: Target) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     found = lines[0] if lines else "no reason given"
+    if re.search("too many (clients|connections)|connection slots", message):
+        return f"The database cannot be used: {explain_exhaustion(found)}"
     if "password authentication failed" in message or "no password" in message:
         advice = (
             "Set PGUSER and PGPASSWORD to a login of that server."
@@ -370,6 +398,8 @@ def migrate_to_head(warehouse: Warehouse) -> tuple[str | None, str]:
     from alembic import command
     from alembic.script import ScriptDirectory
 
+    from python_ml.warehouse.roles import grant_on_tables
+
     settings = warehouse.settings
     try:
         with warehouse.begin() as connection:
@@ -398,6 +428,7 @@ def migrate_to_head(warehouse: Warehouse) -> tuple[str | None, str]:
                 if not inspector.has_schema(settings.schema(name)):
                     connection.execute(CreateSchema(settings.schema(name)))
             command.upgrade(config, "head")
+            grant_on_tables(connection, settings)
     except sa.exc.ProgrammingError as error:
         if not isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
             raise

@@ -32,6 +32,7 @@ from python_ml.warehouse.dbt_process import (
 )
 from python_ml.warehouse.dbt_unchanged import UnchangedRelations, left_out
 from python_ml.warehouse.parameters import ConnectionParameters
+from python_ml.warehouse.roles import grant_on_built
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -142,6 +143,8 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
         )
         with left_out(unchanged):
             result = _invoke(settings, arguments, manifest, [show])
+    if command in RUNNING_COMMANDS:
+        grant_on_built(warehouse)
     duration = time.monotonic() - started
     _raise_exception(result, command, log)
     results = getattr(result.result, "results", None) or []

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any, cast
 
+from python_ml.interrupts import cancel_on_end
+
 # Compiled templates, by the kind of their environment and their words.
 TEMPLATES: dict[tuple[type, str], CodeType] = {}
 
@@ -101,7 +103,9 @@ def connections_kept() -> Iterator[None]:
                 connection.handle = free.pop()
                 connection.state = ConnectionState.OPEN
                 return connection
-        return cast(Connection, open_.__func__(cls, connection))
+        opened = cast(Connection, open_.__func__(cls, connection))
+        cancel_on_end(opened.handle, "cancel")
+        return opened
 
     def keep_handle(cls: Any, connection: Connection) -> None:
         handle = connection.handle

@@ -3,7 +3,14 @@
 One place for all three ways of talking to it: SQLAlchemy, psycopg2 and ADBC.
 """
 
-from python_ml.exceptions import SchemaError, ServerError, SwiftBoltError
+import errno
+
+from python_ml.exceptions import (
+    ExhaustedError,
+    SchemaError,
+    ServerError,
+    SwiftBoltError,
+)
 
 LOST_CONNECTION_MESSAGE = (
     "The connection to the database was lost. Everything finished before is "
@@ -13,6 +20,18 @@ LOST_CONNECTION_MESSAGE = (
 CONNECTION_CLASSES = ("08",)
 SHUTDOWN_CODES = ("57P01", "57P02", "57P03", "57P05")
 SERVER_FULL_CLASS = "53"
+DISK_ADVICE = (
+    "Make room where SWIFTBOLT_HOME, the temporary files (TMPDIR) or the "
+    "output are,"
+)
+EXHAUSTED = {
+    errno.ENOSPC: DISK_ADVICE,
+    errno.EDQUOT: DISK_ADVICE,
+    errno.EROFS: "Set SWIFTBOLT_HOME to a folder that can be written to",
+    errno.EMFILE: "Allow more open files (ulimit -n)",
+    errno.ENFILE: "Close other programs",
+    errno.EAGAIN: "Allow more processes (ulimit -u)",
+}
 UNDEFINED_CODES = ("3F000", "42P01", "42703")
 PRIVILEGE_CODE = "42501"
 
@@ -31,6 +50,60 @@ def translate_database_error(error: BaseException) -> SwiftBoltError | None:
             return current
         if (translated := _translate_one(current)) is not None:
             return translated
+        current = current.__cause__
+    return None
+
+
+def explain_exhaustion(message: str) -> str:
+    """What a server has run out of, and what to do.
+
+    Examples
+    --------
+    >>> explain_exhaustion("sorry, too many clients already")[:47]
+    'The database server has no free connection left'
+    """
+    if "shared memory" in message:
+        what, advice = (
+            "shared memory",
+            ("Enlarge /dev/shm (of a container: --shm-size=1g)"),
+        )
+    elif "clients" in message or "connection" in message:
+        what, advice = (
+            "free connection",
+            ("Close other programs that use it, or raise its max_connections"),
+        )
+    elif "memory" in message:
+        what, advice = "memory", "End other programs, or use a smaller --jobs"
+    else:
+        what, advice = "room", "Make some on the disk of its data"
+    return (
+        f"The database server has no {what} left: {message.rstrip('.')}. "
+        f"{advice}, and run the same command again."
+    )
+
+
+def translate_system_error(error: BaseException) -> SwiftBoltError | None:
+    """Error of this package for what the operating system has run out of.
+
+    Parameters
+    ----------
+    error : BaseException
+        Anything; what it was raised `from` is looked at too.
+    """
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, OSError) and current.errno in EXHAUSTED:
+            where = f" ({current.filename})" if current.filename else ""
+            return ExhaustedError(
+                f"{current.strerror}{where}. {EXHAUSTED[current.errno]} and "
+                "run the same command again; what was finished is kept."
+            )
+        if isinstance(current, MemoryError):
+            return ExhaustedError(
+                "There is not enough memory. End other programs, or use a "
+                "smaller --jobs or fewer symbols, and run the same command "
+                "again; what was finished is kept."
+            )
         current = current.__cause__
     return None
 
@@ -77,10 +150,7 @@ def _translate_one(error: BaseException) -> SwiftBoltError | None:
     ):
         return ServerError(LOST_CONNECTION_MESSAGE)
     if (code or "").startswith(SERVER_FULL_CLASS):
-        return ServerError(
-            f"The database server has no room left: {message}. Free some and "
-            "run the same command again."
-        )
+        return ServerError(explain_exhaustion(message))
     if code in UNDEFINED_CODES:
         return SchemaError(
             f"The warehouse is not complete: {message}. Build it with: "

@@ -1,7 +1,6 @@
 """Runs of jobs: one at a time of each kind, all on record."""
 
 import contextlib
-import datetime
 import functools
 import importlib.metadata
 import os
@@ -12,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,9 +21,10 @@ from python_ml.console.logs import (
     get_logger,
     log_event,
 )
-from python_ml.exceptions import JobRunningError
+from python_ml.interrupts import last_words
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.job_lock import JobLock
 
 logger = get_logger(__name__)
 
@@ -70,39 +71,60 @@ def job_run(
     JobRunningError
         If another process runs the job.
     """
-    with _lock(warehouse, job):
-        run = JobRun(_insert(warehouse, job, arguments))
-        started = time.monotonic()
-        log_event(logger, "job_started", job=job, job_run_id=run.job_run_id)
+    with (
+        _lock(warehouse, job) as lock,
+        _on_record(warehouse, job, arguments) as run,
+    ):
         try:
             yield run
-        except BaseException as error:
-            message = _describe(error)
-            # The cause may be that the database is gone; that is the news.
-            with contextlib.suppress(Exception):
-                _finish(warehouse, run, "failed", started, message)
-            log_event(
-                logger,
-                "job_failed",
-                job=job,
-                job_run_id=run.job_run_id,
-                seconds=round(time.monotonic() - started, 1),
-            )
+        except KeyboardInterrupt:
+            # Perhaps not a person's, but the lock's own.
+            if lock.is_lost:
+                lock.check()
             raise
-        _finish(warehouse, run, "succeeded", started, None)
+        lock.check()
+
+
+@contextlib.contextmanager
+def _on_record(
+    warehouse: Warehouse, job: str, arguments: Mapping[str, Any]
+) -> Iterator[JobRun]:
+    """Keep the row of a run, however it ends."""
+    run = JobRun(_insert(warehouse, job, arguments))
+    started = time.monotonic()
+    log_event(logger, "job_started", job=job, job_run_id=run.job_run_id)
+
+    def finish(status: str, message: str | None) -> None:
+        _finish(warehouse, run, status, started, message)
+
+    try:
+        with last_words(partial(finish, "failed")):
+            yield run
+    except BaseException as error:
+        # The cause may be that the database is gone; that is the news.
+        with contextlib.suppress(Exception):
+            finish("failed", _describe(error))
         log_event(
             logger,
-            "job_succeeded",
+            "job_failed",
             job=job,
             job_run_id=run.job_run_id,
             seconds=round(time.monotonic() - started, 1),
-            **run.counts,
         )
+        raise
+    finish("succeeded", None)
+    log_event(
+        logger,
+        "job_succeeded",
+        job=job,
+        job_run_id=run.job_run_id,
+        seconds=round(time.monotonic() - started, 1),
+        **run.counts,
+    )
 
 
-def excluding(
-    warehouse: Warehouse, job: str
-) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def excluding(warehouse: Warehouse, job: str) -> Iterator[None]:
     """Hold the lock of another job, so that it does not run meanwhile.
 
     Raises
@@ -110,58 +132,18 @@ def excluding(
     JobRunningError
         If it runs.
     """
-    return _lock(warehouse, job)
+    with _lock(warehouse, job):
+        yield
 
 
 @contextlib.contextmanager
-def _lock(warehouse: Warehouse, job: str) -> Iterator[None]:
-    connection = warehouse.engine.connect().execution_options(
-        isolation_level="AUTOCOMMIT"
-    )
+def _lock(warehouse: Warehouse, job: str) -> Iterator[JobLock]:
+    lock = JobLock(warehouse, job)
+    lock.acquire()
     try:
-        is_held = connection.execute(
-            sa.select(
-                sa.func.pg_try_advisory_lock(
-                    sa.func.hashtextextended(
-                        f"swiftbolt job {warehouse.settings.schema(job)}", 0
-                    ),
-                    type_=sa.Boolean,
-                )
-            )
-        ).scalar_one()
-        if not is_held:
-            raise JobRunningError(_describe_running(connection, job))
-        yield
+        yield lock
     finally:
-        # The server notices an ended session only a little later, too late for
-        # a run that starts at once.
-        with contextlib.suppress(Exception):
-            connection.execute(sa.text("select pg_advisory_unlock_all()"))
-        # Ends the session and with it the lock, also when it is broken.
-        with contextlib.suppress(Exception):
-            connection.invalidate()
-        with contextlib.suppress(Exception):
-            connection.close()
-
-
-def _describe_running(connection: sa.Connection, job: str) -> str:
-    runs = schema.job_runs
-    row = connection.execute(
-        sa.select(runs.c.pid, runs.c.host, runs.c.started_at)
-        .where(runs.c.job == job, runs.c.status == "running")
-        .order_by(runs.c.job_run_id.desc())
-        .limit(1)
-    ).one_or_none()
-    where = (
-        f"process {row.pid} on {row.host} since "
-        f"{row.started_at:%Y-%m-%d %H:%M} UTC"
-        if row
-        else "another process"
-    )
-    return (
-        f"Job {job!r} is already running: {where}. Wait until it ends, or end "
-        "it, and run the same command again."
-    )
+        lock.release()
 
 
 def _insert(
@@ -189,7 +171,7 @@ def _insert(
                     job=job,
                     arguments=dict(arguments),
                     status="running",
-                    started_at=_now(),
+                    started_at=sa.func.clock_timestamp(),
                     host=socket.gethostname(),
                     pid=os.getpid(),
                     code_version=code_version(),
@@ -213,7 +195,7 @@ def _finish(
             .where(runs.c.job_run_id == run.job_run_id)
             .values(
                 status=status,
-                finished_at=_now(),
+                finished_at=sa.func.clock_timestamp(),
                 duration_seconds=time.monotonic() - started,
                 counts=run.counts,
                 peak_memory_mb=peak_memory_mb(),
@@ -224,13 +206,9 @@ def _finish(
 
 def _describe(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "Interrupted."
+        return str(error) or "Interrupted."
     message = str(error) or type(error).__name__
     return message[:MAX_ERROR_CHARACTERS].replace("\x00", "")
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
 
 
 def peak_memory_mb() -> float:

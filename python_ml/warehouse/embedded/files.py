@@ -5,16 +5,21 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from python_ml.exceptions import ServerError, SettingsError
 from python_ml.settings import Settings
 
 LOCK_SECONDS = 120.0
 MAX_LOG_BYTES = 20_000_000
+PRIVATE_MODE = 0o700
+# Root's server runs as somebody else, who has to pass through.
+REACHABLE_MODE = 0o711
 # Those that a shell reads between double quotes.
 SHELL_CHARACTERS = set('"$`\\\n\r')
 
@@ -69,8 +74,12 @@ class ServerFiles:
                 "programs hand their paths to a shell. Choose one without "
                 "quotes, backslashes, backticks, dollar signs and line ends."
             )
-        for path in (self.settings.home, self.directory, self.log_path.parent):
-            _make_reachable_directory(path)
+        _make_reachable_directory(self.directory)
+        # Also where an earlier version made them, or another umask.
+        for path in (self.settings.home, self.directory):
+            _hide(path, REACHABLE_MODE if os.geteuid() == 0 else PRIVATE_MODE)
+        self.log_path.parent.mkdir(exist_ok=True)
+        _hide(self.log_path.parent, PRIVATE_MODE)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -120,6 +129,14 @@ class ServerFiles:
             )
         return self._log_size()
 
+    def open_log(self) -> BinaryIO:
+        """The server's log, to be written to; readable by its owner alone."""
+        descriptor = os.open(
+            self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+        )
+        os.fchmod(descriptor, 0o600)
+        return os.fdopen(descriptor, "ab")
+
     def read_log(self, offset: int) -> str:
         """Text that the log has gained since `offset`."""
         with self.log_path.open("rb") as file:
@@ -139,7 +156,14 @@ def _make_reachable_directory(path: Path) -> None:
     with contextlib.suppress(FileExistsError):
         path.mkdir()
         if os.geteuid() == 0:
-            path.chmod(0o755)
+            path.chmod(REACHABLE_MODE)
+
+
+def _hide(path: Path, mode: int) -> None:
+    """Take from others what they may not do with a folder of ours."""
+    found = path.stat()
+    if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & ~mode:
+        path.chmod(stat.S_IMODE(found.st_mode) & mode)
 
 
 def write_private_file(path: Path, content: str) -> None:

@@ -174,6 +174,23 @@ class EmbeddedServer:
             version=version,
         )
 
+    def parameters(self) -> ConnectionParameters:
+        """How to reach the server, without starting it.
+
+        Raises
+        ------
+        ServerError
+            If it does not run.
+        """
+        with self._explained("look at"):
+            postmaster = find_postmaster(self.files)
+        if postmaster is None:
+            raise ServerError(
+                f"The embedded server in {self.files.directory} does not run. "
+                "Start it with: swiftbolt db start"
+            )
+        return self._parameters(postmaster)
+
     @contextlib.contextmanager
     def _explained(self, verb: str) -> Iterator[None]:
         """Say what was asked when the operating system refuses."""
@@ -220,7 +237,7 @@ class EmbeddedServer:
         is neither our child nor in the terminal's session: Ctrl-C does not
         reach it and its end leaves no zombie here.
         """
-        with self.files.log_path.open("ab") as log:
+        with self.files.open_log() as log:
             shell = subprocess.run(
                 [
                     "/bin/sh",

@@ -7,6 +7,7 @@ select
     forecast_id,
     symbol_id,
     version_id,
+    job_run_id,
 
     ---------- series
     timeframe,
@@ -14,7 +15,8 @@ select
     horizon_bars,
     run_kind,
     run_name,
-    is_late,
+    is_late or {{ has_impossible_time() }} as is_late,
+    is_late as is_recorded_late,
 
     ---------- bars
     bar_number,
@@ -49,7 +51,8 @@ select
     ---------- timestamps
     closed_at,
     target_at,
-    issued_at
+    issued_at,
+    written_at
 
 from {{ source('ml', 'forecasts') }}
 
