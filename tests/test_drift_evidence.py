@@ -1,6 +1,8 @@
 """Evidence in SQL is that of plain loops, and is carried on from day to day."""
 
 import datetime
+import importlib
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,6 +12,8 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.monitoring import evidence
+from python_ml.monitoring.drift import check_drift
+from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
@@ -284,3 +288,76 @@ def test_a_bet_that_is_nothing_changes_nothing_and_sums_stay_finite(settled):
             )
         ).scalars()
         assert list(values) == [1.0, 1.0, 2e90, 1e100]
+
+
+def test_the_queries_of_the_page_run_and_its_picture_is_drawn(settled):
+    page = (PROJECT_ROOT / "docs" / "drift.md").read_text()
+    blocks = re.findall(r"```sql\n(.*?)\n```", page, re.DOTALL)
+    queries = [q for block in blocks for q in block.split(";") if q.strip()]
+    assert len(queries) == 8
+    for query in queries:
+        read_frame(settled, query.replace("'AAPL'", f"'{TICKERS[0]}'"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(PROJECT_ROOT / "scripts"))
+        picture = importlib.import_module("draw_drift").draw()
+    assert (PROJECT_ROOT / "docs" / "drift.svg").read_text() == picture
+
+
+def record_training(warehouse: Warehouse, at: datetime.datetime) -> None:
+    """Write that every series was trained as of a time."""
+    execute(
+        warehouse,
+        """
+        insert into {ml}.training_runs (
+            symbol_id, timeframe, horizon, run_date, as_of, trigger, version_id,
+            status, code_version
+        )
+        select symbol_id, timeframe, '1d', :at, :at, 'request', version_id,
+            'succeeded', 'test'
+        from {ml}.ensembles
+        """,
+        at=at,
+    )
+    execute(warehouse, "update {ml}.retrain_requests set status = 'served'")
+
+
+def test_a_check_asks_once_and_evidence_begins_anew_after_the_training(settled):
+    add_up(settled, anew=True)
+    first = check_drift(settled)
+    assert first["is_alarm"].any()
+    assert set(first["action"]) == {"retrain_requested"}
+    requests = "select * from {ml}.retrain_requests order by symbol_id"
+    asked = read_frame(settled, requests)
+    assert asked["requested_by"].tolist() == ["check-drift"] * len(TICKERS)
+    assert set(asked["kind"]) <= {"evidence", "pooled_evidence"}
+    assert asked["reason"].str.contains("since 20").all()
+
+    # Alarms that nobody acted on stay, and ask no second time.
+    second = check_drift(settled)
+    assert set(second["action"]) == {"request_is_open"}
+    assert len(read_frame(settled, requests)) == len(TICKERS)
+    pd.testing.assert_series_equal(second["is_alarm"], first["is_alarm"])
+
+    # A training before the alarm answers nothing.
+    record_training(settled, close_of(-199))
+    restarts = "select * from {ml}.evidence_restarts"
+    check_drift(settled)
+    assert read_frame(settled, restarts).empty
+
+    end = rows_of(settled)["settled_at"].max()
+    record_training(settled, end)
+    third = check_drift(settled)
+    assert not third["is_alarm"].any()
+    assert set(third["action"]) == {"none"}
+    restarted = read_frame(settled, restarts)
+    assert (restarted["restarted_at"] == end).all()
+    assert restarted["symbol_id"].isna().sum() == 1
+    streams = read_frame(settled, "select * from {monitoring}.evidence_streams")
+    assert streams["alarm_since"].isna().all()
+    # What was known and done on each day stays on record.
+    checks = read_frame(
+        settled, "select * from {ml}.drift_checks order by drift_check_id"
+    )
+    kept = checks.head(len(first))
+    for name in ("status", "is_alarm", "evidence_share", "action"):
+        assert kept[name].tolist() == first[name].tolist()

@@ -22,29 +22,6 @@ windows as (
 
 ),
 
--- Every prediction weighs the same, so the baseline is weighted over horizons
--- and versions as the predictions are.
-daily as (
-
-    select
-        symbol_id,
-        ticker,
-        timeframe,
-        settled_date,
-        count(*) as n_settled,
-        count(*) as n_predictions,
-        sum(hit) as n_hits,
-        sum(baseline_accuracy) as sum_of_baselines,
-        count(baseline_accuracy) as n_baselines,
-        sum(cast(horizon_bars as double precision)) as sum_of_bars,
-        max(settled_at) as last_settled_at
-
-    from outcomes
-
-    group by symbol_id, ticker, timeframe, settled_date
-
-),
-
 -- In the order of `drift_status`, so that both look at the same predictions.
 running as (
 
@@ -77,12 +54,41 @@ running as (
 
     from outcomes
 
-    inner join windows
+    left join windows
         on outcomes.timeframe = windows.timeframe
 
 ),
 
--- A difference of two running sums, however long the window.
+bounded as (
+
+    select
+        *,
+        min(place) over (
+            partition by symbol_id, ticker, timeframe, settled_date
+        ) as first_place,
+        max(place) over (
+            partition by symbol_id, ticker, timeframe, settled_date
+        ) as last_place
+
+    from running
+
+),
+
+measured as (
+
+    select
+        *,
+        cast(
+            coalesce(trailing_predictions, place - first_place + 1) as integer
+        ) as n_judged
+
+    from bounded
+
+),
+
+-- A difference of two running sums, however long the window. Every prediction
+-- weighs the same, so the baseline is weighted over horizons and versions as
+-- the predictions are.
 windowed as (
 
     select
@@ -92,48 +98,21 @@ windowed as (
         settled_date,
         settled_at as last_settled_at,
         place,
+        last_place,
+        last_place - first_place + 1 as n_settled,
         {% for column in sums -%}
             {{ column }} - coalesce(
-                lag({{ column }}, trailing_predictions) over (
+                lag({{ column }}, n_judged) over (
                     partition by symbol_id, ticker, timeframe
                     order by place asc
                 ),
                 0
             ) as {{ 'n_predictions' if column == 'place' else column }},
         {% endfor -%}
-        max(place) over (
-            partition by symbol_id, ticker, timeframe, settled_date
-        ) as last_place
+        case when trailing_predictions is null then 'day' else 'trailing' end
+            as judged_window
 
-    from running
-
-),
-
-aggregated as (
-
-    select
-        daily.symbol_id,
-        daily.ticker,
-        daily.timeframe,
-        daily.settled_date,
-        daily.last_settled_at,
-        daily.n_settled,
-        case when windowed.place is null then 'day' else 'trailing' end
-            as judged_window,
-        {% for column in sums if column != 'place' -%}
-            coalesce(windowed.{{ column }}, daily.{{ column }}) as {{ column }},
-        {% endfor -%}
-        coalesce(windowed.n_predictions, daily.n_predictions) as n_predictions
-
-    from daily
-
-    left join windowed
-        on
-            daily.symbol_id = windowed.symbol_id
-            and daily.ticker = windowed.ticker
-            and daily.timeframe = windowed.timeframe
-            and daily.settled_date = windowed.settled_date
-            and windowed.place = windowed.last_place
+    from measured
 
 ),
 
@@ -153,7 +132,9 @@ averaged as (
             as baseline_accuracy,
         greatest(n_predictions * n_predictions / sum_of_bars, 1) as n_effective
 
-    from aggregated
+    from windowed
+
+    where place = last_place
 
 ),
 
