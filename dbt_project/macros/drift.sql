@@ -26,3 +26,28 @@
         else 'insufficient_data'
     end
 {%- endmacro %}
+
+
+{#
+    Whether chance is ruled out: the interval of the accuracy lies below the
+    baseline, and the margin is not normal. Null where data are insufficient.
+#}
+{% macro drift_detected(status, accuracy_upper, baseline_accuracy) -%}
+    case
+        when {{ status }} = 'insufficient_data' then cast(null as boolean)
+        else
+            {{ status }} <> 'normal'
+            and {{ accuracy_upper }} < {{ baseline_accuracy }}
+    end
+{%- endmacro %}
+
+
+{# What a status by the margin alone amounts to, in words. #}
+{% macro drift_reading(status, drift_detected) -%}
+    case
+        when {{ status }} = 'insufficient_data' then 'too few to tell'
+        when {{ status }} = 'normal' then 'as expected'
+        when {{ drift_detected }} then 'below what was expected, beyond chance'
+        else 'below what was expected, within chance'
+    end
+{%- endmacro %}

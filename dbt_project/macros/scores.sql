@@ -53,3 +53,9 @@
         else 'BULLISH'
     end
 {%- endmacro %}
+
+
+{# What a class adds to the entropy of a forecast: its expected log loss. #}
+{% macro entropy_term(probability) -%}
+    (-{{ probability }} * ln(greatest({{ probability }}, 1e-6)))
+{%- endmacro %}

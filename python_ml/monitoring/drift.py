@@ -13,6 +13,7 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.console.text_tables import to_text
+from python_ml.monitoring.retraining import ask_for_trainings, begin_anew
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
@@ -20,12 +21,14 @@ from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
 
-# Outcomes are written and what lies between them and drift is tested. Its views
-# stay: made again, they would take with them all others that stand on them.
+# Outcomes are written, added to the evidence, and what lies between them and
+# drift is tested. Its views stay: made again, they would take with them all
+# others that stand on them.
 SETTLE = (
     "build",
     "--select",
     "forecast_outcomes",
+    "evidence_streams",
     "forecast_outcomes+,+drift_monitoring,resource_type:test",
     "forecast_outcomes+,+drift_status,resource_type:test",
     "--exclude-resource-type",
@@ -33,9 +36,32 @@ SETTLE = (
 )
 
 STATUS_QUERY = """
-    select *
-    from {monitoring}.drift_status
-    order by ticker, timeframe
+    with largest as (
+        select distinct on (symbol_id, timeframe)
+            symbol_id,
+            timeframe,
+            test as evidence_test,
+            horizon as evidence_horizon,
+            evidence / threshold as evidence_share,
+            bool_or(is_alarm) over series as is_alarm,
+            bool_or(is_discovery) over series as is_discovery
+        from {monitoring}.drift_evidence
+        where symbol_id is not null
+        window series as (partition by symbol_id, timeframe)
+        order by symbol_id, timeframe, evidence / threshold desc, test
+    )
+    select
+        status.*,
+        largest.evidence_test,
+        largest.evidence_horizon,
+        largest.evidence_share,
+        coalesce(largest.is_alarm, false) as is_alarm,
+        coalesce(largest.is_discovery, false) as is_discovery
+    from {monitoring}.drift_status as status
+    left join largest
+        on status.symbol_id = largest.symbol_id
+        and status.timeframe = largest.timeframe
+    order by status.ticker, status.timeframe
 """
 
 CHECK_COLUMNS = [
@@ -43,16 +69,26 @@ CHECK_COLUMNS = [
     "timeframe",
     "window_ends_at",
     "n_predictions",
+    "n_effective",
     "accuracy",
+    "accuracy_lower",
+    "accuracy_upper",
     "baseline_accuracy",
     "drift_margin",
+    "drift_detected",
     "status",
     "recommendation",
+    "evidence_share",
+    "evidence_test",
+    "evidence_horizon",
+    "is_alarm",
+    "is_discovery",
+    "action",
 ]
 
 
 def check_drift(warehouse: Warehouse) -> pd.DataFrame:
-    """Settle what can be settled and record the status of every series.
+    """Settle what can be settled, judge every series and ask for trainings.
 
     Parameters
     ----------
@@ -62,9 +98,10 @@ def check_drift(warehouse: Warehouse) -> pd.DataFrame:
     -------
     DataFrame of shape (n_series, n_columns)
         Rows of `monitoring.drift_status`, one per series that has a
-        deployment, by ticker and timeframe. The same are in
-        `ml.drift_checks`, so that what was reported stays on record when
-        later outcomes move the window.
+        deployment, by ticker and timeframe, with its largest evidence and
+        what was done (`action`). The same are in `ml.drift_checks`, so that
+        what was known and done stays on record, whatever moves the window
+        later.
 
     Raises
     ------
@@ -74,8 +111,16 @@ def check_drift(warehouse: Warehouse) -> pd.DataFrame:
         If another process checks drift.
     """
     with job_run(warehouse, "check-drift", {}) as job:
+        begin_anew(warehouse, job_run_id=job.job_run_id)
         run_dbt(warehouse, SETTLE)
         status = read_frame(warehouse, STATUS_QUERY)
+        asked = ask_for_trainings(warehouse)
+        status = status.merge(
+            asked[["symbol_id", "timeframe", "action"]],
+            how="left",
+            on=["symbol_id", "timeframe"],
+        )
+        status["action"] = status["action"].fillna("none")
         checks = status[CHECK_COLUMNS].assign(
             checked_at=pd.Timestamp.now("UTC"), job_run_id=job.job_run_id
         )
@@ -83,6 +128,10 @@ def check_drift(warehouse: Warehouse) -> pd.DataFrame:
             insert_frame(connection, schema.drift_checks, checks)
         job.counts["series"] = len(status)
         job.counts["drifted"] = int(status["drift_detected"].eq(True).sum())
+        job.counts["alarms"] = int(status["is_alarm"].sum())
+        job.counts["requested"] = int(
+            status["action"].eq("retrain_requested").sum()
+        )
         for name, rows in status.groupby("recommendation"):
             log_event(
                 logger, "drift_checked", recommendation=name, series=len(rows)
@@ -104,8 +153,12 @@ def drift_table(status: pd.DataFrame) -> str:
             "accuracy_upper": "to",
             "baseline_accuracy": "baseline",
             "drift_margin": "margin",
-            "status": "status",
+            "status": "by margin",
+            "drift_detected": "beyond chance",
+            "evidence_share": "evidence",
+            "is_alarm": "alarm",
             "trend": "trend",
             "recommendation": "recommendation",
+            "action": "done",
         },
     )

@@ -22,14 +22,13 @@ class DriftThresholds:
 
     Parameters
     ----------
-    alert_below, emergency_below : float
+    alert_below : float
         Accuracy less baseline.
     min_predictions, window_predictions : int
         Settled forecasts that a judgement takes, and that it looks at.
     """
 
     alert_below: float
-    emergency_below: float
     min_predictions: int
     window_predictions: int
 
@@ -44,8 +43,7 @@ def asks_for_retraining(
 
     That is, whether `drift_status` would recommend `schedule_retrain` or
     `retrain_now` had nothing settled after that outcome: the margin is below
-    `emergency_below`, or below `alert_below` with the whole of Wilson's
-    interval below the baseline.
+    `alert_below` and the whole of Wilson's interval below the baseline.
 
     Parameters
     ----------
@@ -64,7 +62,7 @@ def asks_for_retraining(
 
     Examples
     --------
-    >>> thresholds = DriftThresholds(-0.15, -0.25, 5, 60)
+    >>> thresholds = DriftThresholds(-0.15, 5, 60)
     >>> asks_for_retraining(
     ...     np.zeros(6), np.full(6, 0.5), np.ones(6), thresholds
     ... ).tolist()
@@ -84,9 +82,7 @@ def asks_for_retraining(
         # Rounded as the view does it, so that a threshold is met exactly.
         margin = np.round(accuracy - baseline, 12)
         is_below = _upper_end(accuracy, n_effective) < baseline
-        asks = (margin < thresholds.emergency_below) | (
-            (margin < thresholds.alert_below) & is_below
-        )
+        asks = (margin < thresholds.alert_below) & is_below
     result: npt.NDArray[np.bool_] = asks & (n >= thresholds.min_predictions)
     return result
 

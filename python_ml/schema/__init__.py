@@ -25,6 +25,7 @@ from python_ml.schema.columns import ML, RAW, metadata
 from python_ml.schema.deployments import (
     artifact_removals,
     deployments,
+    evidence_restarts,
     promotions,
     retrain_requests,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "drift_checks",
     "ensemble_weights",
     "ensembles",
+    "evidence_restarts",
     "forecasts",
     "ingest_batches",
     "job_runs",

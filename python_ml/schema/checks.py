@@ -62,6 +62,27 @@ drift_checks = Table(
     Column("drift_margin", Double),
     Column("status", Text, nullable=False),
     Column("recommendation", Text, nullable=False),
+    Column("accuracy_lower", Double, comment="Lower end of the 95% interval."),
+    Column("accuracy_upper", Double, comment="Upper end of the 95% interval."),
+    Column("n_effective", Double, comment="Independent predictions."),
+    Column(
+        "drift_detected", Boolean, comment="NULL where data are insufficient."
+    ),
+    Column(
+        "evidence_share", Double, comment="Largest evidence / its threshold."
+    ),
+    Column("evidence_test", Text, comment="Test of the largest."),
+    Column("evidence_horizon", Text, comment="Horizon of the largest."),
+    Column("is_alarm", Boolean, comment="Any test of the series."),
+    Column("is_discovery", Boolean, comment="Any test of the series."),
+    Column(
+        "action",
+        Text,
+        comment=(
+            "What the check did: none, retrain_requested, request_is_open or "
+            "cooling_down; NULL of checks before it was written."
+        ),
+    ),
     Index(None, "symbol_id", "timeframe", "checked_at"),
     written_at(),
     Index(None, "written_at", postgresql_using="brin"),

@@ -180,6 +180,13 @@ retrain_requests = Table(
     Column("served_by", BigInteger, ForeignKey(job_runs.c.job_run_id)),
     Column("served_version_id", Text, ForeignKey(ensembles.c.version_id)),
     Column("served_at", Timestamp),
+    Column(
+        "kind",
+        Text,
+        nullable=False,
+        server_default="manual",
+        comment="manual, evidence, pooled_evidence, accuracy_loss or expired",
+    ),
     CheckConstraint("status in ('open', 'served')", name="status_is_known"),
     Index(
         "retrain_requests_one_open_per_series_idx",
@@ -191,5 +198,43 @@ retrain_requests = Table(
     schema=ML,
     comment=(
         "One row per request to train a series again, at most one of them open."
+    ),
+)
+
+evidence_restarts = Table(
+    "evidence_restarts",
+    metadata,
+    Column("evidence_restart_id", BigInteger, Identity(), primary_key=True),
+    Column(
+        "symbol_id",
+        Integer,
+        ForeignKey(symbols.c.symbol_id),
+        comment="NULL for the pooled tests of the timeframe.",
+    ),
+    Column("timeframe", Text, nullable=False),
+    Column(
+        "restarted_at",
+        Timestamp,
+        nullable=False,
+        comment="Forecasts from bars closing at or after this count.",
+    ),
+    Column(
+        "reason",
+        Text,
+        nullable=False,
+        comment="What was done about the alarm.",
+    ),
+    Column(
+        "retrain_request_id",
+        BigInteger,
+        ForeignKey(retrain_requests.c.retrain_request_id),
+    ),
+    Column("job_run_id", BigInteger, ForeignKey(job_runs.c.job_run_id)),
+    created_at(),
+    Index(None, "symbol_id", "timeframe"),
+    schema=ML,
+    comment=(
+        "One row per time that evidence of drift began anew, because an alarm "
+        "was acted on; append-only."
     ),
 )

@@ -1,6 +1,3 @@
-{#- Two-sided 95%: the standard normal quantile at 0.975. -#}
-{%- set z = 1.959963984540054 -%}
-
 with
 
 deployments as (
@@ -132,108 +129,87 @@ completed as (
 
 ),
 
--- Wilson's interval, which stays inside 0 and 1 and has a width at 0 hits. It
--- begins at 0 there, which rounding would miss by some 1e-17 either way.
-bounded as (
-
-    select
-        *,
-        (accuracy + {{ z * z }} / (2 * n_effective))
-        / (1 + {{ z * z }} / n_effective) as interval_center,
-        {{ z }} / (1 + {{ z * z }} / n_effective)
-        * sqrt(
-            accuracy * (1 - accuracy) / n_effective
-            + {{ z * z }} / (4 * n_effective * n_effective)
-        ) as interval_half_width
-
-    from completed
-
-),
-
 judged as (
 
     select
-        bounded.symbol_id,
-        bounded.ticker,
-        bounded.timeframe,
-        bounded.window_ends_at,
-        bounded.n_predictions,
-        bounded.n_effective,
-        bounded.accuracy,
-        case
-            when bounded.accuracy > 0
-                then bounded.interval_center - bounded.interval_half_width
-            else bounded.accuracy
-        end as accuracy_lower,
-        case
-            when bounded.accuracy < 1
-                then bounded.interval_center + bounded.interval_half_width
-            else bounded.accuracy
-        end as accuracy_upper,
-        bounded.baseline_accuracy,
-        bounded.drift_margin,
-        {{ drift_status('bounded.drift_margin', 'bounded.n_predictions') }}
+        completed.symbol_id,
+        completed.ticker,
+        completed.timeframe,
+        completed.window_ends_at,
+        completed.n_predictions,
+        completed.n_effective,
+        completed.accuracy,
+        {{ wilson_end('completed.accuracy', 'completed.n_effective', 'lower') }}
+            as accuracy_lower,
+        {{ wilson_end('completed.accuracy', 'completed.n_effective', 'upper') }}
+            as accuracy_upper,
+        completed.baseline_accuracy,
+        completed.drift_margin,
+        {{ drift_status('completed.drift_margin', 'completed.n_predictions') }}
             as status,
-        bounded.last_days_n_predictions,
-        bounded.last_days_accuracy,
-        bounded.last_days_baseline_accuracy,
-        bounded.last_days_drift_margin,
+        completed.last_days_n_predictions,
+        completed.last_days_accuracy,
+        completed.last_days_baseline_accuracy,
+        completed.last_days_drift_margin,
         {{ drift_status(
-            'bounded.last_days_drift_margin',
-            'bounded.last_days_n_predictions',
+            'completed.last_days_drift_margin',
+            'completed.last_days_n_predictions',
         ) }} as last_days_status,
-        bounded.previous_n_predictions,
-        bounded.previous_drift_margin,
+        completed.previous_n_predictions,
+        completed.previous_drift_margin,
         case
             when
-                bounded.previous_n_predictions < thresholds.min_predictions
+                completed.previous_n_predictions < thresholds.min_predictions
                 then 'unknown'
             when
                 {{ drift_margin(
-                    'bounded.drift_margin', 'bounded.previous_drift_margin'
+                    'completed.drift_margin', 'completed.previous_drift_margin'
                 ) }} <= thresholds.monitor_at
                 then 'worsening'
             when
                 {{ drift_margin(
-                    'bounded.previous_drift_margin', 'bounded.drift_margin'
+                    'completed.previous_drift_margin', 'completed.drift_margin'
                 ) }} <= thresholds.monitor_at
                 then 'improving'
             else 'steady'
         end as trend
 
-    from bounded
+    from completed
 
     cross join thresholds
 
 ),
 
+flagged as (
+
+    select
+        *,
+        {{ drift_detected('status', 'accuracy_upper', 'baseline_accuracy') }}
+            as drift_detected
+
+    from judged
+
+),
+
 -- An interval that holds the baseline says that chance alone could have done
--- it, which takes the advice one step down.
+-- it: then there is nothing to retrain for yet.
 advised as (
 
     select
         *,
-        case
-            when status = 'insufficient_data' then cast(null as boolean)
-            else status in ('alert', 'emergency')
-        end as drift_detected,
+        {{ drift_reading('status', 'drift_detected') }} as reading,
         case
             when status = 'insufficient_data' then 'insufficient_data'
+            when status = 'emergency' and drift_detected then 'retrain_now'
+            when status = 'alert' and drift_detected then 'schedule_retrain'
             when
-                status = 'emergency' and accuracy_upper < baseline_accuracy
-                then 'retrain_now'
-            when
-                status = 'emergency'
-                or (status = 'alert' and accuracy_upper < baseline_accuracy)
-                then 'schedule_retrain'
-            when
-                status in ('alert', 'monitor')
+                status <> 'normal'
                 or last_days_status in ('alert', 'emergency')
                 then 'monitor_closely'
             else 'operating_normally'
         end as recommendation
 
-    from judged
+    from flagged
 
 )
 

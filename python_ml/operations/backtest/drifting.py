@@ -126,7 +126,6 @@ class DriftWatch:
         return cls(
             DriftThresholds(
                 float(row["alert_below"]),
-                float(row["emergency_below"]),
                 int(row["min_predictions"]),
                 int(row["window_predictions"]),
             )

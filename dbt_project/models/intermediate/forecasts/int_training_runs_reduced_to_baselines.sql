@@ -1,3 +1,6 @@
+{#- The standard normal quantile at 0.975. -#}
+{%- set z = 1.959963984540054 -%}
+
 with
 
 training_runs as (
@@ -6,7 +9,8 @@ training_runs as (
         training_run_id,
         version_id,
         horizon,
-        validation_accuracy
+        validation_accuracy,
+        validation_accuracy_se
 
     from {{ ref('stg_ml__training_runs') }}
 
@@ -36,7 +40,10 @@ baselines as (
     select
         training_runs.version_id,
         training_runs.horizon,
-        training_runs.validation_accuracy as baseline_accuracy
+        training_runs.validation_accuracy as baseline_accuracy,
+        training_runs.validation_accuracy
+        - {{ z }} * training_runs.validation_accuracy_se
+            as baseline_accuracy_lower
 
     from training_runs
 

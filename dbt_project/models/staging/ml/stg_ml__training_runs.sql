@@ -17,10 +17,12 @@ renamed as (
         symbol_id,
         version_id,
         cut_id,
+        job_run_id,
 
         ---------- series
         timeframe,
         horizon,
+        trigger,
         status,
 
         ---------- numerics
