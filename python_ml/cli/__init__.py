@@ -5,12 +5,14 @@ imported inside the commands, so that help and completion are quick.
 """
 
 from python_ml.cli import (
+    alerts,
     alpaca,
     backtesting,
     daily,
     database,
     forecasting,
     ingestion,
+    jobs,
     models,
     symbols,
     training,
@@ -37,5 +39,7 @@ for command in (
     forecasting.check_drift,
     backtesting.backtest,
     backtesting.lookahead_check,
+    alerts.alerts,
+    jobs.jobs,
 ):
     main.add_command(command)

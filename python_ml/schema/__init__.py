@@ -9,6 +9,12 @@ names.
 Times are UTC. Tables named append-only are never updated or deleted from.
 """
 
+from python_ml.schema.alerts import (
+    alert_attempts,
+    alert_deliveries,
+    alert_messages,
+    alerts,
+)
 from python_ml.schema.backtests import (
     backtest_deployments,
     backtest_runs,
@@ -62,6 +68,10 @@ __all__ = [
     "RAW",
     "accepted_findings",
     "adjustments",
+    "alert_attempts",
+    "alert_deliveries",
+    "alert_messages",
+    "alerts",
     "artifact_removals",
     "backtest_deployments",
     "backtest_runs",

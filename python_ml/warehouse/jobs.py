@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
 import sqlalchemy as sa
 
 from python_ml import schema
@@ -41,10 +42,17 @@ class JobRun:
         Key in `ml.job_runs`.
     counts : dict of str to int
         What the job did; written when it ends.
+    started, processor_started : float
+        Clocks at its start, in seconds: `time.monotonic` and
+        `processor_seconds`.
     """
 
     job_run_id: int
     counts: dict[str, int] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    processor_started: float = field(
+        default_factory=lambda: processor_seconds()
+    )
 
 
 @contextlib.contextmanager
@@ -72,7 +80,6 @@ def job_run(
     """
     with _lock(warehouse, job):
         run = JobRun(_insert(warehouse, job, arguments))
-        started = time.monotonic()
         log_event(logger, "job_started", job=job, job_run_id=run.job_run_id)
         try:
             yield run
@@ -80,22 +87,22 @@ def job_run(
             message = _describe(error)
             # The cause may be that the database is gone; that is the news.
             with contextlib.suppress(Exception):
-                _finish(warehouse, run, "failed", started, message)
+                _finish(warehouse, run, "failed", message)
             log_event(
                 logger,
                 "job_failed",
                 job=job,
                 job_run_id=run.job_run_id,
-                seconds=round(time.monotonic() - started, 1),
+                seconds=round(time.monotonic() - run.started, 1),
             )
             raise
-        _finish(warehouse, run, "succeeded", started, None)
+        _finish(warehouse, run, "succeeded", None)
         log_event(
             logger,
             "job_succeeded",
             job=job,
             job_run_id=run.job_run_id,
-            seconds=round(time.monotonic() - started, 1),
+            seconds=round(time.monotonic() - run.started, 1),
             **run.counts,
         )
 
@@ -203,7 +210,6 @@ def _finish(
     warehouse: Warehouse,
     run: JobRun,
     status: str,
-    started: float,
     error_message: str | None,
 ) -> None:
     runs = schema.job_runs
@@ -214,7 +220,10 @@ def _finish(
             .values(
                 status=status,
                 finished_at=_now(),
-                duration_seconds=time.monotonic() - started,
+                duration_seconds=time.monotonic() - run.started,
+                processor_seconds=max(
+                    processor_seconds() - run.processor_started, 0.0
+                ),
                 counts=run.counts,
                 peak_memory_mb=peak_memory_mb(),
                 error_message=error_message,
@@ -231,6 +240,28 @@ def _describe(error: BaseException) -> str:
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC)
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and all that it has started, in seconds.
+
+    The database server is none of them. A worker that has gone without being
+    waited for is missing.
+
+    Examples
+    --------
+    >>> 0 < processor_seconds() < 1e9
+    True
+    """
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                times = child.cpu_times()
+                total += times.user + times.system
+    return total
 
 
 def peak_memory_mb() -> float:
