@@ -125,3 +125,7 @@ class AlertChannelError(SwiftBoltError, ConnectionError):
 
 class UnknownAlertError(SwiftBoltError, LookupError):
     """An alert that is not on record, or is over already."""
+
+
+class BackupError(SwiftBoltError, RuntimeError):
+    """A backup that cannot be written, read or put back."""

@@ -451,6 +451,46 @@ def test_an_audit_that_broke_the_build_is_told_by_its_name(clean):
     assert opened(clean, "audit_finding") == []
 
 
+EVIDENCE = """
+    create schema if not exists monitoring;
+    create table monitoring.drift_evidence (
+        symbol_id integer,
+        ticker text,
+        timeframe text,
+        horizon text,
+        test text,
+        evidence double precision,
+        threshold double precision,
+        is_alarm boolean,
+        is_discovery boolean,
+        alarm_since timestamptz,
+        n_settled bigint
+    );
+    insert into raw.symbols (ticker, calendar, source)
+    values ('AAA', 'XNYS', 'test');
+    insert into monitoring.drift_evidence values
+    (1, 'AAA', 'd1', '1d', 'hits', 900, 400, true, true, '2024-03-08', 50),
+    (1, 'AAA', 'd1', '5d', 'skill', 500, 400, true, true, '2024-03-07', 48),
+    (1, 'AAA', 'w1', '20d', 'skill', 500, 400, true, false, '2024-03-07', 9),
+    (1, 'AAA', 'h1', '1d', 'skill', 12, 400, false, false, null, 60),
+    (null, null, 'd1', '1d', 'hits', 401, 400, true, true, '2024-03-09', 70)
+"""
+
+
+def test_drift_is_told_once_a_series_and_a_timeframe(warehouse):
+    """Of single series what e-BH keeps, which the week is not."""
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(EVIDENCE)
+    assert sorted(opened(warehouse, "drift")) == [
+        "Forecasts of AAA d1 fall short of what they promised since "
+        "2024-03-07 00:00 UTC: evidence 900 against a threshold of 400 (hits "
+        "of 1d, 50 outcomes, and 1 other test agree)",
+        "Forecasts of all series d1 fall short of what they promised since "
+        "2024-03-09 00:00 UTC: evidence 401 against a threshold of 400 (hits "
+        "of 1d, 70 outcomes)",
+    ]
+
+
 def test_a_kind_that_cannot_be_asked_hides_no_other_and_ends_no_alert(
     warehouse,
 ):

@@ -8,8 +8,10 @@ from python_ml.cli import (
     alerts,
     alpaca,
     backtesting,
+    backups,
     daily,
     database,
+    doctor,
     forecasting,
     ingestion,
     jobs,
@@ -41,5 +43,8 @@ for command in (
     backtesting.lookahead_check,
     alerts.alerts,
     jobs.jobs,
+    doctor.doctor,
+    backups.backup,
+    backups.restore,
 ):
     main.add_command(command)

@@ -183,7 +183,7 @@ def _answer(
 ) -> None:
     wanted = set(alert_ids)
     with warehouse.begin() as connection:
-        changed = set(
+        changed: set[int] = set(
             connection.execute(
                 ALERTS.update()
                 .where(

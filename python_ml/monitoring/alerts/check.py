@@ -327,7 +327,7 @@ def _read_stored(connection: sa.Connection) -> list[StoredAlert]:
         )
         .with_for_update()
     )
-    return [StoredAlert(*row) for row in rows]
+    return [StoredAlert(**row) for row in rows.mappings()]
 
 
 def _write_changes(
@@ -422,7 +422,7 @@ def _write_digest(
         .order_by(ALERTS.c.alert_id)
     )
     announcements = due_announcements(
-        list(rows.mappings().all()), rules, now=now
+        [dict(row) for row in rows.mappings()], rules, now=now
     )
     if not announcements:
         return

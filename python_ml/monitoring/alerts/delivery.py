@@ -8,7 +8,7 @@ is *in doubt* and not repeated, since no service can be asked whether it came.
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,7 +189,7 @@ def _attempt(
     warehouse: Warehouse, channel: Channel, row: dict[str, Any]
 ) -> str | None:
     with warehouse.begin() as connection:
-        attempt_id = connection.execute(
+        attempt_id: int = connection.execute(
             ATTEMPTS.insert()
             .values(delivery_id=row["delivery_id"], started_at=_clock())
             .returning(ATTEMPTS.c.attempt_id)
@@ -235,7 +235,7 @@ def _attempt(
 def _mark_doubts(warehouse: Warehouse, now: datetime.datetime) -> int:
     """Attempts without an end: we hold the lock, so who made them is gone."""
     with warehouse.begin() as connection:
-        deliveries = (
+        deliveries: Sequence[int] = (
             connection.execute(
                 ATTEMPTS.update()
                 .where(ATTEMPTS.c.outcome.is_(None))

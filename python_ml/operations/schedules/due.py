@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -115,7 +116,7 @@ def read_due(
     if last is not None and last > now:
         # A clock that was ahead then must not hold the job up now.
         last = None
-    parameters = {"now": now}
+    parameters: dict[str, Any] = {"now": now}
     query = OPEN_REQUESTS_QUERY
     if span != "request":
         query = ENDS_QUERY
