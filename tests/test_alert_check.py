@@ -164,6 +164,28 @@ def test_a_job_that_died_is_told_and_one_that_runs_is_not(clean):
     assert message.endswith("died before its end")
 
 
+def test_a_job_that_had_to_wait_for_another_has_not_failed(clean):
+    with (
+        job_run(clean, "train", {}),
+        pytest.raises(JobRunningError),
+        job_run(clean, "serve-requests", {}),
+        job_run(clean, "train", {}),
+    ):
+        pass
+    assert opened(clean, "job_failed") == []
+
+
+def test_of_jobs_within_one_another_the_inner_one_is_told(clean):
+    with (  # noqa: PT012
+        pytest.raises(ValueError, match="broken"),
+        job_run(clean, "run", {}),
+    ):
+        fail(clean, "build", "broken")
+        raise ValueError("broken")
+    (message,) = opened(clean, "job_failed")
+    assert message.startswith("Job build failed")
+
+
 def test_a_channel_that_is_down_fails_no_job_and_gets_its_message_later(
     clean, receiver
 ):

@@ -1,10 +1,9 @@
 """Checks that need no database: server, migrations, disk, channels."""
 
+import datetime
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-
-import sqlalchemy as sa
 
 from python_ml.monitoring.alerts.channels import (
     SLACK_VARIABLE,
@@ -127,9 +126,7 @@ def check_channels(warehouse: Warehouse) -> Iterator[Finding]:
             f"set {URLS_VARIABLE} or {SLACK_VARIABLE}, then: swiftbolt alerts "
             "test",
         )
-    now = sa.text("select now() - interval '7 days'")
-    with warehouse.begin() as connection:
-        since = connection.execute(now).scalar_one()
+    since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=7)
     for row in read_frame(
         warehouse, DELIVERIES_QUERY, {"since": since}
     ).to_dict("records"):

@@ -70,9 +70,10 @@ def check_schedules(warehouse: Warehouse) -> Iterator[Finding]:
             "docs/runbook.md",
         )
     if never.any():
+        names = jobs["job"][never].tolist()
         yield Finding(
             "schedules",
             NOTICE,
-            f"No timer has run these yet: {some_names(jobs['job'][never])}",
+            f"No timer has run these yet: {some_names(names)}",
             "install them as docs/runbook.md says, or run scripts/daily_run",
         )

@@ -23,6 +23,10 @@ QUERY = f"""
         where
             job <> 'alerts'
             and started_at > :now - make_interval(days => :threshold)
+            -- That another one runs is no fault of a job.
+            and position(
+                'is already running: ' in coalesce(error_message, '')
+            ) = 0
         order by job asc, job_run_id desc
     ),
 
