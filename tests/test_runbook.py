@@ -1,5 +1,7 @@
 """Every command of the runbook and of the page on retraining runs."""
 
+import datetime
+import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -49,6 +51,26 @@ def leave_an_alert(warehouse: Warehouse) -> None:
     run_swiftbolt(warehouse, "alerts", "check")
 
 
+def do_jobs_of_the_schedule(warehouse: Warehouse) -> None:
+    """So that none is due; what they do is long, and tried by `-m slow`."""
+    with warehouse.begin() as connection:
+        connection.execute(
+            schema.job_runs.insert(),
+            [
+                {
+                    "job": job,
+                    "arguments": {},
+                    "status": "succeeded",
+                    "started_at": datetime.datetime.now(datetime.UTC),
+                    "host": "here",
+                    "pid": 1,
+                    "code_version": "test",
+                }
+                for job in JOBS
+            ],
+        )
+
+
 @pytest.fixture(scope="module")
 def market(
     fresh_warehouse: Callable[..., Warehouse], market_database: str
@@ -62,6 +84,7 @@ def market(
                     make_ensemble(made, ticker=ticker, as_of=close_of(session)),
                 )
         leave_an_alert(made)
+        do_jobs_of_the_schedule(made)
         yield made
 
 
@@ -97,6 +120,14 @@ def test_every_command_of_the_page_runs_in_its_order(
         ended = run(warehouse, words)
         allowed = (0, 1) if command in MAY_FAIL else (0,)
         assert ended.returncode in allowed, f"{command}\n{ended.stderr}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", list(JOBS))
+def test_each_job_does_its_work_when_it_must(market, job):
+    ended = run(market, [f"scripts/{job}", "--force", "--json"])
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["result"] is not None
 
 
 def test_every_kind_of_alert_has_its_section():
