@@ -121,3 +121,15 @@ class NoEnsembleError(SwiftBoltError, LookupError):
 
 class DeploymentError(SwiftBoltError, RuntimeError):
     """A version cannot be made live, or none is left to go back to."""
+
+
+class AlertChannelError(SwiftBoltError, ConnectionError):
+    """A channel that did not take a message; its text holds no address."""
+
+
+class UnknownAlertError(SwiftBoltError, LookupError):
+    """An alert that is not on record, or is over already."""
+
+
+class BackupError(SwiftBoltError, RuntimeError):
+    """A backup that cannot be written, read or put back."""

@@ -5,12 +5,16 @@ imported inside the commands, so that help and completion are quick.
 """
 
 from python_ml.cli import (
+    alerts,
     alpaca,
     backtesting,
+    backups,
     daily,
     database,
+    doctor,
     forecasting,
     ingestion,
+    jobs,
     models,
     symbols,
     training,
@@ -37,5 +41,10 @@ for command in (
     forecasting.check_drift,
     backtesting.backtest,
     backtesting.lookahead_check,
+    alerts.alerts,
+    jobs.jobs,
+    doctor.doctor,
+    backups.backup,
+    backups.restore,
 ):
     main.add_command(command)

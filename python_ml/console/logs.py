@@ -1,10 +1,14 @@
 """Log lines of the form key=value, on stderr."""
 
 import logging
+import logging.handlers
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 ROOT_LOGGER = "python_ml"
+MAX_LOG_BYTES = 1_000_000
+KEPT_LOGS = 9
 
 
 def get_logger(name: str) -> logging.Logger:
@@ -58,6 +62,51 @@ def configure_logging(level: str = "info") -> None:
     logger.addHandler(handler)
     logger.setLevel(level.upper())
     logger.propagate = False
+
+
+class LogFile:
+    r"""A file that the log goes to as well, while one is within.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "train" / "train.log"
+    >>> with LogFile(path):
+    ...     log_event(get_logger("python_ml"), "begun", level=logging.ERROR)
+    >>> path.read_text().endswith("event=begun\n")
+    True
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._handler = logging.handlers.RotatingFileHandler(
+            self.path, backupCount=KEPT_LOGS, encoding="utf-8"
+        )
+        self._handler.setFormatter(_Formatter())
+        logging.getLogger(ROOT_LOGGER).addHandler(self._handler)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        logging.getLogger(ROOT_LOGGER).removeHandler(self._handler)
+        self._handler.close()
+
+    def rotate(self) -> None:
+        """Begin a new file if this one is long; nobody else may write to it."""
+        if self.path.stat().st_size > MAX_LOG_BYTES:
+            self._handler.doRollover()
+
+    def write(self, text: str) -> None:
+        """Write text as it is, for people."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
 
 
 class _StandardErrorHandler(logging.Handler):

@@ -11,6 +11,7 @@ from python_ml.console.text_tables import to_records
 from python_ml.forecasting.issue import forecast
 from python_ml.forecasting.latest import forecast_table, latest_forecasts
 from python_ml.forecasting.summary import ForecastSummary
+from python_ml.monitoring.alerts.check import alerts_told_after
 from python_ml.monitoring.drift import check_drift, drift_table
 from python_ml.monitoring.health import HealthSummary, read_health
 from python_ml.training.summary import TrainingSummary
@@ -168,10 +169,22 @@ def build(
 
 
 def run(warehouse: Warehouse) -> RunSummary:
-    """Bring everything up to date: build, validate, train, forecast, check.
+    """Bring everything up to date, and tell alerts at the end.
 
-    Trains only when nothing is deployed; retraining has commands of its own.
-    Stops at the first step that fails, and the same call goes on from there.
+    Raises
+    ------
+    SwiftBoltError
+        As the steps raise it; alerts are told all the same.
+    """
+    with alerts_told_after(warehouse):
+        return bring_up_to_date(warehouse)
+
+
+def bring_up_to_date(warehouse: Warehouse) -> RunSummary:
+    """Build, validate, train if nothing is deployed, forecast, check drift.
+
+    Retraining has commands of its own. Stops at the first step that fails, and
+    the same call goes on from there.
 
     Raises
     ------

@@ -10,6 +10,12 @@ Times are UTC. Tables named append-only are never updated or deleted from; the
 database itself refuses it of those in `APPEND_ONLY`.
 """
 
+from python_ml.schema.alerts import (
+    alert_attempts,
+    alert_deliveries,
+    alert_messages,
+    alerts,
+)
 from python_ml.schema.backtests import (
     backtest_deployments,
     backtest_runs,
@@ -67,6 +73,10 @@ __all__ = [
     "RAW",
     "accepted_findings",
     "adjustments",
+    "alert_attempts",
+    "alert_deliveries",
+    "alert_messages",
+    "alerts",
     "artifact_removals",
     "backtest_deployments",
     "backtest_runs",

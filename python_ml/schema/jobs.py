@@ -36,6 +36,14 @@ job_runs = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("code_version", Text, nullable=False),
+    Column(
+        "processor_seconds",
+        Double,
+        comment=(
+            "Of its process and of those that it started and that have ended, "
+            "the database server not counted; NULL while it runs."
+        ),
+    ),
     CheckConstraint(
         "status in ('running', 'succeeded', 'failed', 'abandoned')",
         name="status_is_known",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import psutil
 import sqlalchemy as sa
 
 from python_ml import schema
@@ -42,10 +43,17 @@ class JobRun:
         Key in `ml.job_runs`.
     counts : dict of str to int
         What the job did; written when it ends.
+    started, processor_started : float
+        Clocks at its start, in seconds: `time.monotonic` and
+        `processor_seconds`.
     """
 
     job_run_id: int
     counts: dict[str, int] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    processor_started: float = field(
+        default_factory=lambda: processor_seconds()
+    )
 
 
 @contextlib.contextmanager
@@ -91,11 +99,10 @@ def _on_record(
 ) -> Iterator[JobRun]:
     """Keep the row of a run, however it ends."""
     run = JobRun(_insert(warehouse, job, arguments))
-    started = time.monotonic()
     log_event(logger, "job_started", job=job, job_run_id=run.job_run_id)
 
     def finish(status: str, message: str | None) -> None:
-        _finish(warehouse, run, status, started, message)
+        _finish(warehouse, run, status, message)
 
     try:
         with last_words(partial(finish, "failed")):
@@ -109,7 +116,7 @@ def _on_record(
             "job_failed",
             job=job,
             job_run_id=run.job_run_id,
-            seconds=round(time.monotonic() - started, 1),
+            seconds=round(time.monotonic() - run.started, 1),
         )
         raise
     finish("succeeded", None)
@@ -118,7 +125,7 @@ def _on_record(
         "job_succeeded",
         job=job,
         job_run_id=run.job_run_id,
-        seconds=round(time.monotonic() - started, 1),
+        seconds=round(time.monotonic() - run.started, 1),
         **run.counts,
     )
 
@@ -185,7 +192,6 @@ def _finish(
     warehouse: Warehouse,
     run: JobRun,
     status: str,
-    started: float,
     error_message: str | None,
 ) -> None:
     runs = schema.job_runs
@@ -196,7 +202,10 @@ def _finish(
             .values(
                 status=status,
                 finished_at=sa.func.clock_timestamp(),
-                duration_seconds=time.monotonic() - started,
+                duration_seconds=time.monotonic() - run.started,
+                processor_seconds=max(
+                    processor_seconds() - run.processor_started, 0.0
+                ),
                 counts=run.counts,
                 peak_memory_mb=peak_memory_mb(),
                 error_message=error_message,
@@ -209,6 +218,28 @@ def _describe(error: BaseException) -> str:
         return str(error) or "Interrupted."
     message = str(error) or type(error).__name__
     return message[:MAX_ERROR_CHARACTERS].replace("\x00", "")
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and all that it has started, in seconds.
+
+    The database server is none of them. A worker that has gone without being
+    waited for is missing.
+
+    Examples
+    --------
+    >>> 0 < processor_seconds() < 1e9
+    True
+    """
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                times = child.cpu_times()
+                total += times.user + times.system
+    return total
 
 
 def peak_memory_mb() -> float:

@@ -4,6 +4,8 @@ source as (
 
     select * from {{ source('ml', 'job_runs') }}
 
+    where {{ is_not_after_as_of('started_at') }}
+
 ),
 
 renamed as (
@@ -13,9 +15,16 @@ renamed as (
         ---------- ids
         job_run_id,
         job,
+        status,
+
+        ---------- numerics
+        duration_seconds,
+        processor_seconds,
+        peak_memory_mb,
 
         ---------- timestamps
-        started_at
+        started_at,
+        finished_at
 
     from source
 
