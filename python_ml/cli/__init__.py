@@ -14,6 +14,7 @@ from python_ml.cli import (
     models,
     symbols,
     training,
+    web,
 )
 from python_ml.cli.root import main
 
@@ -37,5 +38,7 @@ for command in (
     forecasting.check_drift,
     backtesting.backtest,
     backtesting.lookahead_check,
+    web.dashboard,
+    web.report,
 ):
     main.add_command(command)
