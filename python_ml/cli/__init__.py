@@ -12,6 +12,7 @@ from python_ml.cli import (
     forecasting,
     ingestion,
     models,
+    own_folder,
     symbols,
     training,
     web,
@@ -40,5 +41,8 @@ for command in (
     backtesting.lookahead_check,
     web.dashboard,
     web.report,
+    own_folder.init,
+    own_folder.docs,
+    own_folder.completion,
 ):
     main.add_command(command)

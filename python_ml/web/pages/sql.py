@@ -56,7 +56,8 @@ def questions() -> tuple[Question, ...]:
     end = 0
     for number, block in enumerate(_BLOCK.finditer(document), 1):
         paragraph = document[end : block.start()].strip().split("\n\n")[-1]
-        text = " ".join(paragraph.replace("`", "").split())
+        # What follows the question explains the answer of the document.
+        text = " ".join(paragraph.split()).partition("?")[0] + "?"
         found.append(Question(number, text, block["query"]))
         end = block.end()
     return tuple(found)
@@ -76,7 +77,7 @@ def _answered(question: Question) -> Section:
                 table=Table(
                     answer,
                     inferred_columns(answer),
-                    f"What it answers: {question.text}",
+                    "What it answers just now",
                     at_most=40,
                 ),
             ),
