@@ -183,7 +183,7 @@ def test_a_statement_that_takes_too_long_is_ended_and_the_next_is_read(market):
         assert snapshot.read("select 1 as n")["n"].tolist() == [1]
 
 
-def test_a_table_is_there_whole_as_csv(reader, market):
+def test_a_table_is_there_as_csv_with_all_its_columns(reader, market):
     answer = reader.get(
         "/csv/forecasts/price/1", params={"symbol": "BBB", "horizon": "5d"}
     )
@@ -375,7 +375,7 @@ def test_every_question_of_the_document_has_an_address(reader):
         )
         assert answer.status_code == 200
         assert "others stand" not in answer.text, question.text
-        assert "AAPL" not in re.sub(r"What .*\?", "", answer.text)
+        assert "AAPL" not in answer.text
 
 
 def test_a_name_with_a_quote_is_quoted_in_the_query_to_copy():

@@ -120,6 +120,13 @@
     });
   }
 
+  // On a phone the row of pages is wider than the screen.
+  var row = document.querySelector(".bar nav");
+  var current = row && row.querySelector("[aria-current]");
+  if (current) {
+    row.scrollLeft = current.offsetLeft - (row.clientWidth - current.offsetWidth) / 2;
+  }
+
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   drawAll();
 })();
