@@ -19,6 +19,7 @@ from python_ml.warehouse.bulk import SnapshotReader, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.web.cells import csv_text
 from python_ml.web.content import Block, Choice, Query, Section, Table
+from python_ml.web.figures.drift import evidence_figure, features_figure
 from python_ml.web.pages import PAGES, sql
 from python_ml.web.report import render_report, write_report
 from python_ml.web.server import KeptPages, make_app
@@ -26,6 +27,8 @@ from python_ml.web.statistics import roll_accuracy, skill_by_period
 from tests.conftest import run_swiftbolt
 from tests.web_market import HOSTILE, NOW, fill, make_hostile
 
+# Relations that a page shows where they are, and does without elsewhere.
+SHOWN_WHERE_THERE = {"drift_evidence", "feature_drift", "job_costs"}
 TOKEN = "correct horse battery"
 DATA_BLOCK = re.compile(
     r'<script type="application/json"[^>]*>(.*?)</script>', re.DOTALL
@@ -100,6 +103,37 @@ def _without_colour_names(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_colour_names(item) for key, item in value.items()}
     return value
+
+
+def test_figures_of_evidence_are_ones_that_plotly_knows():
+    evidence = evidence_figure(
+        pd.DataFrame(
+            {
+                "name": ["1d, hits", "5d, skill"],
+                "evidence": [0.0, 30.0],
+                "threshold": [20.0, 20.0],
+                "is_alarm": [None, True],
+            }
+        )
+    )
+    features = features_figure(
+        pd.DataFrame(
+            {
+                "name": ["rsi 14"],
+                "stability_index": [0.3],
+                "stability_index_by_chance": [np.nan],
+            }
+        )
+    )
+    for figure in (evidence, features):
+        json.dumps(figure.data, allow_nan=False)
+        go.Figure(
+            _without_colour_names(figure.data),
+            _without_colour_names(figure.layout),
+        )
+    # Nothing is at 0 on a log axis, and alarms have a mark of their own.
+    assert min(evidence.data[1]["x"]) > 0
+    assert evidence.data[1]["marker"]["symbol"] == ["circle", "x"]
 
 
 def test_every_colour_of_a_figure_is_in_the_style_sheet(bodies):
@@ -450,7 +484,7 @@ def test_the_exposure_of_each_page_names_what_its_queries_read():
             )
             for query in section.queries.values()
             for _, name in query.relations
-        } & models
+        } & (models - SHOWN_WHERE_THERE)
         key = (page.key or "overview").replace("-", "_")
         assert listed[f"{key}_page"] == read, page.title
         reported |= set() if page is sql.PAGE else read

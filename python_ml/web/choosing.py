@@ -42,9 +42,21 @@ def read_symbols(
     snapshot: SnapshotReader, relations: Relations
 ) -> pd.DataFrame:
     """Tickers in use with their calendars, in order; perhaps no row."""
-    if queries.SYMBOLS.relations - relations:
-        return pd.DataFrame({"ticker": [], "calendar": []}, dtype=str)
-    return snapshot.read(queries.SYMBOLS.text)
+    for query in (queries.SYMBOLS, queries.ANALYSTS_SYMBOLS):
+        if not query.relations - relations:
+            return snapshot.read(query.text)
+    return pd.DataFrame({"ticker": [], "calendar": []}, dtype=str)
+
+
+def _read_series(
+    snapshot: SnapshotReader, symbol: str | None, relations: Relations
+) -> pd.DataFrame:
+    """Timeframes of a symbol with their horizons, perhaps no row."""
+    if symbol is not None:
+        for query in (queries.SERIES, queries.ANALYSTS_SERIES):
+            if not query.relations - relations:
+                return snapshot.read(query.text, {"symbol": symbol})
+    return pd.DataFrame(columns=["timeframe", "horizon", "is_base"])
 
 
 def choose(
@@ -80,11 +92,7 @@ def choose(
         if symbol
         else None
     )
-    series = (
-        snapshot.read(queries.SERIES.text, {"symbol": symbol})
-        if symbol and not queries.SERIES.relations - relations
-        else pd.DataFrame(columns=["timeframe", "horizon", "is_base"])
-    )
+    series = _read_series(snapshot, symbol, relations)
     timeframes = tuple(dict.fromkeys(series["timeframe"]))
     timeframe = _pick(
         "timeframe",

@@ -61,6 +61,96 @@ def status_figure(rows: pd.DataFrame) -> Figure:
     )
 
 
+def evidence_figure(rows: pd.DataFrame) -> Figure:
+    """Evidence of drift beside what it takes to call it that.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n_tests, n_columns)
+        `name`, `evidence`, `threshold` (both above 0), `is_alarm`.
+    """
+    names = rows["name"].tolist()
+    alarms = rows["is_alarm"].fillna(False).astype(bool).tolist()
+    return Figure(
+        [
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": numbers(rows["threshold"], 4),
+                "y": names,
+                "marker": {
+                    "symbol": "line-ns",
+                    "size": 18,
+                    "line": {"color": "@ink", "width": 2},
+                },
+                "name": "Threshold",
+                "hovertemplate": "%{y} threshold: %{x:.3g}<extra></extra>",
+            },
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": numbers(rows["evidence"].clip(lower=1e-3), 4),
+                "y": names,
+                "marker": {
+                    "color": ["@miss" if flag else "@hit" for flag in alarms],
+                    "symbol": ["x" if flag else "circle" for flag in alarms],
+                    "size": 9,
+                },
+                "name": "Evidence (cross: alarm)",
+                "hovertemplate": "%{y}: %{x:.3g}<extra></extra>",
+            },
+        ],
+        layout(
+            axis("Evidence (times as likely, log scale)", type="log"),
+            axis("", type="category", autorange="reversed"),
+        ),
+        "Evidence that forecasts have become worse than promised, beside the "
+        "threshold of each test.",
+        height=110 + 26 * max(1, len(names)),
+    )
+
+
+def features_figure(rows: pd.DataFrame) -> Figure:
+    """How far features moved, beside how far chance moves them.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n_features, n_columns)
+        `name`, `stability_index`, `stability_index_by_chance`.
+    """
+    names = rows["name"].tolist()
+    return Figure(
+        [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": numbers(rows["stability_index_by_chance"], 4),
+                "y": names,
+                "marker": {"color": "@band-80"},
+                "name": "By chance",
+                "hovertemplate": "%{y} by chance: %{x:.3f}<extra></extra>",
+            },
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": numbers(rows["stability_index"], 4),
+                "y": names,
+                "marker": {"color": "@accent", "size": 8},
+                "name": "Now",
+                "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+            },
+        ],
+        layout(
+            axis("Population stability index", rangemode="tozero"),
+            axis("", type="category", autorange="reversed"),
+            bargap=0.3,
+        ),
+        "Population stability index of the features that moved most, beside "
+        "what chance alone makes of it.",
+        height=110 + 24 * max(1, len(names)),
+    )
+
+
 def rolling_figure(days: pd.DataFrame) -> Figure:
     """Accuracy over the last forecasts at each day, with its interval.
 

@@ -13,14 +13,20 @@ from python_ml.web.content import (
     Section,
     Table,
 )
-from python_ml.web.figures.drift import rolling_figure, status_figure
-from python_ml.web.pages.shared import HISTORY_COMMAND, inferred_columns
+from python_ml.web.figures.drift import (
+    evidence_figure,
+    features_figure,
+    rolling_figure,
+    status_figure,
+)
+from python_ml.web.pages.shared import HISTORY_COMMAND, spelled
 from python_ml.web.queries import drift as queries
 from python_ml.web.queries import overview as overview_queries
 from python_ml.web.statistics import roll_accuracy
 
 NOT_YET = "No forecast has settled yet, so there is nothing to judge."
 N_SHOWN = 25
+N_FEATURES = 15
 
 
 def _status(frames: Frames, choice: Choice) -> Content:
@@ -113,15 +119,33 @@ def _evidence(frames: Frames, choice: Choice) -> Content:
     evidence = frames["evidence"]
     if evidence.empty:
         return Empty("No evidence has gathered for this series yet.")
+    named = evidence.assign(
+        name=evidence["horizon"] + ", " + evidence["test"].map(spelled)
+    )
+    n_alarms = int(evidence["is_alarm"].fillna(False).sum())
     return (
         Block(
+            notes=(
+                f"{n_alarms} of {len(evidence)} tests are in alarm. They may "
+                "be looked at every day: the threshold holds for all of them "
+                "together. Pooled tests are about all series of the timeframe.",
+            ),
+            figure=evidence_figure(named[named["evidence"].notna()]),
             table=Table(
-                evidence,
-                inferred_columns(
-                    evidence.drop(columns=["symbol_id"], errors="ignore")
-                ),
+                named,
+                {
+                    "horizon": Column("Horizon"),
+                    "test": Column("Test", "verdict"),
+                    "evidence": Column("Evidence", "number"),
+                    "threshold": Column("Threshold", "number"),
+                    "is_alarm": Column("Alarm", "verdict"),
+                    "is_discovery": Column("Discovery", "verdict"),
+                    "alarm_since": Column("Since (UTC)", "time"),
+                    "n_settled": Column("Settled", "count"),
+                    "last_settled_at": Column("Last settled (UTC)", "time"),
+                },
                 "Evidence against what was promised, with its threshold",
-            )
+            ),
         ),
     )
 
@@ -130,15 +154,29 @@ def _features(frames: Frames, choice: Choice) -> Content:
     features = frames["features"]
     if features.empty:
         return Empty("No feature of this series is compared yet.")
+    named = features.assign(name=features["feature"].map(spelled))
     return (
         Block(
+            notes=(
+                "What features do says little of what forecasts are worth; "
+                "look here where evidence asks why.",
+            ),
+            figure=features_figure(named.head(N_FEATURES)),
             table=Table(
-                features,
-                inferred_columns(
-                    features.drop(columns=["symbol_id"], errors="ignore")
-                ),
-                "Features beside those of the time of training",
-            )
+                named,
+                {
+                    "name": Column("Feature"),
+                    "stability_index": Column("Stability index", "number"),
+                    "stability_index_by_chance": Column("by chance", "number"),
+                    "reference_missing_rate": Column("Missing then", "share"),
+                    "recent_missing_rate": Column("now", "share"),
+                    "n_reference": Column("Rows then", "count"),
+                    "n_recent": Column("now", "count"),
+                    "trained_as_of": Column("Trained as of (UTC)", "time"),
+                },
+                "Features beside those of the time of training, those that "
+                "moved most first",
+            ),
         ),
     )
 

@@ -13,7 +13,11 @@ from python_ml.web.content import (
     Section,
     Table,
 )
-from python_ml.web.pages.shared import count_of, spelled
+from python_ml.web.pages.shared import (
+    count_of,
+    inferred_columns,
+    spelled,
+)
 from python_ml.web.queries import overview as queries
 
 
@@ -211,6 +215,21 @@ def _jobs(frames: Frames, choice: Choice) -> Content:
     )
 
 
+def _costs(frames: Frames, choice: Choice) -> Content:
+    costs = frames["costs"]
+    if costs.empty:
+        return Empty("No job has run in the last 30 days.", "swiftbolt run")
+    return (
+        Block(
+            table=Table(
+                costs,
+                inferred_columns(costs),
+                "What each job took in the last 30 days",
+            )
+        ),
+    )
+
+
 def _sections(choice: Choice) -> tuple[Section, ...]:
     return (
         Section(
@@ -258,6 +277,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
             _jobs,
             command="swiftbolt db start",
         ),
+        Section("costs", "Costs of jobs", {"costs": queries.COSTS}, _costs),
     )
 
 

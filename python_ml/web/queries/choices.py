@@ -11,6 +11,28 @@ SYMBOLS = Query("""
     order by ticker
 """)
 
+# For who may read what dbt has built and nothing else.
+ANALYSTS_SYMBOLS = Query("""
+    select distinct ticker, calendar
+    from {monitoring}.series_health
+    order by ticker
+""")
+
+ANALYSTS_SERIES = Query("""
+    select
+        health.timeframe,
+        horizons.horizon,
+        horizons.horizon_bars,
+        horizons.is_base
+    from {monitoring}.series_health as health
+    inner join {features}.horizons as horizons
+        on
+            horizons.calendar = health.calendar
+            and horizons.timeframe = health.timeframe
+    where health.ticker = :symbol
+    order by health.timeframe_order desc, horizons.horizon_bars
+""")
+
 # A calendar's own rows of the seed count before the defaults.
 SERIES = Query("""
     with

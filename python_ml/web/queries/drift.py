@@ -33,15 +33,20 @@ CHECKS = Query("""
 """)
 
 EVIDENCE = Query("""
-    select *
+    select
+        horizon, test, evidence, threshold, is_alarm, is_discovery,
+        alarm_since, n_settled, last_settled_at
     from {monitoring}.drift_evidence
-    where ticker = :symbol and timeframe = :timeframe
-    limit 500
+    where timeframe = :timeframe and (ticker = :symbol or ticker is null)
+    order by evidence / threshold desc nulls last, horizon, test
 """)
 
 FEATURES = Query("""
-    select *
+    select
+        feature, stability_index, stability_index_by_chance,
+        reference_missing_rate, recent_missing_rate, n_reference, n_recent,
+        trained_as_of
     from {monitoring}.feature_drift
     where ticker = :symbol and timeframe = :timeframe
-    limit 500
+    order by place
 """)

@@ -87,6 +87,12 @@ JOBS = Query("""
     limit 30
 """)
 
+COSTS = Query("""
+    select *
+    from {monitoring}.job_costs
+    order by job
+""")
+
 ALERTS = Query("""
     select
         severity, subject, message, advice, state, n_seen, first_seen_at,
