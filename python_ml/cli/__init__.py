@@ -16,8 +16,10 @@ from python_ml.cli import (
     ingestion,
     jobs,
     models,
+    own_folder,
     symbols,
     training,
+    web,
 )
 from python_ml.cli.root import main
 
@@ -46,5 +48,10 @@ for command in (
     doctor.doctor,
     backups.backup,
     backups.restore,
+    web.dashboard,
+    web.report,
+    own_folder.init,
+    own_folder.docs,
+    own_folder.completion,
 ):
     main.add_command(command)

@@ -1,0 +1,208 @@
+"""From an address to a choice that the warehouse can answer."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import pandas as pd
+
+from python_ml.exceptions import UnknownSeriesError
+from python_ml.warehouse.bulk import SnapshotReader
+from python_ml.web.content import Choice, Page
+from python_ml.web.queries import choices as queries
+from python_ml.web.queries.ensembles import VERSIONS
+from python_ml.web.relations import Relations
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a reader can choose from beside what is chosen.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+    timeframes : tuple of str
+        Of the symbol, longest first.
+    horizons : tuple of (str, bool)
+        Of the timeframe, with whether each is the base one.
+    versions : tuple of str
+        Of the series, newest first; empty where none are compared.
+    choice : Choice
+    """
+
+    symbols: tuple[str, ...]
+    timeframes: tuple[str, ...]
+    horizons: tuple[tuple[str, bool], ...]
+    versions: tuple[str, ...]
+    choice: Choice
+
+
+def read_symbols(
+    snapshot: SnapshotReader, relations: Relations
+) -> pd.DataFrame:
+    """Tickers in use with their calendars, in order; perhaps no row."""
+    for query in (queries.SYMBOLS, queries.ANALYSTS_SYMBOLS):
+        if not query.relations - relations:
+            return snapshot.read(query.text)
+    return pd.DataFrame({"ticker": [], "calendar": []}, dtype=str)
+
+
+def _read_series(
+    snapshot: SnapshotReader, symbol: str | None, relations: Relations
+) -> pd.DataFrame:
+    """Timeframes of a symbol with their horizons, perhaps no row."""
+    if symbol is not None:
+        for query in (queries.SERIES, queries.ANALYSTS_SERIES):
+            if not query.relations - relations:
+                return snapshot.read(query.text, {"symbol": symbol})
+    return pd.DataFrame(columns=["timeframe", "horizon", "is_base"])
+
+
+def choose(
+    snapshot: SnapshotReader,
+    page: Page,
+    wanted: Mapping[str, str],
+    relations: Relations,
+    *,
+    now: datetime.datetime,
+) -> Offer:
+    """Complete what an address asks for with what there is.
+
+    Parameters
+    ----------
+    snapshot : SnapshotReader
+    page : Page
+    wanted : mapping of str to str
+        `symbol`, `timeframe`, `horizon`, `left`, `right`, `question`; what is
+        absent is chosen: the first symbol, daily bars, the base horizon.
+    relations : frozenset of (str, str)
+    now : datetime
+
+    Raises
+    ------
+    UnknownSeriesError
+        If the symbol, timeframe or horizon is none of the warehouse's.
+    """
+    found = read_symbols(snapshot, relations)
+    symbols = tuple(found["ticker"])
+    symbol = _pick("symbol", wanted.get("symbol"), symbols, None)
+    calendar = (
+        str(found.loc[found["ticker"] == symbol, "calendar"].iloc[0])
+        if symbol
+        else None
+    )
+    series = _read_series(snapshot, symbol, relations)
+    timeframes = tuple(dict.fromkeys(series["timeframe"]))
+    timeframe = _pick(
+        "timeframe",
+        wanted.get("timeframe"),
+        timeframes,
+        "d1" if "d1" in timeframes else None,
+    )
+    own = series[series["timeframe"] == timeframe]
+    base = own.loc[own["is_base"].astype(bool), "horizon"]
+    horizon = _pick(
+        "horizon",
+        wanted.get("horizon"),
+        tuple(own["horizon"]),
+        str(base.iloc[0]) if len(base) else None,
+    )
+    choice = Choice(
+        symbol=symbol,
+        timeframe=timeframe,
+        horizon=horizon,
+        calendar=calendar,
+        now=now,
+        question=_question(wanted.get("question")),
+    )
+    versions: tuple[str, ...] = ()
+    if "versions" in page.choices and not VERSIONS.relations - relations:
+        rows = snapshot.read(VERSIONS.text, choice.parameters())
+        versions = tuple(dict.fromkeys(rows["version_id"]))
+        choice = _with_versions(choice, versions, wanted)
+    return Offer(
+        symbols,
+        timeframes,
+        tuple(zip(own["horizon"], own["is_base"].astype(bool), strict=True)),
+        versions,
+        choice,
+    )
+
+
+def _pick(
+    what: str, wanted: str | None, offered: tuple[str, ...], default: str | None
+) -> str | None:
+    if not wanted:
+        return default or (offered[0] if offered else None)
+    if wanted in offered:
+        return wanted
+    folded = {name.casefold(): name for name in offered}
+    if wanted.casefold() in folded:
+        return folded[wanted.casefold()]
+    shown = ", ".join(offered[:12]) or "none yet"
+    raise UnknownSeriesError(
+        f"There is no {what} {wanted[:60]!r} here; there is: {shown}"
+        f"{' and more' if len(offered) > 12 else ''}."
+    )
+
+
+def _question(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < 4 else 1
+
+
+def _with_versions(
+    choice: Choice, versions: tuple[str, ...], wanted: Mapping[str, str]
+) -> Choice:
+    from dataclasses import replace
+
+    right = _pick("version", wanted.get("right"), versions, None)
+    others = tuple(version for version in versions if version != right)
+    left = _pick(
+        "version",
+        wanted.get("left"),
+        versions,
+        others[0] if others else None,
+    )
+    if left == right:
+        left = others[0] if others else None
+    return replace(choice, left=left, right=right)
+
+
+def address(page: Page, choice: Choice, **changed: str | int | None) -> str:
+    """Address of a page with a choice, to be shared.
+
+    Parameters
+    ----------
+    page : Page
+    choice : Choice
+    **changed
+        What is to be different; None leaves it to the page.
+
+    Examples
+    --------
+    >>> from python_ml.web.pages.forecasts import PAGE
+    >>> now = datetime.datetime.now(datetime.UTC)
+    >>> choice = Choice("BRK/B", "d1", "5d", "XNYS", now)
+    >>> address(PAGE, choice, horizon=None)
+    '/forecasts?symbol=BRK%2FB&timeframe=d1'
+    """
+    values: dict[str, str | int | None] = {
+        "symbol": choice.symbol,
+        "timeframe": choice.timeframe,
+        "horizon": choice.horizon,
+    }
+    names = {name for name in page.choices if name in values}
+    if "versions" in page.choices:
+        values |= {"left": choice.left, "right": choice.right}
+        names |= {"left", "right"}
+    if "question" in page.choices:
+        values["question"] = choice.question
+        names.add("question")
+    query = {
+        name: value
+        for name, value in (values | changed).items()
+        if name in names | changed.keys() and value is not None
+    }
+    path = f"/{page.key}"
+    return f"{path}?{urlencode(query)}" if query else path

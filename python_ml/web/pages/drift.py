@@ -1,0 +1,283 @@
+"""Whether forecasts are still as good as validation promised."""
+
+import pandas as pd
+
+from python_ml.web.content import (
+    Block,
+    Choice,
+    Column,
+    Content,
+    Empty,
+    Frames,
+    Page,
+    Section,
+    Table,
+)
+from python_ml.web.figures.drift import (
+    evidence_figure,
+    features_figure,
+    rolling_figure,
+    status_figure,
+)
+from python_ml.web.pages.shared import HISTORY_COMMAND, spelled
+from python_ml.web.queries import drift as queries
+from python_ml.web.queries import overview as overview_queries
+from python_ml.web.statistics import roll_accuracy
+
+NOT_YET = "No forecast has settled yet, so there is nothing to judge."
+N_SHOWN = 25
+N_FEATURES = 15
+
+
+def _status(frames: Frames, choice: Choice) -> Content:
+    status = frames["status"]
+    if status.empty:
+        return Empty(NOT_YET, HISTORY_COMMAND)
+    status = status.assign(name=status["ticker"] + " " + status["timeframe"])
+    judged = status[status["accuracy_lower"].notna()]
+    shown = judged.head(N_SHOWN)
+    n_drifting = int(status["drift_detected"].fillna(False).sum())
+    notes = [
+        f"{n_drifting} of {len(status)} series drift: their accuracy is far "
+        "below what validation promised, or below it with the whole interval."
+    ]
+    if len(judged) > len(shown):
+        notes.append(
+            f"The figure shows the {len(shown)} furthest below; the CSV has "
+            f"all {len(status)}."
+        )
+    return (
+        Block(
+            notes=tuple(notes),
+            figure=status_figure(shown) if len(shown) else None,
+            table=Table(
+                status,
+                {
+                    "ticker": Column("Symbol", "symbol"),
+                    "timeframe": Column("Timeframe"),
+                    "accuracy_lower": Column("Accuracy from", "share"),
+                    "accuracy_upper": Column("to", "share"),
+                    "accuracy": Column("is", "share"),
+                    "baseline_accuracy": Column("Baseline", "share"),
+                    "drift_margin": Column("Margin", "signed"),
+                    "n_predictions": Column("Forecasts", "count"),
+                    "n_effective": Column("that count", "number"),
+                    "status": Column("Status", "verdict"),
+                    "trend": Column("Trend", "verdict"),
+                    "recommendation": Column("Recommended", "verdict"),
+                },
+                "Series by their last settled forecasts, worst first",
+            ),
+        ),
+    )
+
+
+def _rolling(frames: Frames, choice: Choice) -> Content:
+    days = frames["days"].sort_values("date")
+    if days.empty:
+        return Empty(NOT_YET, HISTORY_COMMAND)
+    window, share = _window(frames["status"], choice)
+    rolled = roll_accuracy(days, window=window, effective_share=share)
+    return (
+        Block(
+            notes=(
+                f"Each point is the accuracy of the last {window} forecasts "
+                "settled by then; overlapping ones count for less.",
+            ),
+            figure=rolling_figure(rolled) if len(rolled) else None,
+            table=Table(
+                days.sort_values("date", ascending=False),
+                {
+                    "date": Column("Settled on", "date"),
+                    "accuracy": Column("Accuracy", "share"),
+                    "baseline_accuracy": Column("Baseline", "share"),
+                    "drift_margin": Column("Margin", "signed"),
+                    "n_predictions": Column("Forecasts", "count"),
+                    "status": Column("Status", "verdict"),
+                },
+                "Settled forecasts by day; a day of fewer than five is not "
+                "judged",
+                at_most=30,
+            ),
+        ),
+    )
+
+
+def _window(status: pd.DataFrame, choice: Choice) -> tuple[int, float]:
+    """Forecasts in the series' window, and how many of one count."""
+    row = status[
+        (status["ticker"] == choice.symbol)
+        & (status["timeframe"] == choice.timeframe)
+    ]
+    if row.empty or not row["n_effective"].notna().all():
+        return 60, 1.0
+    n = int(row["n_predictions"].iloc[0])
+    return max(n, 1), float(row["n_effective"].iloc[0]) / max(n, 1)
+
+
+def _evidence(frames: Frames, choice: Choice) -> Content:
+    evidence = frames["evidence"]
+    if evidence.empty:
+        return Empty("No evidence has gathered for this series yet.")
+    named = evidence.assign(
+        name=evidence["horizon"] + ", " + evidence["test"].map(spelled)
+    )
+    n_alarms = int(evidence["is_alarm"].fillna(False).sum())
+    return (
+        Block(
+            notes=(
+                f"{n_alarms} of {len(evidence)} tests are in alarm. They may "
+                "be looked at every day: the threshold holds for all of them "
+                "together. Pooled tests are about all series of the timeframe.",
+            ),
+            figure=evidence_figure(named[named["evidence"].notna()]),
+            table=Table(
+                named,
+                {
+                    "horizon": Column("Horizon"),
+                    "test": Column("Test", "verdict"),
+                    "evidence": Column("Evidence", "number"),
+                    "threshold": Column("Threshold", "number"),
+                    "is_alarm": Column("Alarm", "verdict"),
+                    "is_discovery": Column("Discovery", "verdict"),
+                    "alarm_since": Column("Since (UTC)", "time"),
+                    "n_settled": Column("Settled", "count"),
+                    "last_settled_at": Column("Last settled (UTC)", "time"),
+                },
+                "Evidence against what was promised, with its threshold",
+            ),
+        ),
+    )
+
+
+def _features(frames: Frames, choice: Choice) -> Content:
+    features = frames["features"]
+    if features.empty:
+        return Empty("No feature of this series is compared yet.")
+    named = features.assign(name=features["feature"].map(spelled))
+    return (
+        Block(
+            notes=(
+                "What features do says little of what forecasts are worth; "
+                "look here where evidence asks why.",
+            ),
+            figure=features_figure(named.head(N_FEATURES)),
+            table=Table(
+                named,
+                {
+                    "name": Column("Feature"),
+                    "stability_index": Column("Stability index", "number"),
+                    "stability_index_by_chance": Column("by chance", "number"),
+                    "reference_missing_rate": Column("Missing then", "share"),
+                    "recent_missing_rate": Column("now", "share"),
+                    "n_reference": Column("Rows then", "count"),
+                    "n_recent": Column("now", "count"),
+                    "trained_as_of": Column("Trained as of (UTC)", "time"),
+                },
+                "Features beside those of the time of training, those that "
+                "moved most first",
+            ),
+        ),
+    )
+
+
+def _checks(frames: Frames, choice: Choice) -> Content:
+    checks = frames["checks"]
+    if checks.empty:
+        return Empty(
+            "This series has not been checked yet.", "swiftbolt check-drift"
+        )
+    return (
+        Block(
+            table=Table(
+                checks,
+                {
+                    "checked_at": Column("Checked (UTC)", "time"),
+                    "accuracy": Column("Accuracy", "share"),
+                    "baseline_accuracy": Column("Baseline", "share"),
+                    "drift_margin": Column("Margin", "signed"),
+                    "n_predictions": Column("Forecasts", "count"),
+                    "status": Column("Status", "verdict"),
+                    "recommendation": Column("Recommended", "verdict"),
+                },
+                "Checks of this series, newest first",
+                at_most=20,
+            )
+        ),
+    )
+
+
+def _alerts(frames: Frames, choice: Choice) -> Content:
+    alerts = frames["alerts"]
+    if alerts.empty:
+        return Empty("There has been no alert.")
+    return (
+        Block(
+            table=Table(
+                alerts,
+                {
+                    "severity": Column("Severity", "verdict"),
+                    "subject": Column("About"),
+                    "message": Column("What is seen"),
+                    "state": Column("State"),
+                    "first_seen_at": Column("Since (UTC)", "time"),
+                    "resolved_at": Column("Until (UTC)", "time"),
+                },
+                "Alerts, newest first",
+                at_most=30,
+            )
+        ),
+    )
+
+
+def _sections(choice: Choice) -> tuple[Section, ...]:
+    series = f"{choice.symbol} {choice.timeframe}"
+    return (
+        Section(
+            "status",
+            "Accuracy against baseline, all series",
+            {"status": queries.STATUS},
+            _status,
+        ),
+        Section(
+            "rolling",
+            f"Over time, {series}",
+            {"days": queries.DAYS, "status": queries.STATUS},
+            _rolling,
+        ),
+        Section(
+            "evidence",
+            f"Evidence against its threshold, {series}",
+            {"evidence": queries.EVIDENCE},
+            _evidence,
+        ),
+        Section(
+            "features",
+            f"Features that moved, {series}",
+            {"features": queries.FEATURES},
+            _features,
+        ),
+        Section(
+            "alerts",
+            "Alerts and their history",
+            {"alerts": overview_queries.ALERT_HISTORY},
+            _alerts,
+            command="swiftbolt check-drift",
+        ),
+        Section(
+            "checks",
+            f"Checks, {series}",
+            {"checks": queries.CHECKS},
+            _checks,
+            command="swiftbolt check-drift",
+        ),
+    )
+
+
+PAGE = Page(
+    "drift",
+    "Drift",
+    "Whether forecasts are still as good as validation promised.",
+    ("symbol", "timeframe"),
+    _sections,
+)

@@ -1,0 +1,290 @@
+"""The first page: what changed, what is wrong, what it cost."""
+
+from python_ml.monitoring.health import MAX_SESSIONS_AGO, REMEDIES
+from python_ml.web.content import (
+    Block,
+    Card,
+    Choice,
+    Column,
+    Content,
+    Empty,
+    Frames,
+    Page,
+    Section,
+    Table,
+)
+from python_ml.web.pages.shared import (
+    count_of,
+    inferred_columns,
+    spelled,
+)
+from python_ml.web.queries import overview as queries
+
+
+def _today(frames: Frames, choice: Choice) -> Content:
+    counts, ages = frames["counts"], frames["ages"]
+    n_series = count_of(counts, "n_series")
+    if not n_series:
+        return Empty(
+            "No series is loaded yet.", "swiftbolt ingest bars ~/downloads"
+        )
+    n_missing = count_of(counts, "n_missing")
+    n_drifting = count_of(frames["drift"], "n_drifting")
+    cards = [
+        Card(
+            "Forecast at their newest bar",
+            f"{count_of(counts, 'n_forecast')} of {n_series}",
+            "series",
+            "warn" if n_missing else "good",
+        ),
+        Card(
+            "Drift",
+            f"{n_drifting} of {count_of(frames['drift'], 'n_series')}",
+            f"{count_of(frames['drift'], 'n_judged')} judged",
+            "warn" if n_drifting else "good",
+        ),
+    ]
+    for age in ages.to_dict("records"):
+        sessions = int(age["sessions_ago"])
+        cards.append(
+            Card(
+                f"Newest bar of {age['calendar']}",
+                f"{age['newest_closed_at']:%Y-%m-%d}",
+                f"{age['newest_closed_at']:%H:%M} UTC, {sessions:,} sessions "
+                "ago",
+                "warn" if sessions > MAX_SESSIONS_AGO else "good",
+            )
+        )
+    notes = ()
+    if len(ages) and (ages["sessions_ago"] > MAX_SESSIONS_AGO).all():
+        notes = (
+            "All bars are old, and so is every forecast made from them. Load "
+            "newer ones with swiftbolt ingest, then swiftbolt run.",
+        )
+    return (Block(cards=tuple(cards), notes=notes),)
+
+
+def _latest(frames: Frames, choice: Choice) -> Content:
+    latest = frames["latest"]
+    if latest.empty:
+        return Empty("Nothing has been forecast yet.", "swiftbolt run")
+    return (
+        Block(
+            table=Table(
+                latest,
+                {
+                    "ticker": Column("Symbol", "symbol"),
+                    "timeframe": Column("Timeframe"),
+                    "horizon": Column("Horizon"),
+                    "lower_80": Column("80% from", "price"),
+                    "upper_80": Column("to", "price"),
+                    "price_target": Column("Target", "price"),
+                    "direction": Column("Direction", "verdict"),
+                    "probability_bearish": Column("Bearish", "share"),
+                    "probability_neutral": Column("Neutral", "share"),
+                    "probability_bullish": Column("Bullish", "share"),
+                    "confidence": Column("Over climatology", "share"),
+                    "trust": Column("Trust", "verdict"),
+                    "target_at": Column("Target at (UTC)", "time"),
+                },
+                "The newest forecast of each series at its base horizon, those "
+                "that say most beyond climatology first",
+                at_most=20,
+            )
+        ),
+    )
+
+
+def _changes(frames: Frames, choice: Choice) -> Content:
+    changes = frames["changes"]
+    if changes.empty:
+        return Empty(
+            "No series has two forecasts to compare yet.", "swiftbolt run"
+        )
+    n_turned = int(changes["has_turned"].sum())
+    movers = changes["moved_by"].value_counts()
+    return (
+        Block(
+            notes=(
+                f"{n_turned} of {len(changes)} forecasts turned since the bar "
+                "before; "
+                + ", ".join(
+                    f"{count} moved by {spelled(mover)}"
+                    for mover, count in movers.items()
+                )
+                + ".",
+            ),
+            table=Table(
+                changes,
+                {
+                    "ticker": Column("Symbol", "symbol"),
+                    "timeframe": Column("Timeframe"),
+                    "horizon": Column("Horizon"),
+                    "previous_direction": Column("Was", "verdict"),
+                    "direction": Column("Is", "verdict"),
+                    "probability_distance": Column(
+                        "Probability moved", "share"
+                    ),
+                    "close_move": Column("Price moved", "skill"),
+                    "moved_by": Column("Because of", "verdict"),
+                    "closed_at": Column("Bar closed (UTC)", "time"),
+                },
+                "Forecasts beside those of the bar before, turned ones first",
+                at_most=15,
+            ),
+        ),
+    )
+
+
+def _alerts(frames: Frames, choice: Choice) -> Content:
+    alerts = frames["alerts"]
+    if alerts.empty:
+        return Empty("No alert is open.")
+    return (
+        Block(
+            table=Table(
+                alerts,
+                {
+                    "severity": Column("Severity", "verdict"),
+                    "subject": Column("About"),
+                    "message": Column("What is seen"),
+                    "advice": Column("What to do"),
+                    "state": Column("State"),
+                    "n_seen": Column("Seen", "count"),
+                    "first_seen_at": Column("Since (UTC)", "time"),
+                },
+                "Alerts that are not resolved, critical ones first",
+                at_most=30,
+            )
+        ),
+    )
+
+
+def _missing(frames: Frames, choice: Choice) -> Content:
+    missing = frames["missing"]
+    if missing.empty:
+        return Empty("Every series that should be forecast is.")
+    return (
+        Block(
+            notes=tuple(
+                f"{spelled(status).capitalize()}: {remedy}."
+                for status, remedy in REMEDIES.items()
+                if missing["status"].eq(status).any()
+            ),
+            table=Table(
+                missing,
+                {
+                    "ticker": Column("Symbol", "symbol"),
+                    "timeframe": Column("Timeframe"),
+                    "status": Column("Status", "verdict"),
+                    "reason": Column("Reason", "verdict"),
+                    "details": Column("Details"),
+                    "since": Column("Since (UTC)", "time"),
+                    "recovers_on": Column("Back on", "date"),
+                    "newest_closed_at": Column("Newest bar (UTC)", "time"),
+                },
+                "Series that should be forecast at their newest bar and are "
+                "not",
+                at_most=40,
+            ),
+        ),
+    )
+
+
+def _jobs(frames: Frames, choice: Choice) -> Content:
+    jobs = frames["jobs"]
+    if jobs.empty:
+        return Empty("No job has run yet.", "swiftbolt run")
+    return (
+        Block(
+            table=Table(
+                jobs,
+                {
+                    "job": Column("Job"),
+                    "status": Column("Ended", "verdict"),
+                    "started_at": Column("Started (UTC)", "time"),
+                    "duration_seconds": Column("Took (s)", "seconds"),
+                    "peak_memory_mb": Column("Memory (MB)", "count"),
+                    "counts": Column("Counts", "json"),
+                    "error_message": Column("Error"),
+                },
+                "The last starts of jobs, newest first",
+                at_most=12,
+            )
+        ),
+    )
+
+
+def _costs(frames: Frames, choice: Choice) -> Content:
+    costs = frames["costs"]
+    if costs.empty:
+        return Empty("No job has run in the last 30 days.", "swiftbolt run")
+    return (
+        Block(
+            table=Table(
+                costs,
+                inferred_columns(costs),
+                "What each job took in the last 30 days",
+            )
+        ),
+    )
+
+
+def _sections(choice: Choice) -> tuple[Section, ...]:
+    return (
+        Section(
+            "today",
+            "Today",
+            {
+                "counts": queries.COUNTS,
+                "ages": queries.AGES,
+                "drift": queries.DRIFT,
+            },
+            _today,
+            command="swiftbolt build",
+        ),
+        Section(
+            "latest",
+            "What it says now",
+            {"latest": queries.LATEST},
+            _latest,
+            note="A direction is worth what its probability is over "
+            "climatology, which is often nothing; the band is what to rely on.",
+        ),
+        Section(
+            "alerts",
+            "Open alerts",
+            {"alerts": queries.ALERTS},
+            _alerts,
+            command="swiftbolt check-drift",
+        ),
+        Section(
+            "changes",
+            "What changed since the bar before",
+            {"changes": queries.CHANGES},
+            _changes,
+        ),
+        Section(
+            "missing",
+            "Not forecast, and why",
+            {"missing": queries.NOT_FORECAST},
+            _missing,
+        ),
+        Section(
+            "jobs",
+            "Jobs and what they cost",
+            {"jobs": queries.JOBS},
+            _jobs,
+            command="swiftbolt db start",
+        ),
+        Section("costs", "Costs of jobs", {"costs": queries.COSTS}, _costs),
+    )
+
+
+PAGE = Page(
+    "",
+    "Overview",
+    "What is forecast, what changed and what needs a hand.",
+    (),
+    _sections,
+)

@@ -1,0 +1,57 @@
+"""What sections of several pages need."""
+
+import pandas as pd
+
+from python_ml.web.content import Column, Kind
+
+FORECAST_COMMAND = "swiftbolt run"
+HISTORY_COMMAND = "swiftbolt forecast --replay-from DATE"
+
+TREND = {
+    "improving": "getting better",
+    "worsening": "getting worse",
+    "steady": "steady",
+    "unknown": "unknown",
+}
+
+
+def spelled(value: object) -> str:
+    """A name of the warehouse as words.
+
+    Examples
+    --------
+    >>> spelled("not_forecast_lately")
+    'not forecast lately'
+    """
+    return str(value).replace("_", " ")
+
+
+def inferred_columns(frame: pd.DataFrame) -> dict[str, Column]:
+    """Columns of a frame that nobody has described, by their types."""
+    return {
+        str(name): Column(spelled(name), _kind(str(name), frame[name]))
+        for name in frame
+    }
+
+
+def _kind(name: str, values: pd.Series) -> Kind:
+    if name == "ticker":
+        return "symbol"
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return "date" if values.dt.tz is None else "time"
+    if pd.api.types.is_bool_dtype(values):
+        return "verdict"
+    if pd.api.types.is_integer_dtype(values):
+        return "count"
+    if pd.api.types.is_numeric_dtype(values):
+        return "number"
+    if len(values) and isinstance(
+        values.dropna().head(1).squeeze(), list | dict
+    ):
+        return "json"
+    return "text"
+
+
+def count_of(frame: pd.DataFrame, name: str) -> int:
+    """A count in the only row of a frame."""
+    return int(frame[name].iloc[0])

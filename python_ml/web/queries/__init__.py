@@ -1,0 +1,1 @@
+"""What each page asks of the warehouse: SQL alone, one module a page."""

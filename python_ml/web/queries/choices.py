@@ -1,0 +1,91 @@
+"""What there is to choose from, and whether anything has changed."""
+
+from python_ml.web.content import Query
+
+SYMBOLS = Query("""
+    select
+        ticker,
+        calendar
+    from {raw}.symbols
+    where deactivated_at is null
+    order by ticker
+""")
+
+# For who may read what dbt has built and nothing else.
+ANALYSTS_SYMBOLS = Query("""
+    select distinct ticker, calendar
+    from {monitoring}.series_health
+    order by ticker
+""")
+
+ANALYSTS_SERIES = Query("""
+    select
+        health.timeframe,
+        horizons.horizon,
+        horizons.horizon_bars,
+        horizons.is_base
+    from {monitoring}.series_health as health
+    inner join {features}.horizons as horizons
+        on
+            horizons.calendar = health.calendar
+            and horizons.timeframe = health.timeframe
+    where health.ticker = :symbol
+    order by health.timeframe_order desc, horizons.horizon_bars
+""")
+
+# A calendar's own rows of the seed count before the defaults.
+SERIES = Query("""
+    with
+    horizons as (
+        select calendar, timeframe, horizon, horizon_bars, is_base
+        from {features}.horizons
+        union all
+        select
+            defaults.calendar, defaults.timeframe, defaults.horizon,
+            defaults.horizon_bars, defaults.is_base
+        from {raw}.default_horizons as defaults
+        where not exists (
+            select 1
+            from {features}.horizons as seeds
+            where
+                seeds.calendar = defaults.calendar
+                and seeds.timeframe = defaults.timeframe
+        )
+    )
+    select
+        timeframes.timeframe,
+        horizons.horizon,
+        horizons.horizon_bars,
+        horizons.is_base
+    from {raw}.symbols as symbols
+    cross join {features}.timeframes as timeframes
+    inner join horizons
+        on
+            horizons.calendar = symbols.calendar
+            and horizons.timeframe = timeframes.timeframe
+    where
+        symbols.ticker = :symbol
+        and exists (
+            select 1
+            from {features}.bars as bars
+            where
+                bars.symbol_id = symbols.symbol_id
+                and bars.timeframe = timeframes.timeframe
+        )
+    order by timeframes.sort_order desc, horizons.horizon_bars
+""")
+
+# Every command that changes something leaves a row, and ends it.
+STATE = Query("""
+    select coalesce(
+        max(job_run_id) || ':' || count(finished_at) || ':'
+        || coalesce(cast(max(finished_at) as text), ''),
+        'none'
+    ) as state
+    from (
+        select job_run_id, finished_at
+        from {ml}.job_runs
+        order by job_run_id desc
+        limit 50
+    ) as newest
+""")

@@ -1,0 +1,114 @@
+"""What the first page asks."""
+
+from python_ml.monitoring.health import AGES_QUERY
+from python_ml.web.content import Query
+
+COUNTS = Query("""
+    select
+        count(*) as n_series,
+        count(*) filter (where status = 'forecast') as n_forecast,
+        count(*) filter (where status <> 'forecast') as n_missing,
+        count(distinct ticker) as n_symbols
+    from {monitoring}.series_health
+    where is_expected
+""")
+
+NOT_FORECAST = Query("""
+    select
+        ticker, calendar, timeframe, status, reason, details, since,
+        recovers_on, newest_closed_at
+    from {monitoring}.series_health
+    where is_expected and status <> 'forecast'
+    order by ticker, timeframe_order
+""")
+
+AGES = Query(AGES_QUERY)
+
+CHANGES = Query("""
+    select
+        changes.ticker, symbols.calendar, changes.timeframe, changes.horizon,
+        changes.previous_direction, changes.direction, changes.has_turned,
+        changes.probability_distance, changes.close_move, changes.moved_by,
+        changes.previous_closed_at, changes.closed_at
+    from {monitoring}.forecast_changes as changes
+    inner join {raw}.symbols as symbols using (symbol_id)
+    order by changes.has_turned desc, changes.probability_distance desc
+""")
+
+DRIFT = Query("""
+    select
+        count(*) filter (where drift_detected) as n_drifting,
+        count(*) filter (where drift_detected is not null) as n_judged,
+        count(*) as n_series
+    from {monitoring}.drift_status
+""")
+
+LATEST = Query("""
+    with
+    base as (
+        select calendar, timeframe, horizon
+        from {features}.horizons
+        where is_base
+        union all
+        select calendar, timeframe, horizon
+        from {raw}.default_horizons as defaults
+        where
+            is_base
+            and not exists (
+                select 1
+                from {features}.horizons as seeds
+                where
+                    seeds.calendar = defaults.calendar
+                    and seeds.timeframe = defaults.timeframe
+            )
+    )
+    select
+        latest.ticker, symbols.calendar, latest.timeframe, latest.horizon,
+        latest.direction, latest.probability_bearish,
+        latest.probability_neutral, latest.probability_bullish,
+        latest.confidence, latest.trust, latest.lower_80, latest.upper_80,
+        latest.price_target, latest.target_at
+    from {forecasting}.latest_forecasts as latest
+    inner join {raw}.symbols as symbols using (symbol_id)
+    inner join base
+        on
+            base.calendar = symbols.calendar
+            and base.timeframe = latest.timeframe
+            and base.horizon = latest.horizon
+    order by latest.confidence desc, latest.ticker, latest.timeframe
+""")
+
+JOBS = Query("""
+    select
+        job_run_id, job, status, started_at, duration_seconds, peak_memory_mb,
+        counts, error_message
+    from {ml}.job_runs
+    order by job_run_id desc
+    limit 30
+""")
+
+COSTS = Query("""
+    select *
+    from {monitoring}.job_costs
+    order by job
+""")
+
+ALERTS = Query("""
+    select
+        severity, subject, message, advice, state, n_seen, first_seen_at,
+        last_seen_at
+    from {ml}.alerts
+    where state <> 'resolved'
+    order by
+        case severity when 'critical' then 0 else 1 end,
+        first_seen_at
+""")
+
+ALERT_HISTORY = Query("""
+    select
+        severity, subject, message, state, n_seen, first_seen_at,
+        last_seen_at, resolved_at, changed_by, note
+    from {ml}.alerts
+    order by first_seen_at desc
+    limit 200
+""")

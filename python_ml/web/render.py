@@ -1,0 +1,152 @@
+"""Templates, filled in. Everything is escaped; only our own markup is not."""
+
+import functools
+import hashlib
+import importlib.util
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from python_ml.exceptions import SettingsError
+from python_ml.web.assemble import Assembled
+from python_ml.web.cells import exchange_time, table_view
+from python_ml.web.choosing import Offer, address
+from python_ml.web.content import Figure, Page
+from python_ml.web.pages.sql import questions
+
+FOLDER = Path(__file__).parent
+STATIC = FOLDER / "static"
+
+
+@functools.cache
+def environment() -> Environment:
+    """The templates, with what they call."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        figure_json=figure_json,
+        table_view=table_view,
+        address=address,
+        exchange_time=exchange_time,
+        plotly_style_ids=plotly_style_ids,
+        questions=questions,
+        asset=asset,
+    )
+    return made
+
+
+def figure_json(figure: Figure) -> Markup:
+    r"""A figure for a data block of a page.
+
+    No text can end the block: `<` and `&` are written as numbers.
+
+    Examples
+    --------
+    >>> print(figure_json(Figure([{"name": "</script>"}], {}, "")))
+    {"data":[{"name":"\u003c/script\u003e"}],"layout":{},"height":320}
+    """
+    text = json.dumps(
+        {"data": figure.data, "layout": figure.layout, "height": figure.height},
+        allow_nan=False,
+        separators=(",", ":"),
+    )
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def render_page(
+    page: Page,
+    offer: Offer,
+    sections: Sequence[Assembled],
+    pages: Sequence[Page],
+) -> str:
+    """A page of the server."""
+
+    def csv_of(section: str, number: int) -> str:
+        name = page.key or "overview"
+        query = address(page, offer.choice).partition("?")[2]
+        path = f"/csv/{name}/{section}/{number}"
+        return f"{path}?{query}" if query else path
+
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            page=page,
+            offer=offer,
+            choice=offer.choice,
+            sections=sections,
+            pages=pages,
+            csv_of=csv_of,
+        )
+    )
+
+
+def render_message(
+    title: str, text: str, pages: Sequence[Page], command: str | None = None
+) -> str:
+    """A page that says what went wrong."""
+    return (
+        environment()
+        .get_template("message.html")
+        .render(title=title, text=text, command=command, pages=pages, page=None)
+    )
+
+
+def plotly_script() -> str:
+    """Plotly's script, of its Python package."""
+    # Found, not imported: the import costs half a second and gives no more.
+    spec = importlib.util.find_spec("plotly")
+    if spec is None or not spec.submodule_search_locations:
+        raise SettingsError(
+            "The pages need Plotly, which is not installed. Install the extra: "
+            "python -m pip install 'swiftbolt-ml[web]'"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "package_data"
+    return (folder / "plotly.min.js").read_text(encoding="utf-8")
+
+
+@functools.cache
+def plotly_style_ids() -> tuple[str, ...]:
+    """Names under which Plotly would add style elements of its own.
+
+    A page that forbids inline styles holds empty elements of these names, so
+    that it leaves them alone; ours are in the style sheet.
+    """
+    return tuple(
+        sorted(
+            set(
+                re.findall(
+                    r'getElementById\("([0-9a-f]{64})"\)', plotly_script()
+                )
+            )
+        )
+    )
+
+
+@functools.cache
+def _digest(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+@functools.cache
+def _plotly_version() -> str:
+    from importlib.metadata import version
+
+    return version("plotly")
+
+
+def asset(name: str) -> str:
+    """Address of a file of ours, which changes with it."""
+    tag = _plotly_version() if name == "plotly.min.js" else _digest(name)
+    return f"/static/{name}?v={tag}"

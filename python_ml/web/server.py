@@ -1,0 +1,314 @@
+"""The pages over HTTP: read-only, without an address from elsewhere.
+
+A page is read in one transaction that cannot write. What was rendered is kept
+until a job changes the warehouse, a minute at most.
+"""
+
+import datetime
+import functools
+import gzip
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from python_ml.console.logs import get_logger
+from python_ml.exceptions import ServerError, UnknownSeriesError
+from python_ml.warehouse.bulk import SnapshotReader
+from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.errors import translate_database_error
+from python_ml.web.assemble import assemble
+from python_ml.web.cells import csv_text
+from python_ml.web.choosing import choose
+from python_ml.web.content import Page
+from python_ml.web.guard import Guard
+from python_ml.web.pages import BY_KEY, PAGES
+from python_ml.web.queries.choices import STATE
+from python_ml.web.relations import Relations, readable_relations
+from python_ml.web.render import (
+    STATIC,
+    plotly_script,
+    render_message,
+    render_page,
+)
+
+logger = get_logger(__name__)
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
+FIRST_PAGE = "overview"
+KEPT_SECONDS = 60
+KEPT_BYTES = 24 << 20
+MEDIA_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+
+
+@dataclass
+class KeptPages:
+    """Rendered pages by address, the least used ones dropped first.
+
+    Parameters
+    ----------
+    seconds : float
+        Until a page is rendered anew, whatever happened.
+    max_bytes : int
+        Of all pages together.
+    """
+
+    seconds: float = KEPT_SECONDS
+    max_bytes: int = KEPT_BYTES
+    _pages: OrderedDict[str, tuple[str, float, bytes]] = field(
+        default_factory=OrderedDict
+    )
+    _bytes: int = 0
+    _lock: Lock = field(default_factory=Lock)
+
+    def get(self, address: str, state: str) -> bytes | None:
+        """The page if it is young and of this state of the warehouse."""
+        with self._lock:
+            kept = self._pages.get(address)
+            if kept is None:
+                return None
+            known_state, rendered_at, body = kept
+            if (
+                known_state != state
+                or time.monotonic() - rendered_at > self.seconds
+            ):
+                return None
+            self._pages.move_to_end(address)
+            return body
+
+    def put(self, address: str, state: str, body: bytes) -> None:
+        """Keep a page."""
+        with self._lock:
+            if address in self._pages:
+                self._bytes -= len(self._pages.pop(address)[2])
+            self._pages[address] = (state, time.monotonic(), body)
+            self._bytes += len(body)
+            while self._bytes > self.max_bytes and self._pages:
+                _, (_, _, dropped) = self._pages.popitem(last=False)
+                self._bytes -= len(dropped)
+
+
+@dataclass
+class Site:
+    """What the routes share.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    clock : callable
+        The time now, in UTC.
+    kept : KeptPages
+    """
+
+    warehouse: Warehouse
+    clock: Callable[[], datetime.datetime]
+    kept: KeptPages = field(default_factory=KeptPages)
+    _relations: tuple[str, Relations] = ("", frozenset())
+
+    def page(
+        self, page: Page, wanted: Mapping[str, str], address: str
+    ) -> bytes:
+        """A page as HTML."""
+        with SnapshotReader(self.warehouse) as snapshot:
+            state, relations = self._state(snapshot)
+            body = self.kept.get(address, state)
+            if body is None:
+                offer = choose(
+                    snapshot, page, wanted, relations, now=self.clock()
+                )
+                sections = assemble(snapshot, page, offer.choice, relations)
+                body = render_page(page, offer, sections, PAGES).encode()
+                self.kept.put(address, state, body)
+        return body
+
+    def table(
+        self, page: Page, wanted: Mapping[str, str], section: str, number: int
+    ) -> str | None:
+        """A table as CSV, None where there is none."""
+        with SnapshotReader(self.warehouse) as snapshot:
+            _, relations = self._state(snapshot)
+            offer = choose(snapshot, page, wanted, relations, now=self.clock())
+            found = assemble(
+                snapshot, page, offer.choice, relations, only=[section]
+            )
+        blocks = found[0].blocks if found else ()
+        if not 1 <= number <= len(blocks):
+            return None
+        table = blocks[number - 1].table
+        return None if table is None else csv_text(table)
+
+    def _state(self, snapshot: SnapshotReader) -> tuple[str, Relations]:
+        """What the warehouse's jobs have done, and what there is to read."""
+        known, relations = self._relations
+        state = "none"
+        if not STATE.relations - relations:
+            state = str(snapshot.read(STATE.text)["state"].iloc[0])
+        if state != known or not relations or state == "none":
+            relations = readable_relations(snapshot)
+            if not STATE.relations - relations:
+                state = str(snapshot.read(STATE.text)["state"].iloc[0])
+            self._relations = (state, relations)
+        return state, relations
+
+
+def make_app(
+    warehouse: Warehouse,
+    *,
+    token: str | None = None,
+    hosts: Iterable[str] = LOCAL_HOSTS,
+    clock: Callable[[], datetime.datetime] | None = None,
+) -> Starlette:
+    """The pages as an application.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    token : str, optional
+        What readers have to know; by default nothing.
+    hosts : iterable of str
+        Names under which it may be asked for; `*` for any.
+    clock : callable, optional
+        By default the real one.
+    """
+    site = Site(
+        warehouse, clock or (lambda: datetime.datetime.now(datetime.UTC))
+    )
+
+    routes = [
+        Route("/static/{name}", static),
+        Route(
+            "/csv/{page}/{section}/{number:int}",
+            _guarded(functools.partial(_csv, site)),
+        ),
+        Route("/", _guarded(functools.partial(_show, site))),
+        Route("/{page}", _guarded(functools.partial(_show, site))),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Guard, token=token),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+        ],
+        exception_handlers={404: _missing},
+    )
+
+
+def _show(site: Site, request: Request) -> Response:
+    page = _page(request)
+    address = f"{request.url.path}?{request.url.query}"
+    body = site.page(page, request.query_params, address)
+    return Response(body, media_type="text/html")
+
+
+def _csv(site: Site, request: Request) -> Response:
+    page = _page(request)
+    section, number = (
+        request.path_params["section"],
+        request.path_params["number"],
+    )
+    text = site.table(page, request.query_params, section, number)
+    if text is None:
+        raise HTTPException(404)
+    name = f"{page.key or FIRST_PAGE}-{section}-{number}.csv"
+    return Response(
+        text,
+        media_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _page(request: Request) -> Page:
+    name = request.path_params.get("page", "")
+    page = BY_KEY.get("" if name == FIRST_PAGE else name)
+    if page is None:
+        raise HTTPException(404)
+    return page
+
+
+def _guarded(
+    answer: Callable[[Request], Response],
+) -> Callable[[Request], Response]:
+    """Turn what may go wrong with a page into one that says so."""
+
+    def guarded(request: Request) -> Response:
+        try:
+            return answer(request)
+        except HTTPException:
+            raise
+        except UnknownSeriesError as error:
+            return _message("Not here", str(error), 404)
+        except Exception as error:
+            known = translate_database_error(error)
+            if known is None:
+                logger.exception("event=page_failed")
+                return _message(
+                    "This page failed",
+                    "The log of the dashboard says more; other pages may "
+                    "stand.",
+                    500,
+                )
+            status = 503 if isinstance(known, ServerError) else 500
+            return _message("The warehouse cannot be read", str(known), status)
+
+    return guarded
+
+
+def _missing(request: Request, error: Exception) -> Response:
+    return _message(
+        "No such page", f"There is nothing at {request.url.path[:200]}.", 404
+    )
+
+
+def _message(title: str, text: str, status: int) -> Response:
+    return Response(
+        render_message(title, text, PAGES),
+        status_code=status,
+        media_type="text/html",
+    )
+
+
+@functools.cache
+def _static_body(name: str) -> tuple[bytes, bytes]:
+    """A file of ours, plain and compressed."""
+    if name == "plotly.min.js":
+        plain = plotly_script().encode()
+    else:
+        plain = (STATIC / name).read_bytes()
+    return plain, gzip.compress(plain, 6, mtime=0)
+
+
+def static(request: Request) -> Response:
+    """A script, the style sheet or the icon."""
+    name = request.path_params["name"]
+    known = {path.name for path in STATIC.iterdir()} | {"plotly.min.js"}
+    if name not in known:
+        raise HTTPException(404)
+    plain, compressed = _static_body(name)
+    is_small = "gzip" in request.headers.get("accept-encoding", "")
+    headers = {
+        # Its address changes with it.
+        "Cache-Control": "public, max-age=31536000, immutable",
+        "Vary": "Accept-Encoding",
+    }
+    if is_small:
+        headers["Content-Encoding"] = "gzip"
+    return Response(
+        compressed if is_small else plain,
+        media_type=MEDIA_TYPES[f".{name.rpartition('.')[2]}"],
+        headers=headers,
+    )

@@ -1,0 +1,151 @@
+"""Sums of scores by period and intervals of shares, as the pages show them."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from python_ml.scoring.metrics import (
+    block_bars,
+    skill,
+    skill_standard_error,
+)
+
+# Two-sided 95%: the standard normal quantile at 0.975.
+Z = 1.959963984540054
+FloatArray = npt.NDArray[np.float64]
+
+
+def wilson_interval(
+    share: FloatArray, n: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """95% interval of a share of `n` independent trials.
+
+    Parameters
+    ----------
+    share : ndarray of shape (n_shares,)
+        Between 0 and 1.
+    n : ndarray of shape (n_shares,)
+        Trials, not necessarily whole: of overlapping forecasts those that
+        count.
+
+    References
+    ----------
+    Wilson, E. B. (1927). Probable inference, the law of succession, and
+    statistical inference. JASA 22, 209-212.
+
+    Examples
+    --------
+    >>> lower, upper = wilson_interval(np.array([0.5]), np.array([10.0]))
+    >>> lower.round(3).tolist(), upper.round(3).tolist()
+    ([0.237], [0.763])
+    """
+    n = np.maximum(n, 1e-9)
+    spread = Z / (1 + Z**2 / n)
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    reach = spread * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return centre - reach, centre + reach
+
+
+def skill_by_period(
+    scores: pd.DataFrame, *, session_bars: int = 1, prefix: str = ""
+) -> pd.DataFrame:
+    """Skill of each month in which bars closed, with a standard error.
+
+    Closes are put to blocks as long as `block_bars` says, which are taken as
+    independent; so few months are judged alone where the horizon is long.
+
+    Parameters
+    ----------
+    scores : DataFrame of shape (n_closes, n_columns)
+        By `closed_at`, in order: `n`, `log_loss` and `climatology_log_loss`
+        summed over series, `horizon_bars`.
+    session_bars : int, default=1
+        Bars of a session.
+    prefix : str, default=""
+        Before the names of the three sums.
+
+    Returns
+    -------
+    DataFrame of shape (n_periods, 5)
+        `period`, `n`, `n_blocks`, `skill`, `skill_standard_error` (NaN with
+        fewer than two blocks).
+    """
+    counts = scores[f"{prefix}n"].fillna(0)
+    known = scores[counts > 0].reset_index(drop=True)
+    if known.empty:
+        return pd.DataFrame(
+            columns=["period", "n", "n_blocks", "skill", "skill_standard_error"]
+        )
+    n_bars = block_bars(int(known["horizon_bars"].max()), session_bars)
+    blocks = np.arange(len(known)) // n_bars
+    months = known["closed_at"].dt.strftime("%Y-%m")
+    span = _months_together(months.nunique(), len(known), n_bars)
+    order = {name: place for place, name in enumerate(sorted(set(months)))}
+    groups = months.map(order) // span
+    rows = []
+    for _, part in known.groupby(groups):
+        losses = part[f"{prefix}log_loss"].to_numpy(dtype=np.float64)
+        baseline = part[f"{prefix}climatology_log_loss"].to_numpy(
+            dtype=np.float64
+        )
+        own_blocks = blocks[part.index.to_numpy()]
+        first, last = months[part.index[0]], months[part.index[-1]]
+        rows.append(
+            {
+                "period": first if first == last else f"{first} to {last}",
+                "n": int(part[f"{prefix}n"].sum()),
+                "n_blocks": len(np.unique(own_blocks)),
+                "skill": skill(losses, baseline),
+                "skill_standard_error": skill_standard_error(
+                    losses, baseline, own_blocks
+                ),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _months_together(n_months: int, n_closes: int, block: int) -> int:
+    """Months in a period, so that it holds some four blocks."""
+    closes_a_month = max(1.0, n_closes / max(1, n_months))
+    return max(1, int(np.ceil(4 * block / closes_a_month)))
+
+
+def roll_accuracy(
+    days: pd.DataFrame, *, window: int, effective_share: float
+) -> pd.DataFrame:
+    """Accuracy over the last `window` forecasts at the end of each day.
+
+    Parameters
+    ----------
+    days : DataFrame of shape (n_days, n_columns)
+        `date`, `accuracy`, `n_predictions`, `baseline_accuracy`, in order.
+    window : int
+        Forecasts to look back at.
+    effective_share : float
+        Independent forecasts in one, since they overlap.
+
+    Returns
+    -------
+    DataFrame of shape (n_judged, n_columns + 4)
+        Days with a whole window behind them, with `rolling_accuracy`,
+        `rolling_lower`, `rolling_upper` and `rolling_n`.
+    """
+    counts = days["n_predictions"].to_numpy(dtype=np.float64)
+    hits = days["accuracy"].fillna(0).to_numpy(dtype=np.float64) * counts
+    sums = np.concatenate([[0.0], counts.cumsum()])
+    hit_sums = np.concatenate([[0.0], hits.cumsum()])
+    # The latest day from which on there are enough.
+    starts = np.searchsorted(sums, sums[1:] - window, side="right") - 1
+    is_whole = sums[1:] >= window
+    starts = np.clip(starts, 0, None)
+    n = sums[1:] - sums[starts]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = (hit_sums[1:] - hit_sums[starts]) / n
+    lower, upper = wilson_interval(share, n * effective_share)
+    rolled = days.assign(
+        rolling_accuracy=share,
+        rolling_lower=lower,
+        rolling_upper=upper,
+        rolling_n=n,
+    )
+    return rolled[is_whole].reset_index(drop=True)

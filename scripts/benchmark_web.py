@@ -1,0 +1,378 @@
+"""Measure pages and report on 500 daily symbols with a year of forecasts.
+
+    .venv/bin/python scripts/benchmark_web.py [BARS.parquet]
+
+Loads and builds some years of daily bars in an embedded server of its own,
+trains them all, and writes every labelled bar of the last year to the ledger as
+a live forecast that settled. `--quickly` trains five symbols and copies their
+versions to the others, which pages cannot tell from trained ones. The pages are
+then served by `swiftbolt dashboard`.
+
+| figure | measures |
+| --- | --- |
+| `first_page_ms` | the overview, kept since a job last changed anything |
+| `first_page_anew_ms` | the same, made anew each time |
+| `symbol_switch_ms` | the page of forecasts, another symbol each time |
+| `slowest_page_ms`, `slowest_page_anew_ms` | the slowest of all pages |
+| `page_kilobytes` | the heaviest page, as sent, beside Plotly's script |
+| `readers_median_ms`, `readers_failed` | 20 readers at once for a minute |
+| `dashboard_memory_mb` | most resident memory of the dashboard |
+| `report_seconds`, `report_megabytes` | `swiftbolt report` |
+| `help_seconds` | `swiftbolt --help` |
+
+Each page is asked ten times, the median counts. Each figure is also a line
+`RESULT name value`.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from urllib.parse import urlencode
+
+import polars as pl
+import psutil
+from benchmark_daily import CLI, N_SYMBOLS, take_bars
+from benchmark_forecasting import DATE_BACK, FILL_LEDGER
+from benchmarking import (
+    DATA_VARIABLE,
+    DEFAULT_FILE,
+    N_CORES,
+    Figures,
+    count_rows,
+    find_files,
+    go_when_told,
+    keep_to_two_cores,
+    load,
+    machine_load,
+    positive,
+    read_bars,
+    run_python,
+    say,
+    settle,
+    throwaway_settings,
+)
+
+from python_ml.exceptions import SwiftBoltError
+from python_ml.settings import PROJECT_ROOT
+from python_ml.warehouse.connection import Warehouse, open_warehouse
+from python_ml.warehouse.dbt import dbt_environment
+
+FIRST_DATE = date(2018, 1, 1)
+N_ASKED = 10
+N_READERS = 20
+READ_SECONDS = 60
+N_TRAINED_QUICKLY = 5
+PATHS = (
+    "",
+    "forecasts",
+    "track-record",
+    "drift",
+    "ensembles",
+    "data",
+    "sql",
+)
+LAST_YEAR = """
+    where labels.forecast_volatility is not null
+        and labels.closed_at >= (
+            select max(closed_at) - interval '1 year' from {features}.labels
+        )
+"""
+COPY_VERSIONS = """
+    insert into {ml}.ensembles
+    select
+        replace(first.version_id, first_symbol.ticker, symbols.ticker),
+        symbols.symbol_id, first.timeframe, first.as_of, first.cut_id,
+        first.artifact_path || '.' || symbols.ticker, first.sha256,
+        first.horizons, first.feature_names, first.classes,
+        first.data_fingerprint, first.settings_fingerprint,
+        first.code_version, first.library_versions, first.job_run_id,
+        first.created_at, first.members_version_id, first.pooled_members,
+        first.run_name
+    from {ml}.ensembles as first
+    inner join {raw}.symbols as first_symbol using (symbol_id)
+    cross join {raw}.symbols as symbols
+    where
+        first.symbol_id = (select min(symbol_id) from {ml}.ensembles)
+        and symbols.symbol_id not in (select symbol_id from {ml}.ensembles);
+
+    insert into {ml}.ensemble_weights
+    select
+        copies.version_id, weights.horizon, weights.member, weights.weight,
+        weights.method, weights.alpha, weights.reason, weights.created_at
+    from {ml}.ensembles as copies
+    inner join {ml}.ensembles as first
+        on
+            copies.timeframe = first.timeframe
+            and first.symbol_id = (select min(symbol_id) from {ml}.ensembles)
+    inner join {ml}.ensemble_weights as weights
+        on weights.version_id = first.version_id
+    where copies.version_id not in (
+        select version_id from {ml}.ensemble_weights
+    );
+
+    insert into {ml}.deployments (
+        symbol_id, timeframe, version_id, effective_at, reason, horizons
+    )
+    select symbol_id, timeframe, version_id, as_of, 'copied', horizons
+    from {ml}.ensembles
+    where version_id not in (select version_id from {ml}.deployments)
+"""
+SOME_JOB = """
+    insert into {ml}.job_runs (
+        job, arguments, status, started_at, finished_at, duration_seconds,
+        host, pid, code_version
+    )
+    values (
+        'benchmark', '{}', 'succeeded', now(), clock_timestamp(), 0,
+        'here', 1, 'test'
+    )
+"""
+
+
+def main() -> int:
+    """Parse, measure, print."""
+    keep_to_two_cores()
+    go_when_told()
+    arguments = parse_arguments()
+    figures = Figures()
+    try:
+        found = find_files([arguments.bars] if arguments.bars else [])
+        bars = take_bars(
+            read_bars(found[0]),
+            n_symbols=arguments.symbols,
+            first_date=FIRST_DATE,
+            rounds=1,
+        )
+        with (
+            throwaway_settings() as settings,
+            open_warehouse(settings) as warehouse,
+        ):
+            prepare(warehouse, bars, is_quick=arguments.quickly)
+            symbols = bars["symbol"].unique().sort().to_list()
+            with dashboard(warehouse) as (address, process):
+                measure_pages(warehouse, address, symbols, figures)
+                measure_readers(address, symbols, figures)
+                figures.add(
+                    "dashboard_memory_mb",
+                    process.memory_info().rss / 1e6,
+                    "MB",
+                )
+            measure_commands(warehouse, figures)
+    except SwiftBoltError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    figures.notes.append(f"load of the machine: {machine_load()}")
+    print(figures.to_text())
+    for name in figures.runs:
+        print(f"RESULT {name} {figures.median(name):.4g}")
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Measure pages and report.",
+        epilog="Example: scripts/benchmark_web.py --symbols 50 --quickly",
+    )
+    parser.add_argument(
+        "bars",
+        nargs="?",
+        type=Path,
+        metavar="BARS.parquet",
+        help=f"file of bars, by default {DEFAULT_FILE} in ${DATA_VARIABLE}",
+    )
+    parser.add_argument(
+        "--symbols",
+        type=positive,
+        default=N_SYMBOLS,
+        metavar="N",
+        help=f"use the first N symbols, by default {N_SYMBOLS}",
+    )
+    parser.add_argument(
+        "--quickly",
+        action="store_true",
+        help="train few symbols and copy their versions to the others",
+    )
+    return parser.parse_args()
+
+
+def prepare(
+    warehouse: Warehouse, bars: pl.DataFrame, *, is_quick: bool
+) -> None:
+    """Load, build, train, and fill the ledger of the last year."""
+    say(f"loading {len(bars)} bars of {bars['symbol'].n_unique()} symbols")
+    load(warehouse, bars)
+    settle(warehouse, "raw")
+    say("building")
+    run_python(warehouse, [*CLI, "build"])
+    settle(warehouse, "features")
+    say("training")
+    chosen = bars["symbol"].unique().sort()[:N_TRAINED_QUICKLY]
+    run_python(
+        warehouse,
+        [
+            *CLI,
+            "train",
+            f"--symbols={','.join(chosen)}" if is_quick else "--all",
+            "--promote=always",
+            f"--jobs={N_CORES}",
+        ],
+    )
+    run_python(warehouse, [*CLI, "forecast"])
+    say("filling the ledger")
+    fill = FILL_LEDGER.replace(
+        "    where labels.forecast_volatility is not null\n", LAST_YEAR
+    )
+    with warehouse.begin() as connection:
+        if is_quick:
+            connection.exec_driver_sql(warehouse.sql(COPY_VERSIONS))
+        connection.exec_driver_sql(warehouse.sql(fill))
+        connection.exec_driver_sql(warehouse.sql(DATE_BACK))
+    settle(warehouse, "ml")
+    say(f"settling {count_rows(warehouse, 'forecasts', '{ml}')} forecasts")
+    run_python(warehouse, [*CLI, "check-drift"])
+    settle(warehouse, "forecasting")
+
+
+def environment(warehouse: Warehouse) -> dict[str, str]:
+    """Environment of a process that works on the warehouse."""
+    return os.environ | dbt_environment(
+        warehouse.settings, warehouse.parameters
+    )
+
+
+@contextlib.contextmanager
+def dashboard(warehouse: Warehouse) -> Iterator[tuple[str, psutil.Process]]:
+    """Serve the pages in a process of their own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, *CLI, "dashboard", f"--port={port}"],
+        env=environment(warehouse),
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}/"
+    try:
+        for _ in range(300):
+            with contextlib.suppress(urllib.error.URLError):
+                read(f"{address}static/icon.svg")
+                break
+            time.sleep(0.1)
+        yield address, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def read(address: str) -> tuple[float, int]:
+    """Milliseconds and bytes as sent of a page; an error is raised."""
+    request = urllib.request.Request(
+        address, headers={"Accept-Encoding": "gzip"}
+    )
+    started = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        body = answer.read()
+    return 1000 * (time.perf_counter() - started), len(body)
+
+
+def measure_pages(
+    warehouse: Warehouse, address: str, symbols: list[str], figures: Figures
+) -> None:
+    """Ask for every page, kept and anew, and for other symbols."""
+    slowest: dict[str, dict[str, list[float]]] = {"": {}, "_anew": {}}
+    sizes = []
+    for path in PATHS:
+        read(f"{address}{path}")
+        for kind, values in slowest.items():
+            values[path] = []
+            for _ in range(N_ASKED):
+                if kind:
+                    with warehouse.begin() as connection:
+                        connection.exec_driver_sql(
+                            SOME_JOB.replace(
+                                "{ml}", warehouse.settings.schema("ml")
+                            )
+                        )
+                milliseconds, size = read(f"{address}{path}")
+                values[path].append(milliseconds)
+            sizes.append(size)
+        figures.notes.append(
+            f"/{path}: kept {sorted(slowest[''][path])[N_ASKED // 2]:.0f} ms, "
+            f"anew {sorted(slowest['_anew'][path])[N_ASKED // 2]:.0f} ms"
+        )
+    for kind, values in slowest.items():
+        for value in values[""]:
+            figures.add(f"first_page{kind}_ms", value, "ms")
+        worst = max(values.values(), key=lambda found: sorted(found)[5])
+        for value in worst:
+            figures.add(f"slowest_page{kind}_ms", value, "ms")
+    for symbol in symbols[1 : N_ASKED + 1]:
+        query = urlencode({"symbol": symbol})
+        figures.add(
+            "symbol_switch_ms", read(f"{address}forecasts?{query}")[0], "ms"
+        )
+    figures.add("page_kilobytes", max(sizes) / 1e3, "kB")
+
+
+def measure_readers(address: str, symbols: list[str], figures: Figures) -> None:
+    """Let readers click along at once, each with symbols of its own."""
+    until = time.monotonic() + READ_SECONDS
+
+    def click(reader: int) -> tuple[list[float], int]:
+        times, n_failed, number = [], 0, reader
+        while time.monotonic() < until:
+            path = PATHS[number % len(PATHS)]
+            query = (
+                "?" + urlencode({"symbol": symbols[number % len(symbols)]})
+                if path
+                else ""
+            )
+            try:
+                times.append(read(f"{address}{path}{query}")[0])
+            except OSError:
+                n_failed += 1
+            number += N_READERS + 1
+        return times, n_failed
+
+    with concurrent.futures.ThreadPoolExecutor(N_READERS) as readers:
+        found = list(readers.map(click, range(N_READERS)))
+    times = [value for own, _ in found for value in own]
+    figures.add("readers_median_ms", statistics.median(times), "ms")
+    figures.add("readers_failed", sum(failed for _, failed in found), "pages")
+    figures.notes.append(f"{len(times)} pages read by {N_READERS} readers")
+
+
+def measure_commands(warehouse: Warehouse, figures: Figures) -> None:
+    """Write the report and show the help."""
+    for _ in range(3):
+        started = time.perf_counter()
+        _, output = run_python(warehouse, [*CLI, "report", "--json"])
+        figures.add("report_seconds", time.perf_counter() - started)
+        figures.add("report_megabytes", json.loads(output)["bytes"] / 1e6, "MB")
+    for _ in range(N_ASKED):
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, *CLI, "--help"],
+            check=True,
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.DEVNULL,
+        )
+        figures.add("help_seconds", time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

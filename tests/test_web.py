@@ -1,0 +1,491 @@
+"""Pages, tables and figures without a browser; the server and its guard."""
+
+import datetime
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+import yaml
+from starlette.testclient import TestClient
+
+from python_ml.exceptions import SwiftBoltError
+from python_ml.settings import PROJECT_ROOT
+from python_ml.warehouse.bulk import SnapshotReader, read_frame
+from python_ml.warehouse.connection import Warehouse
+from python_ml.web.cells import csv_text
+from python_ml.web.content import Block, Choice, Query, Section, Table
+from python_ml.web.figures.drift import evidence_figure, features_figure
+from python_ml.web.pages import PAGES, sql
+from python_ml.web.report import render_report, write_report
+from python_ml.web.server import KeptPages, make_app
+from python_ml.web.statistics import roll_accuracy, skill_by_period
+from tests.conftest import run_swiftbolt
+from tests.web_market import HOSTILE, NOW, fill, make_hostile
+
+# Relations that a page shows where they are, and does without elsewhere.
+SHOWN_WHERE_THERE = {"drift_evidence", "feature_drift", "job_costs"}
+TOKEN = "correct horse battery"
+DATA_BLOCK = re.compile(
+    r'<script type="application/json"[^>]*>(.*?)</script>', re.DOTALL
+)
+# What is loaded or opened; `xmlns` and the like are names, not addresses.
+ELSEWHERE = re.compile(r"(?:src|href|action|url)\s*[=(]\s*[\"']?(?:https?:)?//")
+
+
+@pytest.fixture(scope="module")
+def market(
+    fresh_warehouse: Callable[..., Warehouse], market_database: str
+) -> Warehouse:
+    made = fresh_warehouse(template=market_database)
+    fill(made)
+    make_hostile(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def reader(market: Warehouse) -> Iterator[TestClient]:
+    app = make_app(market, hosts=["testserver"], clock=lambda: NOW)
+    with TestClient(app, raise_server_exceptions=True) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def bodies(reader: TestClient) -> dict[str, str]:
+    return {
+        page.key: reader.get(
+            f"/{page.key}", params={"symbol": HOSTILE} if page.choices else {}
+        ).text
+        for page in PAGES
+    }
+
+
+def test_no_section_of_any_page_fails(bodies):
+    failures = {
+        key: re.findall(r"others stand: ([^<]*)", body)
+        for key, body in bodies.items()
+    }
+    assert failures == {page.key: [] for page in PAGES}
+
+
+def test_names_that_are_markup_are_shown_and_not_run(bodies):
+    for body in bodies.values():
+        assert "<img src=x" not in body
+        assert "<script>alert" not in body
+    assert "&lt;img src=x onerror" in bodies["forecasts"]
+    assert "&lt;/script&gt;&lt;script&gt;alert(2)" in bodies["ensembles"]
+    for body in bodies.values():
+        for block in DATA_BLOCK.findall(body):
+            json.loads(block)
+
+
+def test_every_figure_is_one_that_plotly_knows(bodies):
+    figures = [
+        json.loads(block)
+        for body in bodies.values()
+        for block in DATA_BLOCK.findall(body)
+    ]
+    assert len(figures) >= 9
+    for figure in figures:
+        plain = _without_colour_names(figure)
+        go.Figure(data=plain["data"], layout=plain["layout"])
+
+
+def _without_colour_names(value: Any) -> Any:
+    if isinstance(value, str):
+        return "Arial" if value == "@font" else re.sub("^@.*", "red", value)
+    if isinstance(value, list):
+        return [_without_colour_names(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_colour_names(item) for key, item in value.items()}
+    return value
+
+
+def test_figures_of_evidence_are_ones_that_plotly_knows():
+    evidence = evidence_figure(
+        pd.DataFrame(
+            {
+                "name": ["1d, hits", "5d, skill"],
+                "evidence": [0.0, 30.0],
+                "threshold": [20.0, 20.0],
+                "is_alarm": [None, True],
+            }
+        )
+    )
+    features = features_figure(
+        pd.DataFrame(
+            {
+                "name": ["rsi 14"],
+                "stability_index": [0.3],
+                "stability_index_by_chance": [np.nan],
+            }
+        )
+    )
+    for figure in (evidence, features):
+        json.dumps(figure.data, allow_nan=False)
+        go.Figure(
+            _without_colour_names(figure.data),
+            _without_colour_names(figure.layout),
+        )
+    # Nothing is at 0 on a log axis, and alarms have a mark of their own.
+    assert min(evidence.data[1]["x"]) > 0
+    assert evidence.data[1]["marker"]["symbol"] == ["circle", "x"]
+
+
+def test_every_colour_of_a_figure_is_in_the_style_sheet(bodies):
+    sheet = (PROJECT_ROOT / "python_ml/web/static/style.css").read_text()
+    named = {
+        name
+        for body in bodies.values()
+        for block in DATA_BLOCK.findall(body)
+        for name in re.findall(r'"@([\w-]+)"', block)
+    }
+    assert len(named) > 10
+    assert {name for name in named if f"--{name}:" not in sheet} == {"clear"}
+
+
+def test_nothing_is_asked_of_elsewhere(bodies, market, tmp_path):
+    for body in bodies.values():
+        assert ELSEWHERE.search(body) is None
+        assert not re.search(r"<script(?![^>]*(src|json))", body)
+        assert " style=" not in body
+        assert " onclick=" not in body
+    path = tmp_path / "report.html"
+    summary = write_report(market, path, symbols=["BBB"], now=NOW)
+    text = path.read_text()
+    own = text.replace(_plotly(), "")
+    assert ELSEWHERE.search(own) is None
+    assert "<img src=x" not in own
+    assert summary.symbols == ("BBB",)
+    assert summary.n_left_out == 1
+
+
+def _plotly() -> str:
+    from python_ml.web.render import plotly_script
+
+    return plotly_script()
+
+
+def test_the_policy_and_its_company_are_on_every_answer(reader):
+    for path in ("/", "/nowhere", "/static/style.css", "/csv/data/health/1"):
+        headers = reader.get(path).headers
+        assert headers["content-security-policy"].startswith(
+            "default-src 'self';"
+        )
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_page_is_read_in_a_transaction_that_cannot_write(market):
+    attempts = (
+        "with gone as (delete from {ml}.forecasts returning 1) "
+        "select count(*) as n from gone",
+        "select nextval('ml.job_runs_job_run_id_seq') as n",
+        "select lo_create(0) as n",
+    )
+    before = read_frame(market, "select count(*) as n from {ml}.forecasts")
+    for attempt in attempts:
+        with (
+            SnapshotReader(market) as snapshot,
+            pytest.raises(Exception, match="read-only transaction"),
+        ):
+            snapshot.read(attempt)
+    after = read_frame(market, "select count(*) as n from {ml}.forecasts")
+    assert before["n"].tolist() == after["n"].tolist() != [0]
+
+
+def test_only_reading_is_answered(reader):
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert reader.request(method, "/").status_code == 405
+
+
+def test_queries_of_a_page_see_one_moment(market):
+    with SnapshotReader(market) as snapshot:
+        first = snapshot.read("select now() as at")["at"].iloc[0]
+        assert snapshot.read("select now() as at")["at"].iloc[0] == first
+
+
+def test_a_statement_that_takes_too_long_is_ended_and_the_next_is_read(market):
+    with SnapshotReader(market, seconds=0.1) as snapshot:
+        with pytest.raises(Exception, match="statement timeout"):
+            snapshot.read("select pg_sleep(5) as slept")
+        assert snapshot.read("select 1 as n")["n"].tolist() == [1]
+
+
+def test_a_table_is_there_as_csv_with_all_its_columns(reader, market):
+    answer = reader.get(
+        "/csv/forecasts/price/1", params={"symbol": "BBB", "horizon": "5d"}
+    )
+    assert answer.headers["content-type"].startswith("text/csv")
+    lines = answer.text.splitlines()
+    assert lines[0].startswith("closed_at,target_at,")
+    known = read_frame(
+        market,
+        "select count(*) as n from {forecasting}.ledger "
+        "where ticker = 'BBB' and timeframe = 'd1' and horizon = '5d'",
+    )
+    assert len(lines) - 1 == known["n"].iloc[0]
+    assert reader.get("/csv/forecasts/price/9").status_code == 404
+    assert reader.get("/csv/forecasts/nothing/1").status_code == 404
+
+
+def test_every_table_of_every_page_has_its_csv(bodies, reader):
+    links = {
+        link.replace("&amp;", "&")
+        for body in bodies.values()
+        for link in re.findall(r'href="(/csv/[^"]*)"', body)
+    }
+    assert len(links) >= 20
+    for link in links:
+        assert reader.get(link).status_code == 200, link
+
+
+def test_text_that_a_spreadsheet_would_run_is_quoted():
+    frame = pd.DataFrame(
+        {"ticker": ["=cmd()", "@x", "AAPL"], "move": [-1.5, 2.0, np.nan]}
+    )
+    assert csv_text(Table(frame, {}, "")).splitlines() == [
+        "ticker,move",
+        "'=cmd(),-1.5",
+        "'@x,2.0",
+        "AAPL,",
+    ]
+
+
+def test_what_is_not_there_is_said_with_what_is(reader):
+    answer = reader.get("/forecasts", params={"symbol": "<b>ZZZ"})
+    assert answer.status_code == 404
+    assert "There is no symbol" in answer.text
+    assert "BBB" in answer.text
+    assert "<b>ZZZ" not in answer.text
+    assert reader.get("/nowhere").status_code == 404
+    assert reader.get("/forecasts?symbol=bbb").status_code == 200
+
+
+def test_an_empty_warehouse_names_the_commands(module_warehouse):
+    app = make_app(module_warehouse, hosts=["testserver"])
+    with TestClient(app) as client:
+        for page in PAGES:
+            answer = client.get(f"/{page.key}")
+            assert answer.status_code == 200
+            assert "others stand" not in answer.text
+            assert "Fill it with" in answer.text, page.key
+
+
+def test_a_failed_section_says_so_and_the_others_stand(market, monkeypatch):
+    from python_ml.web.pages import overview
+
+    def fails(frames: Any, choice: Choice) -> Any:
+        raise SwiftBoltError(f"Broken by {HOSTILE}.")
+
+    whole = overview.PAGE.sections
+
+    def sections(choice: Choice) -> tuple[Section, ...]:
+        return (
+            Section("own", "Own fault", {}, fails),
+            Section(
+                "base",
+                "Fault of the query",
+                {"none": Query("select 1 / 0 as n")},
+                lambda frames, choice: (Block(notes=("Not reached.",)),),
+            ),
+            *whole(choice),
+        )
+
+    page = type(overview.PAGE)("", "Overview", "", (), sections)
+    monkeypatch.setitem(make_app.__globals__["BY_KEY"], "", page)
+    with TestClient(make_app(market, hosts=["testserver"])) as client:
+        text = client.get("/").text
+    assert text.count("This section failed, the others stand") == 2
+    assert "division by zero" in text
+    assert "&lt;img src=x" in text
+    assert "Jobs and what they cost" in text
+
+
+def test_who_does_not_know_the_token_reads_nothing(market):
+    app = make_app(market, token=TOKEN, hosts=["*"])
+    with TestClient(app, base_url="http://page.example") as client:
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": f"Basic {TOKEN}"},
+            {"Cookie": "swiftbolt_token=wrong"},
+        ):
+            answer = client.get("/static/style.css", headers=headers)
+            assert answer.status_code == 401
+            assert TOKEN not in answer.text
+        assert client.get("/?token=wrong").status_code == 401
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        assert client.get("/data", headers=bearer).status_code == 200
+
+
+def test_a_token_in_the_address_becomes_a_cookie_and_leaves_it(market):
+    app = make_app(market, token=TOKEN, hosts=["*"])
+    with TestClient(app, base_url="http://page.example") as client:
+        answer = client.get(
+            "/drift",
+            params={"token": TOKEN, "symbol": "BBB"},
+            follow_redirects=False,
+        )
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/drift?symbol=BBB"
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "samesite=strict" in cookie.lower()
+        assert client.get("/drift?symbol=BBB").status_code == 200
+        away = client.get(
+            "//elsewhere.example/x",
+            params={"token": TOKEN},
+            follow_redirects=False,
+        )
+        assert not away.headers.get("location", "/").startswith("//")
+
+
+def test_another_host_name_is_refused(market):
+    with TestClient(make_app(market), base_url="http://evil.example") as client:
+        assert client.get("/").status_code == 400
+
+
+def test_an_address_that_others_reach_needs_a_token(market):
+    ended = run_swiftbolt(market, "dashboard", "--host", "0.0.0.0")
+    assert ended.returncode == 2
+    assert "--token" in ended.stderr
+    ended = run_swiftbolt(
+        market, "dashboard", "--host", "0.0.0.0", "--token", "short"
+    )
+    assert ended.returncode == 2
+
+
+def test_pages_are_kept_until_a_job_changes_the_warehouse():
+    kept = KeptPages(max_bytes=10)
+    kept.put("/", "1", b"old")
+    assert kept.get("/", "1") == b"old"
+    assert kept.get("/", "2") is None
+    kept.put("/a", "1", b"123456")
+    kept.put("/b", "1", b"123456")
+    assert kept.get("/a", "1") is None
+    assert kept.get("/b", "1") == b"123456"
+    assert KeptPages(seconds=-1).get("/", "1") is None
+
+
+def test_the_report_command_writes_the_file_and_says_where(market, tmp_path):
+    path = tmp_path / "own" / "report.html"
+    ended = run_swiftbolt(market, "report", "--output", str(path), "--json")
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["path"] == str(path)
+    assert told["bytes"] == path.stat().st_size < 6_000_000
+    assert told["failed_sections"] == []
+    ended = run_swiftbolt(market, "report", "--symbols", "NONE")
+    assert ended.returncode == 1
+    assert "There is no symbol 'NONE'" in ended.stderr
+
+
+def test_a_report_of_nothing_is_a_file_too(module_warehouse, tmp_path):
+    path = tmp_path / "empty.html"
+    summary = write_report(module_warehouse, path, now=NOW)
+    assert summary.symbols == ()
+    assert summary.failed == ()
+
+
+def test_scripts_of_the_report_are_named_by_their_digests():
+    text = render_report([], (), NOW)
+    policy = re.search(r'Policy" content="([^"]*)"', text)
+    assert policy is not None
+    assert "unsafe-eval" not in policy[1]
+    assert policy[1].count("sha256-") == text.count("<script>") == 3
+
+
+def test_every_question_of_the_document_has_an_address(reader):
+    assert len(sql.questions()) == 22
+    for question in sql.questions():
+        answer = reader.get(
+            "/sql", params={"question": question.number, "symbol": "BBB"}
+        )
+        assert answer.status_code == 200
+        assert "others stand" not in answer.text, question.text
+        assert "AAPL" not in answer.text
+
+
+def test_a_name_with_a_quote_is_quoted_in_the_query_to_copy():
+    question = sql.Question(1, "?", "select 1 where ticker = 'AAPL';")
+    assert question.shown("O'X") == "select 1 where ticker = 'O''X';"
+    assert question.asked().text == "select 1 where ticker = :symbol"
+
+
+def test_skill_by_period_is_that_of_its_sums():
+    closes = pd.date_range("2024-01-01", periods=80, freq="D", tz="UTC")
+    losses = np.tile([0.9, 1.1], 40)
+    scores = pd.DataFrame(
+        {
+            "closed_at": closes,
+            "horizon_bars": 1,
+            "n": 1,
+            "log_loss": losses,
+            "climatology_log_loss": 2.0,
+        }
+    )
+    periods = skill_by_period(scores)
+    assert periods["period"].tolist() == ["2024-01", "2024-02", "2024-03"]
+    assert periods["n"].tolist() == [31, 29, 20]
+    assert periods["skill"].iloc[1] == pytest.approx(
+        1 - losses[31:60].mean() / 2.0
+    )
+    # Six blocks of five closes lie in January, the last one in part.
+    assert periods["n_blocks"].iloc[0] == 7
+
+
+def test_accuracy_rolls_over_whole_windows():
+    days = pd.DataFrame(
+        {
+            "date": pd.date_range("2024-01-01", periods=4),
+            "accuracy": [1.0, 0.0, 1.0, 0.5],
+            "n_predictions": [2, 2, 2, 2],
+            "baseline_accuracy": 0.5,
+        }
+    )
+    rolled = roll_accuracy(days, window=4, effective_share=1.0)
+    assert rolled["rolling_accuracy"].tolist() == [0.5, 0.5, 0.75]
+    assert rolled["rolling_n"].tolist() == [4, 4, 4]
+    lone = roll_accuracy(days, window=4, effective_share=0.25)
+    width = rolled["rolling_upper"] - rolled["rolling_lower"]
+    assert (lone["rolling_upper"] - lone["rolling_lower"] > width).all()
+
+
+def test_the_clock_is_asked_in_utc(reader):
+    assert f"Read at {NOW:%Y-%m-%d %H:%M} UTC (08:00 EDT)" in (
+        reader.get("/forecasts").text
+    )
+    assert NOW.tzinfo is datetime.UTC
+
+
+def test_the_exposure_of_each_page_names_what_its_queries_read():
+    folder = PROJECT_ROOT / "dbt_project" / "models"
+    exposures = yaml.safe_load((folder / "_exposures.yml").read_text())
+    listed = {
+        found["name"]: set(
+            re.findall(r"'(\w+)'", " ".join(found["depends_on"]))
+        )
+        for found in exposures["exposures"]
+    }
+    models = {path.stem for path in folder.rglob("*.sql")}
+    reported = set()
+    for page in PAGES:
+        read = {
+            name
+            for question in range(1, len(sql.questions()) + 1)
+            for section in page.sections(
+                Choice("A", "d1", "1d", "XNYS", NOW, question=question)
+            )
+            for query in section.queries.values()
+            for _, name in query.relations
+        } & (models - SHOWN_WHERE_THERE)
+        key = (page.key or "overview").replace("-", "_")
+        assert listed[f"{key}_page"] == read, page.title
+        reported |= set() if page is sql.PAGE else read
+    assert listed["report"] == reported
