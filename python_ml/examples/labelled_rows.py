@@ -81,7 +81,7 @@ class LabelledRows:
         """A whole-numbered column of the labels."""
         return self.labels[column].to_numpy(dtype=np.int64)
 
-    def features(self, used: IntArray) -> npt.NDArray[np.floating[Any]]:
+    def features(self, used: IntArray) -> npt.NDArray[Any]:
         """All features of some labels.
 
         Returns
@@ -89,15 +89,16 @@ class LabelledRows:
         ndarray of shape (n_used, n_features)
             Every column contiguous.
         """
-        parts = (self.X.T.take(self.places[used], axis=1),)
-        if self.X_by_horizon.shape[1]:
-            parts = (*parts, self.X_by_horizon[used].T)
-        return np.concatenate(parts).T
+        of_rows = self.X.T.take(self.places[used], axis=1)
+        return np.concatenate((of_rows, self.X_by_horizon[used].T)).T
 
     def is_finite(self) -> npt.NDArray[np.bool_]:
         """Whether every feature of a label is a number, shape (n_labels,)."""
-        of_rows = np.isfinite(self.X).all(axis=1)
-        return of_rows[self.places] & np.isfinite(self.X_by_horizon).all(axis=1)
+        of_rows: npt.NDArray[np.bool_] = np.isfinite(self.X).all(axis=1)
+        of_labels: npt.NDArray[np.bool_] = np.isfinite(self.X_by_horizon).all(
+            axis=1
+        )
+        return of_rows[self.places] & of_labels
 
 
 def count_rows(

@@ -195,13 +195,14 @@ def _new_days(
 ) -> list[tuple[datetime.date, sa.Table, list[str], DayDigest]]:
     """Days before `until` without a digest, in the order of the chain."""
     ledger = schema.ledger_digests
+    newest = connection.execute(
+        sa.select(
+            ledger.c.table_name,
+            sa.func.max(ledger.c.written_on).label("written_on"),
+        ).group_by(ledger.c.table_name)
+    ).all()
     last: dict[str, datetime.date] = {
-        table_name: written_on
-        for table_name, written_on in connection.execute(
-            sa.select(
-                ledger.c.table_name, sa.func.max(ledger.c.written_on)
-            ).group_by(ledger.c.table_name)
-        )
+        row.table_name: row.written_on for row in newest
     }
     found = []
     for table in schema.LEDGERS:

@@ -127,7 +127,7 @@ def grant_on_built(warehouse: Warehouse) -> None:
     with warehouse.begin() as connection:
         for role in _existing(connection, warehouse.settings):
             name = role_name(warehouse.settings, role)
-            for schema_name in connection.execute(
+            for schema_name in connection.scalars(
                 sa.text(
                     """
                     select distinct schemas.nspname
@@ -154,7 +154,7 @@ def grant_on_built(warehouse: Warehouse) -> None:
                         warehouse.settings.schema(one) for one in READS[role]
                     ],
                 },
-            ).scalars():
+            ):
                 for statement in grants_on_schema(name, schema_name):
                     connection.exec_driver_sql(statement)
 
@@ -207,10 +207,10 @@ def grant_role(warehouse: Warehouse, role: str, user: str) -> Sequence[str]:
     name = role_name(warehouse.settings, role)
     with warehouse.begin() as connection:
         quoted = connection.dialect.identifier_preparer.quote(user)
-        users = connection.execute(
+        users = connection.scalars(
             sa.text("select rolname from pg_roles where rolname = any(:names)"),
             {"names": [user, name]},
-        ).scalars()
+        )
         names = set(users)
     if user not in names:
         raise SettingsError(
@@ -230,10 +230,10 @@ def grant_role(warehouse: Warehouse, role: str, user: str) -> Sequence[str]:
 
 def _existing(connection: sa.Connection, settings: Settings) -> list[str]:
     names = {role_name(settings, role): role for role in ROLES}
-    found = connection.execute(
+    found = connection.scalars(
         sa.text("select rolname from pg_roles where rolname = any(:names)"),
         {"names": list(names)},
-    ).scalars()
+    )
     return [names[name] for name in found]
 
 

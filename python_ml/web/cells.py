@@ -120,7 +120,7 @@ def to_cell(value: Any, column: Column, *, calendar: str | None = None) -> Cell:
     >>> to_cell(float("nan"), Column("Skill", "skill")).text == MISSING
     True
     """
-    if not isinstance(value, list | dict) and (value is None or pd.isna(value)):
+    if value is None or (not isinstance(value, list | dict) and pd.isna(value)):
         return Cell(MISSING, column.is_number, kind=column.kind)
     if column.kind == "time":
         return Cell(

@@ -1,5 +1,7 @@
 """What is said of direction, beside what anyone could have said."""
 
+from typing import Any
+
 import pandas as pd
 
 from python_ml.web.content import Figure
@@ -25,7 +27,7 @@ def probability_figure(latest: pd.DataFrame, *, label: str) -> Figure:
         What the figure shows.
     """
     names = latest["name"].tolist()
-    traces = []
+    traces: list[dict[str, Any]] = []
     has_climatology = "climatology_bearish" in latest
     for said in CLASSES:
         column = said.lower()

@@ -1,5 +1,7 @@
 """Skill over time, calibration, coverage and contests, with their errors."""
 
+from typing import Any
+
 import pandas as pd
 
 from python_ml.web.content import Figure
@@ -75,7 +77,7 @@ def calibration_figure(bins: pd.DataFrame) -> Figure:
     bins : DataFrame of shape (n_bins, n_columns)
         `label`, `mean_probability`, `share`, `share_lower`, `share_upper`.
     """
-    traces = [
+    traces: list[dict[str, Any]] = [
         {
             "type": "scatter",
             "mode": "lines",

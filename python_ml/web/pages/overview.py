@@ -55,7 +55,7 @@ def _today(frames: Frames, choice: Choice) -> Content:
                 "warn" if sessions > MAX_SESSIONS_AGO else "good",
             )
         )
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(ages) and (ages["sessions_ago"] > MAX_SESSIONS_AGO).all():
         notes = (
             "All bars are old, and so is every forecast made from them. Load "

@@ -1,5 +1,7 @@
 """Say why a training was asked for, and what a check of drift knew and did."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import context, op
 
@@ -8,7 +10,7 @@ down_revision = "0014"
 branch_labels = None
 depends_on = None
 
-CHECKED = (
+CHECKED: tuple[tuple[str, sa.types.TypeEngine[Any], str], ...] = (
     ("accuracy_lower", sa.Double(), "Lower end of the 95% interval."),
     ("accuracy_upper", sa.Double(), "Upper end of the 95% interval."),
     ("n_effective", sa.Double(), "Independent predictions."),
