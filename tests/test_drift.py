@@ -228,7 +228,7 @@ def monitor(counted: pd.DataFrame) -> pd.DataFrame:
                     else status != "normal" and upper < baseline,
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(found).astype({"drift_detected": "boolean"})
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
@@ -473,7 +473,15 @@ def test_the_query_of_the_analyst_runs_as_it_stands(deployed):
 
 
 @pytest.mark.parametrize(
-    "view", ["drift_monitoring", "drift_status"], ids=lambda view: view
+    "view",
+    [
+        "drift_monitoring",
+        "drift_status",
+        "evidence_path",
+        "expected_performance",
+        "drift_explained",
+        "feature_drift",
+    ],
 )
 def test_a_filter_on_ticker_and_timeframe_reaches_the_tables(deployed, view):
     with deployed.begin() as connection:

@@ -22,6 +22,7 @@ outcomes as (
     select
         forecast_id,
         symbol_id,
+        ticker,
         timeframe,
         is_hit,
         log_loss
@@ -64,6 +65,7 @@ expected as (
         on
             forecasts.forecast_id = outcomes.forecast_id
             and forecasts.symbol_id = outcomes.symbol_id
+            and forecasts.ticker = outcomes.ticker
             and forecasts.timeframe = outcomes.timeframe
 
 ),
