@@ -8,6 +8,7 @@ all there already, give the same forecasts row for row.
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +21,7 @@ from python_ml.exceptions import (
 from python_ml.forecasting import issue
 from python_ml.forecasting.issue import forecast
 from python_ml.monitoring.drift_windows import DriftThresholds
+from python_ml.operations.backtest import drifting
 from python_ml.operations.backtest import run as running
 from python_ml.operations.backtest.drifting import DriftWatch
 from python_ml.operations.backtest.run import run_backtest
@@ -321,9 +323,14 @@ def test_drift_retrains_on_the_day_that_it_is_seen(
     market_database: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With thresholds under which everything drifts once three have settled."""
-    watch = DriftWatch(DriftThresholds(1.0, 1.0, 1, 3))
+    """With a judgement by which everything drifts once three have settled."""
+    watch = DriftWatch(DriftThresholds(1.0, 1, 3))
     monkeypatch.setattr(DriftWatch, "begin", lambda *_: watch)
+    monkeypatch.setattr(
+        drifting,
+        "asks_for_retraining",
+        lambda hits, *_: np.ones(len(hits), dtype=bool),
+    )
     schedule = Schedule(FIRST, LAST, weights="never", policy="drift")
     with fresh_warehouse(template=market_database) as made:
         with pytest.MonkeyPatch.context() as patch:
