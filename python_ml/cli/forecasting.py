@@ -65,10 +65,12 @@ def forecast(
 @click.command("check-drift", epilog="Example: swiftbolt check-drift --json")
 @json_option
 def check_drift(as_json: bool) -> None:
-    """Settle forecasts and print how each series is doing.
+    """Settle forecasts, print how each series is doing, ask for trainings.
 
     Drift is a result, not a failure: whatever the status, the exit status is
-    0. Every check is kept in ml.drift_checks.
+    0. Evidence of drift (monitoring.drift_evidence), and age, file requests in
+    ml.retrain_requests, which `swiftbolt train --requested` serves. Every check
+    is kept in ml.drift_checks.
     """
     from python_ml.console.text_tables import to_records
     from python_ml.monitoring import drift
