@@ -32,6 +32,7 @@ Each figure is a line `RESULT name value`.
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 from benchmark_drift_check import measure_daily_check
@@ -67,7 +68,7 @@ def main() -> int:
     go_when_told()
     arguments = parse_arguments()
     figures = Figures()
-    simulate(figures, arguments.years)
+    simulate(figures, arguments.years, arguments.timeframes.split(","))
     if arguments.series:
         try:
             measure_daily_check(figures, n_series=arguments.series)
@@ -95,6 +96,12 @@ def parse_arguments() -> argparse.Namespace:
         help="series-years to simulate, by default 4000",
     )
     parser.add_argument(
+        "--timeframes",
+        default=",".join(BARS_PER_SESSION),
+        metavar="TF,...",
+        help="timeframes to simulate, by default m15,h1,d1",
+    )
+    parser.add_argument(
         "--series",
         type=int,
         default=2000,
@@ -104,13 +111,16 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def simulate(figures: Figures, n_series_years: int) -> None:
+def simulate(
+    figures: Figures, n_series_years: int, timeframes: Sequence[str]
+) -> None:
     """False alarms and delays, by timeframe."""
     random = np.random.default_rng(SEED)
     n_years = 4
     n = max(n_series_years // n_years, 1)
     n_found = max(n_series_years // 8, 1)
-    for timeframe, per_session in BARS_PER_SESSION.items():
+    for timeframe in timeframes:
+        per_session = BARS_PER_SESSION[timeframe]
         say(f"simulating {timeframe}")
         bars = per_session * SESSIONS_PER_YEAR
         kinds = {
