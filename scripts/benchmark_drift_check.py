@@ -18,6 +18,7 @@ from benchmarking import (
     count_rows,
     run_python,
     say,
+    server_seconds,
     settle,
     throwaway_settings,
 )
@@ -120,7 +121,7 @@ OUTCOMES = """
         on forecasts.symbol_id = symbols.symbol_id
     cross join lateral (select random() + 0 * forecast_id as chance) as drawn
     where target_bar_number < :n_sessions
-    order by target_at, symbols.symbol_id
+    order by forecasts.target_at, symbols.symbol_id
 """
 
 BARS = """
@@ -138,6 +139,12 @@ BARS = """
         grid.timeframe = 'd1'
         and grid.bar_number between :n_sessions - 25 and :n_sessions
     on conflict do nothing
+"""
+
+PROCESSOR = """
+    select processor_seconds as seconds
+    from {ml}.job_runs
+    where job = 'check-drift'
 """
 
 QUERIES = {
@@ -170,6 +177,7 @@ def measure_daily_check(figures: Figures, *, n_series: int) -> None:
             settle(warehouse, schema_name)
         checkpoint(warehouse)
         say("checking the last day")
+        server_before = server_seconds(settings)
         started = time.perf_counter()
         peak, output = run_python(
             warehouse,
@@ -178,6 +186,12 @@ def measure_daily_check(figures: Figures, *, n_series: int) -> None:
         )
         figures.add("daily_check_seconds", time.perf_counter() - started)
         figures.add("daily_check_mb", peak, "MB")
+        figures.add(
+            "daily_check_processor_seconds",
+            float(read_frame(warehouse, PROCESSOR)["seconds"].iloc[0])
+            + server_seconds(settings)
+            - server_before,
+        )
         n_settled = count_rows(warehouse, "forecast_outcomes", "{forecasting}")
         for name, query in QUERIES.items():
             scale = 1000 if name.endswith("_ms") else 1
