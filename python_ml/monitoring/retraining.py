@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
+from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
@@ -74,19 +76,8 @@ RESTARTS = """
     )
 """
 
-REQUESTS = """
-    insert into {ml}.retrain_requests
-        (requested_at, symbol_id, timeframe, kind, reason, requested_by,
-         status, n_attempts)
-    select :now, symbol_id, timeframe, kind, reason, :requested_by, 'open', 0
-    from {monitoring}.retrain_candidates
-    where not has_open_request and not is_cooling_down
-    on conflict (symbol_id, timeframe) where status = 'open' do nothing
-    returning symbol_id, timeframe
-"""
-
-ACTIONS_QUERY = """
-    select symbol_id, timeframe, kind, reason, has_open_request
+CANDIDATES_QUERY = """
+    select symbol_id, timeframe, kind, reason, has_open_request, is_cooling_down
     from {monitoring}.retrain_candidates
 """
 
@@ -121,19 +112,18 @@ def ask_for_trainings(warehouse: Warehouse) -> pd.DataFrame:
         `symbol_id`, `timeframe`, `kind`, `reason` and `action`:
         retrain_requested, request_is_open or cooling_down.
     """
-    candidates = read_frame(warehouse, ACTIONS_QUERY)
-    filed: set[tuple[int, str]] = set()
-    if not candidates.empty:
-        with warehouse.begin() as connection:
-            rows = connection.execute(
-                sa.text(warehouse.sql(REQUESTS)),
-                {"now": datetime.now(UTC), "requested_by": REQUESTED_BY},
-            )
-            filed = {(row.symbol_id, row.timeframe) for row in rows}
+    candidates = read_frame(warehouse, CANDIDATES_QUERY)
+    filed = _file(
+        warehouse,
+        candidates[
+            ~candidates["has_open_request"].astype(bool)
+            & ~candidates["is_cooling_down"].astype(bool)
+        ],
+    )
     log_event(
         logger, "retrain_asked", candidates=len(candidates), new=len(filed)
     )
-    return candidates.drop(columns="has_open_request").assign(
+    return candidates.assign(
         action=[
             "retrain_requested"
             if (row["symbol_id"], row["timeframe"]) in filed
@@ -143,3 +133,36 @@ def ask_for_trainings(warehouse: Warehouse) -> pd.DataFrame:
             for row in candidates.to_dict("records")
         ]
     )
+
+
+def _file(
+    warehouse: Warehouse, candidates: pd.DataFrame
+) -> set[tuple[int, str]]:
+    """Write requests, but where one is open by now; those written."""
+    if candidates.empty:
+        return set()
+    table = schema.retrain_requests
+    rows = [
+        {
+            "symbol_id": row["symbol_id"],
+            "timeframe": row["timeframe"],
+            "kind": row["kind"],
+            "reason": row["reason"],
+            "requested_at": datetime.now(UTC),
+            "requested_by": REQUESTED_BY,
+            "status": "open",
+            "n_attempts": 0,
+        }
+        for row in candidates.to_dict("records")
+    ]
+    with warehouse.begin() as connection:
+        written = connection.execute(
+            insert(table)
+            .values(rows)
+            .on_conflict_do_nothing(
+                index_elements=["symbol_id", "timeframe"],
+                index_where=sa.text("status = 'open'"),
+            )
+            .returning(table.c.symbol_id, table.c.timeframe)
+        )
+        return {(row.symbol_id, row.timeframe) for row in written}
