@@ -291,6 +291,54 @@ def test_a_bet_that_is_nothing_changes_nothing_and_sums_stay_finite(settled):
         assert list(values) == [1.0, 1.0, 2e90, 1e100]
 
 
+def test_features_that_moved_are_those_that_plain_counting_finds(settled):
+    """Values trained on in ten bins of one size; how the last 60 fall in."""
+    found = read_frame(
+        settled,
+        "select * from {monitoring}.feature_drift "
+        f"where ticker = '{TICKERS[0]}' and timeframe = 'd1' order by place",
+    ).set_index("feature")
+    rows = read_frame(
+        settled,
+        "select * from {features}.feature_rows "
+        f"where ticker = '{TICKERS[0]}' and timeframe = 'd1' "
+        "order by bar_number",
+    )
+    trained = rows[rows["closed_at"] <= close_of(-200)]
+    recent = rows.tail(60)
+    assert len(found) > 40
+    for feature in ("return_1", "weekday", "volatility_ratio_5_20"):
+        reference, last = (
+            part.loc[part["is_usable"], feature].to_numpy(dtype=np.float64)
+            for part in (trained, recent)
+        )
+        counts = []
+        for values in (reference, last):
+            smaller = (reference[None, :] < values[:, None]).sum(axis=1)
+            bins = np.minimum(smaller * 10 // len(reference), 9)
+            counts.append(np.bincount(bins, minlength=10))
+        is_bin = np.sum(counts, axis=0) > 0
+        p, q = (
+            (n[is_bin] + 0.5) / (n.sum() + 0.5 * is_bin.sum()) for n in counts
+        )
+        row = found.loc[feature]
+        assert row["stability_index"] == pytest.approx(
+            float(np.sum((q - p) * np.log(q / p))), rel=1e-9
+        )
+        assert row["stability_index_by_chance"] == pytest.approx(
+            (is_bin.sum() - 1) * (1 / len(reference) + 1 / len(last))
+        )
+        assert row["reference_missing_rate"] == pytest.approx(
+            1 - len(reference) / len(trained)
+        )
+        assert (row["n_reference"], row["n_recent"]) == (
+            len(reference),
+            len(last),
+        )
+    moved = found["stability_index"] - found["stability_index_by_chance"]
+    assert moved.is_monotonic_decreasing
+
+
 def test_the_queries_of_the_page_run_and_its_picture_is_drawn(settled):
     page = (PROJECT_ROOT / "docs" / "drift.md").read_text()
     blocks = re.findall(r"```sql\n(.*?)\n```", page, re.DOTALL)
