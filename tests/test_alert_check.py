@@ -27,6 +27,7 @@ from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.jobs import job_run
+from python_ml.warehouse.ledgers import rewriting
 from tests.alert_receiver import Receiver, running_receiver
 from tests.conftest import run_swiftbolt, warehouse_environment
 from tests.forecast_market import close_of, deploy, make_ensemble
@@ -71,7 +72,7 @@ def clean_market(market) -> Warehouse:
 
 
 def empty(warehouse) -> None:
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         for table in (
             *ALERT_TABLES,
             schema.promotions,
@@ -316,6 +317,10 @@ def test_a_job_goes_on_whatever_becomes_of_its_alerts(clean, monkeypatch):
     assert count(clean, schema.job_runs) == 1
     with job_run(clean, "alerts", {}), alerts_told_after(clean):
         pass
+    # Who ends a job by a signal does not wait for messages.
+    with pytest.raises(KeyboardInterrupt), alerts_told_after(clean):
+        raise KeyboardInterrupt
+    assert count(clean, schema.job_runs) == 2
     monkeypatch.setattr(
         "python_ml.monitoring.alerts.check.read_rules", lambda _: 1 / 0
     )

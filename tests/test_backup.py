@@ -53,7 +53,7 @@ def issued(warehouse) -> pd.DataFrame:
         warehouse,
         "select * from {ml}.forecasts "
         "order by symbol_id, timeframe, horizon, closed_at",
-    ).drop(columns=["forecast_id", "issued_at", "job_run_id"])
+    ).drop(columns=["forecast_id", "issued_at", "written_at", "job_run_id"])
 
 
 def test_a_restored_warehouse_issues_the_same_forecasts(market, kept, target):

@@ -234,9 +234,11 @@ def test_what_swiftbolt_load_says_is_loaded_first(warehouse, work):
     assert "SWIFTBOLT_LOAD is no use of swiftbolt ingest" in failed.stderr
     # The first load brings the symbols that make the job due.
     loaded = run_swiftbolt(
-        warehouse, "jobs", "run", "daily_run", SWIFTBOLT_LOAD="sample"
+        *(warehouse, "jobs", "run", "daily_run", "--json"),
+        SWIFTBOLT_LOAD="sample",
     )
     assert loaded.returncode == 0, loaded.stderr
+    assert json.loads(loaded.stdout)["result"] == {"done": 1}
     with warehouse.begin() as connection:
         n_symbols = connection.execute(
             sa.select(sa.func.count()).select_from(schema.symbols)

@@ -1,7 +1,9 @@
 """Commands of a schedule."""
 
+import contextlib
 import os
 import shlex
+import sys
 
 import click
 
@@ -70,9 +72,13 @@ def _load(arguments: str) -> None:
     from python_ml.cli.ingestion import ingest
 
     try:
-        ingest.main(
-            shlex.split(arguments), "swiftbolt ingest", standalone_mode=False
-        )
+        # The result of the job alone goes to stdout.
+        with contextlib.redirect_stdout(sys.stderr):
+            ingest.main(
+                shlex.split(arguments),
+                "swiftbolt ingest",
+                standalone_mode=False,
+            )
     except SwiftBoltError:
         raise
     except (click.ClickException, ValueError) as error:

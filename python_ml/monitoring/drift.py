@@ -120,7 +120,8 @@ def check_drift(warehouse: Warehouse) -> pd.DataFrame:
             how="left",
             on=["symbol_id", "timeframe"],
         )
-        status["action"] = status["action"].fillna("none")
+        # Without any candidate the column is one of missing numbers.
+        status["action"] = status["action"].astype(object).fillna("none")
         checks = status[CHECK_COLUMNS].assign(
             checked_at=pd.Timestamp.now("UTC"), job_run_id=job.job_run_id
         )

@@ -35,6 +35,7 @@ from python_ml.warehouse.connection import (
 )
 from python_ml.warehouse.embedded import wheel_package
 from python_ml.warehouse.jobs import code_version, excluding, job_run
+from python_ml.warehouse.roles import grant_on_built, grant_on_tables
 
 logger = get_logger(__name__)
 
@@ -185,7 +186,9 @@ def restore(settings: Settings, path: Path) -> BackupSummary:
         _end_job_of_backup(warehouse, manifest["job_run_id"])
         _, migration = migrate_to_head(warehouse)
         with warehouse.begin() as connection:
+            grant_on_tables(connection, settings)
             connection.exec_driver_sql("analyze")
+        grant_on_built(warehouse)
         _check_artifacts(warehouse)
     log_event(logger, "restored", path=path, migration=migration)
     return _summary("Restored", path, manifest | {"migration": migration})

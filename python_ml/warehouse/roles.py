@@ -37,6 +37,9 @@ CHANGED = {
         schema.retrain_requests,
         schema.quarantined_series,
         schema.backtest_runs,
+        schema.alerts,
+        schema.alert_deliveries,
+        schema.alert_attempts,
     ),
     ANALYST: (),
 }

@@ -26,8 +26,8 @@ last_runs as (
 
 ),
 
--- A month by the records and not by the clock, so that a build of the past
--- says what it said then.
+-- A month by the records and not by the clock, so that the view says the same
+-- whenever it is read.
 recent as (
 
     select runs.*

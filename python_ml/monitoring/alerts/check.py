@@ -171,21 +171,31 @@ def check_alerts(
 
 @contextlib.contextmanager
 def alerts_told_after(warehouse: Warehouse) -> Iterator[None]:
-    """Check alerts when a job has ended, well or not; that never fails it."""
+    """Check alerts when a job has ended, well or not; that never fails it.
+
+    Whoever ends a job by a signal wants it to end soon, so then the next check
+    tells of it.
+    """
     try:
         yield
-    finally:
-        try:
-            check_alerts(warehouse)
-        except JobRunningError:
-            # The check that runs now sees what this one would, or the next.
-            log_event(logger, "alerts_checked_by_another")
-        except Exception as error:
-            log_event(
-                logger,
-                "alerts_not_checked",
-                reason=f"{type(error).__name__}: {error}",
-            )
+    except Exception:
+        _check_quietly(warehouse)
+        raise
+    _check_quietly(warehouse)
+
+
+def _check_quietly(warehouse: Warehouse) -> None:
+    try:
+        check_alerts(warehouse)
+    except JobRunningError:
+        # The check that runs now sees what this one would, or the next.
+        log_event(logger, "alerts_checked_by_another")
+    except Exception as error:
+        log_event(
+            logger,
+            "alerts_not_checked",
+            reason=f"{type(error).__name__}: {error}",
+        )
 
 
 def send_test(

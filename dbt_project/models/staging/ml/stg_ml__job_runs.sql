@@ -4,8 +4,6 @@ source as (
 
     select * from {{ source('ml', 'job_runs') }}
 
-    where {{ is_not_after_as_of('started_at') }}
-
 ),
 
 renamed as (
