@@ -4,6 +4,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from starlette.testclient import TestClient
 from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import SnapshotReader, read_frame
-from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.connection import Warehouse, connect
+from python_ml.warehouse.roles import ROLES, grant_on_built, grant_role
 from python_ml.web.cells import csv_text
 from python_ml.web.content import Block, Choice, Query, Section, Table
 from python_ml.web.figures.drift import evidence_figure, features_figure
 from python_ml.web.pages import PAGES, sql
+from python_ml.web.queries.data import AUDITS
 from python_ml.web.report import render_report, write_report
 from python_ml.web.server import KeptPages, make_app
 from python_ml.web.statistics import roll_accuracy, skill_by_period
@@ -489,3 +492,54 @@ def test_the_exposure_of_each_page_names_what_its_queries_read():
         assert listed[f"{key}_page"] == read, page.title
         reported |= set() if page is sql.PAGE else read
     assert listed["report"] == reported
+
+
+@pytest.fixture(scope="module")
+def logins(market: Warehouse) -> dict[str, Warehouse]:
+    """The same warehouse as each role reads it, with a login of its own."""
+    found = {}
+    for role in ROLES:
+        name = f"page_{role}"
+        with market.begin() as connection:
+            connection.exec_driver_sql(f"drop role if exists {name}")
+            connection.exec_driver_sql(
+                f"create role {name} login password 'secret'"
+            )
+        grant_role(market, role, name)
+        grant_on_built(market)
+        found[role] = connect(
+            market.settings,
+            replace(market.parameters, user=name, password="secret"),
+        )
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_pages_of_every_role_stand_and_cannot_write(logins, role):
+    login = logins[role]
+    app = make_app(login, hosts=["testserver"], clock=lambda: NOW)
+    with TestClient(app) as client:
+        for page in PAGES:
+            answer = client.get(f"/{page.key}")
+            assert answer.status_code == 200
+            assert "others stand" not in answer.text, page.title
+            if role == "analyst" and page.key in ("", "forecasts", "drift"):
+                assert "BBB" in answer.text
+                assert 'data-plot="' in answer.text or not page.key
+    for attempt in (
+        "with gone as (delete from {ml}.forecasts returning 1) "
+        "select count(*) as n from gone",
+        "with more as (insert into {ml}.job_runs default values returning 1) "
+        "select count(*) as n from more",
+    ):
+        with (
+            SnapshotReader(login) as snapshot,
+            pytest.raises(Exception, match=r"read-only|permission denied"),
+        ):
+            snapshot.read(attempt)
+
+
+def test_the_audits_shown_are_all_there_are():
+    folder = PROJECT_ROOT / "dbt_project" / "models" / "leakage_audit"
+    names = {path.stem for path in folder.glob("audit_*.sql")}
+    assert {f"audit_{name}" for name in AUDITS} == names

@@ -87,9 +87,13 @@ def _assemble_section(
     answers: dict[str, pd.DataFrame | Exception],
 ) -> Assembled:
     started = time.perf_counter()
+    queries = {
+        name: query.readable(relations)
+        for name, query in section.queries.items()
+    }
     missing = {
         relation
-        for query in section.queries.values()
+        for query in queries.values()
         for relation in query.relations - relations
     }
     if missing:
@@ -106,7 +110,7 @@ def _assemble_section(
     try:
         frames = {
             name: _answer(snapshot, query, choice, answers)
-            for name, query in section.queries.items()
+            for name, query in queries.items()
         }
         content = section.build(frames, choice)
     except Exception as error:

@@ -42,9 +42,9 @@ def read_symbols(
     snapshot: SnapshotReader, relations: Relations
 ) -> pd.DataFrame:
     """Tickers in use with their calendars, in order; perhaps no row."""
-    for query in (queries.SYMBOLS, queries.ANALYSTS_SYMBOLS):
-        if not query.relations - relations:
-            return snapshot.read(query.text)
+    query = queries.SYMBOLS.readable(relations)
+    if not query.relations - relations:
+        return snapshot.read(query.text)
     return pd.DataFrame({"ticker": [], "calendar": []}, dtype=str)
 
 
@@ -52,10 +52,9 @@ def _read_series(
     snapshot: SnapshotReader, symbol: str | None, relations: Relations
 ) -> pd.DataFrame:
     """Timeframes of a symbol with their horizons, perhaps no row."""
-    if symbol is not None:
-        for query in (queries.SERIES, queries.ANALYSTS_SERIES):
-            if not query.relations - relations:
-                return snapshot.read(query.text, {"symbol": symbol})
+    query = queries.SERIES.readable(relations)
+    if symbol is not None and not query.relations - relations:
+        return snapshot.read(query.text, {"symbol": symbol})
     return pd.DataFrame(columns=["timeframe", "horizon", "is_base"])
 
 

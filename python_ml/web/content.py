@@ -39,10 +39,13 @@ class Query:
     text : str
     parameters : mapping of str to object
         Besides those of the choice (`Choice.parameters`).
+    otherwise : Query, optional
+        Asked by who may not read all of the relations, for the same columns.
     """
 
     text: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    otherwise: "Query | None" = None
 
     @property
     def relations(self) -> frozenset[tuple[str, str]]:
@@ -57,6 +60,12 @@ class Query:
             (match["schema"], match["name"])
             for match in _RELATION.finditer(self.text)
         )
+
+    def readable(self, relations: frozenset[tuple[str, str]]) -> "Query":
+        """The query itself, or the one in its place for who reads less."""
+        if self.otherwise is None or not self.relations - relations:
+            return self
+        return self.otherwise.readable(relations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ AUDITS = (
     "duplicate_grain",
     "feature_built_from_later_bar",
     "forecast_by_version_from_its_future",
+    "forecast_issued_by_wrong_clock",
     "higher_bar_used_before_its_close",
     "label_crosses_cut",
     "label_end_off_grid",
