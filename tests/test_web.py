@@ -26,12 +26,10 @@ from python_ml.web.pages import PAGES, sql
 from python_ml.web.queries.data import AUDITS
 from python_ml.web.report import render_report, write_report
 from python_ml.web.server import KeptPages, make_app
-from python_ml.web.statistics import roll_accuracy, skill_by_period
+from python_ml.web.statistics import skill_by_period
 from tests.conftest import run_swiftbolt
 from tests.web_market import HOSTILE, NOW, fill, make_hostile
 
-# Relations that a page shows where they are, and does without elsewhere.
-SHOWN_WHERE_THERE = {"drift_evidence", "feature_drift", "job_costs"}
 TOKEN = "correct horse battery"
 DATA_BLOCK = re.compile(
     r'<script type="application/json"[^>]*>(.*?)</script>', re.DOTALL
@@ -443,23 +441,6 @@ def test_skill_by_period_is_that_of_its_sums():
     assert periods["n_blocks"].iloc[0] == 7
 
 
-def test_accuracy_rolls_over_whole_windows():
-    days = pd.DataFrame(
-        {
-            "date": pd.date_range("2024-01-01", periods=4),
-            "accuracy": [1.0, 0.0, 1.0, 0.5],
-            "n_predictions": [2, 2, 2, 2],
-            "baseline_accuracy": 0.5,
-        }
-    )
-    rolled = roll_accuracy(days, window=4, effective_share=1.0)
-    assert rolled["rolling_accuracy"].tolist() == [0.5, 0.5, 0.75]
-    assert rolled["rolling_n"].tolist() == [4, 4, 4]
-    lone = roll_accuracy(days, window=4, effective_share=0.25)
-    width = rolled["rolling_upper"] - rolled["rolling_lower"]
-    assert (lone["rolling_upper"] - lone["rolling_lower"] > width).all()
-
-
 def test_the_clock_is_asked_in_utc(reader):
     assert f"Read at {NOW:%Y-%m-%d %H:%M} UTC (08:00 EDT)" in (
         reader.get("/forecasts").text
@@ -487,7 +468,7 @@ def test_the_exposure_of_each_page_names_what_its_queries_read():
             )
             for query in section.queries.values()
             for _, name in query.relations
-        } & (models - SHOWN_WHERE_THERE)
+        } & models
         key = (page.key or "overview").replace("-", "_")
         assert listed[f"{key}_page"] == read, page.title
         reported |= set() if page is sql.PAGE else read

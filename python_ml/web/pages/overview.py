@@ -256,7 +256,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
             "Open alerts",
             {"alerts": queries.ALERTS},
             _alerts,
-            command="swiftbolt check-drift",
+            command="swiftbolt alerts check",
         ),
         Section(
             "changes",
