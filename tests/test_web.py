@@ -28,7 +28,7 @@ from python_ml.web.report import render_report, write_report
 from python_ml.web.server import KeptPages, make_app
 from python_ml.web.statistics import skill_by_period
 from tests.conftest import run_swiftbolt
-from tests.web_market import HOSTILE, NOW, fill, make_hostile
+from tests.web_market import HOSTILE, NOW
 
 TOKEN = "correct horse battery"
 DATA_BLOCK = re.compile(
@@ -40,12 +40,9 @@ ELSEWHERE = re.compile(r"(?:src|href|action|url)\s*[=(]\s*[\"']?(?:https?:)?//")
 
 @pytest.fixture(scope="module")
 def market(
-    fresh_warehouse: Callable[..., Warehouse], market_database: str
+    fresh_warehouse: Callable[..., Warehouse], pages_database: str
 ) -> Warehouse:
-    made = fresh_warehouse(template=market_database)
-    fill(made)
-    make_hostile(made)
-    return made
+    return fresh_warehouse(template=pages_database)
 
 
 @pytest.fixture(scope="module")
@@ -464,7 +461,11 @@ def test_the_exposure_of_each_page_names_what_its_queries_read():
             name
             for question in range(1, len(sql.questions()) + 1)
             for section in page.sections(
-                Choice("A", "d1", "1d", "XNYS", NOW, question=question)
+                Choice(
+                    *("A", "d1", "1d", "XNYS", NOW),
+                    question=question,
+                    is_audited=True,
+                )
             )
             for query in section.queries.values()
             for _, name in query.relations
@@ -518,6 +519,16 @@ def test_pages_of_every_role_stand_and_cannot_write(logins, role):
             pytest.raises(Exception, match=r"read-only|permission denied"),
         ):
             snapshot.read(attempt)
+
+
+def test_audits_are_asked_on_demand(reader, bodies):
+    (address,) = re.findall(
+        r'href="(/data[^"]*audits=now)">Look at all', bodies["data"]
+    )
+    text = reader.get(address.replace("&amp;", "&")).text
+    assert "others stand" not in text
+    assert "find nothing" in text
+    assert "label crosses cut" in text
 
 
 def test_the_audits_shown_are_all_there_are():

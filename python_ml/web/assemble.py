@@ -1,5 +1,6 @@
 """From a page and a choice to sections that hold blocks, or say why not."""
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ def _assemble_section(
             section=section.key,
             error=type(error).__name__,
         )
-        return Assembled(section, failure=" ".join(str(known).split()))
+        return Assembled(section, failure=_told(known))
     log_event(
         logger,
         "section_assembled",
@@ -133,6 +134,12 @@ def _assemble_section(
     if isinstance(content, Empty):
         return Assembled(section, empty=content)
     return Assembled(section, blocks=content)
+
+
+def _told(error: Exception) -> str:
+    """What went wrong without the query, which is in the log of the server."""
+    text = " ".join(str(error).split())
+    return re.sub(r" LINE \d+: .*? SQLSTATE: \w+\.", ".", text)
 
 
 def _answer(

@@ -73,8 +73,9 @@ def choose(
     snapshot : SnapshotReader
     page : Page
     wanted : mapping of str to str
-        `symbol`, `timeframe`, `horizon`, `left`, `right`, `question`; what is
-        absent is chosen: the first symbol, daily bars, the base horizon.
+        `symbol`, `timeframe`, `horizon`, `left`, `right`, `question`,
+        `audits`; what is absent is chosen: the first symbol, daily bars, the
+        base horizon.
     relations : frozenset of (str, str)
     now : datetime
 
@@ -114,6 +115,7 @@ def choose(
         calendar=calendar,
         now=now,
         question=_question(wanted.get("question")),
+        is_audited=wanted.get("audits") == "now",
     )
     versions: tuple[str, ...] = ()
     if "versions" in page.choices and not VERSIONS.relations - relations:
@@ -195,6 +197,9 @@ def address(page: Page, choice: Choice, **changed: str | int | None) -> str:
     if "versions" in page.choices:
         values |= {"left": choice.left, "right": choice.right}
         names |= {"left", "right"}
+    if "audits" in page.choices and choice.is_audited:
+        values["audits"] = "now"
+        names.add("audits")
     if "question" in page.choices:
         values["question"] = choice.question
         names.add("question")

@@ -82,6 +82,8 @@ class Choice:
         Versions to compare.
     question : int
         Of the page of queries, from 1.
+    is_audited : bool
+        Whether audits, which read every row, are asked now.
     now : datetime
         The clock, for the age of bars.
     """
@@ -94,6 +96,7 @@ class Choice:
     left: str | None = None
     right: str | None = None
     question: int = 1
+    is_audited: bool = False
 
     def parameters(self) -> dict[str, Any]:
         """Values that every query may name."""
@@ -196,6 +199,9 @@ class Block:
     cards : tuple of Card
     code : str, optional
         A query, with a button that copies it.
+    more : tuple of (str, str), optional
+        Words and the part of an address that asks for more than is shown,
+        such as `audits=now`.
     """
 
     title: str = ""
@@ -204,6 +210,7 @@ class Block:
     notes: tuple[str, ...] = ()
     cards: tuple[Card, ...] = ()
     code: str | None = None
+    more: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,14 @@ LOADS = Query("""
     order by newest.batch_id desc
 """)
 
+BUILDS = Query("""
+    select job, status, started_at, error_message
+    from {ml}.job_runs
+    where job in ('build', 'run') and status <> 'running'
+    order by started_at desc
+    limit 5
+""")
+
 AUDITS = (
     "bar_off_grid",
     "bar_without_session",
