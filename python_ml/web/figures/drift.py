@@ -101,7 +101,7 @@ def evidence_figure(rows: pd.DataFrame) -> Figure:
             },
         ],
         layout(
-            axis("Evidence (times as likely, log scale)", type="log"),
+            axis("Evidence (times as likely, log scale)", type="log", dtick=1),
             axis("", type="category", autorange="reversed"),
         ),
         "Evidence that forecasts have become worse than promised, beside the "

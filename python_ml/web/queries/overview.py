@@ -143,7 +143,10 @@ JOBS = Query("""
 """)
 
 COSTS = Query("""
-    select *
+    select
+        job, n_runs, n_failed, mean_minutes, longest_minutes,
+        mean_processor_minutes, peak_memory_mb, minutes_in_30_days,
+        price_in_30_days, currency, is_within_budget, last_started_at
     from {monitoring}.job_costs
     order by job
 """)
