@@ -68,6 +68,7 @@ from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse, open_warehouse
 from python_ml.warehouse.dbt import dbt_environment
+from python_ml.warehouse.ledgers import rewriting
 
 FIRST_DATE = date(2018, 1, 1)
 N_ASKED = 10
@@ -235,7 +236,7 @@ def prepare(
     fill = FILL_LEDGER.replace(
         "    where labels.forecast_volatility is not null\n", LAST_YEAR
     )
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         if is_quick:
             connection.exec_driver_sql(warehouse.sql(COPY_VERSIONS))
         connection.exec_driver_sql(warehouse.sql(fill))

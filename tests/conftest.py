@@ -493,6 +493,20 @@ def market_database(shared_template: Callable[..., str]) -> str:
     return shared_template("market", fill)
 
 
+@pytest.fixture(scope="session")
+def pages_database(
+    shared_template: Callable[..., str], market_database: str
+) -> str:
+    """Name of a database for the pages: forecasts, and markup in its names."""
+    from tests.web_market import fill, make_hostile
+
+    def fill_all(warehouse: Warehouse) -> None:
+        fill(warehouse)
+        make_hostile(warehouse)
+
+    return shared_template("pages", fill_all, template=market_database)
+
+
 @pytest.fixture
 def market_warehouse(
     fresh_warehouse: Callable[..., Warehouse], market_database: str

@@ -4,6 +4,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,19 @@ from starlette.testclient import TestClient
 from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import SnapshotReader, read_frame
-from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.connection import Warehouse, connect
+from python_ml.warehouse.roles import ROLES, grant_on_built, grant_role
 from python_ml.web.cells import csv_text
 from python_ml.web.content import Block, Choice, Query, Section, Table
 from python_ml.web.figures.drift import evidence_figure, features_figure
 from python_ml.web.pages import PAGES, sql
+from python_ml.web.queries.data import AUDITS
 from python_ml.web.report import render_report, write_report
 from python_ml.web.server import KeptPages, make_app
-from python_ml.web.statistics import roll_accuracy, skill_by_period
+from python_ml.web.statistics import skill_by_period
 from tests.conftest import run_swiftbolt
-from tests.web_market import HOSTILE, NOW, fill, make_hostile
+from tests.web_market import HOSTILE, NOW
 
-# Relations that a page shows where they are, and does without elsewhere.
-SHOWN_WHERE_THERE = {"drift_evidence", "feature_drift", "job_costs"}
 TOKEN = "correct horse battery"
 DATA_BLOCK = re.compile(
     r'<script type="application/json"[^>]*>(.*?)</script>', re.DOTALL
@@ -39,12 +40,9 @@ ELSEWHERE = re.compile(r"(?:src|href|action|url)\s*[=(]\s*[\"']?(?:https?:)?//")
 
 @pytest.fixture(scope="module")
 def market(
-    fresh_warehouse: Callable[..., Warehouse], market_database: str
+    fresh_warehouse: Callable[..., Warehouse], pages_database: str
 ) -> Warehouse:
-    made = fresh_warehouse(template=market_database)
-    fill(made)
-    make_hostile(made)
-    return made
+    return fresh_warehouse(template=pages_database)
 
 
 @pytest.fixture(scope="module")
@@ -440,23 +438,6 @@ def test_skill_by_period_is_that_of_its_sums():
     assert periods["n_blocks"].iloc[0] == 7
 
 
-def test_accuracy_rolls_over_whole_windows():
-    days = pd.DataFrame(
-        {
-            "date": pd.date_range("2024-01-01", periods=4),
-            "accuracy": [1.0, 0.0, 1.0, 0.5],
-            "n_predictions": [2, 2, 2, 2],
-            "baseline_accuracy": 0.5,
-        }
-    )
-    rolled = roll_accuracy(days, window=4, effective_share=1.0)
-    assert rolled["rolling_accuracy"].tolist() == [0.5, 0.5, 0.75]
-    assert rolled["rolling_n"].tolist() == [4, 4, 4]
-    lone = roll_accuracy(days, window=4, effective_share=0.25)
-    width = rolled["rolling_upper"] - rolled["rolling_lower"]
-    assert (lone["rolling_upper"] - lone["rolling_lower"] > width).all()
-
-
 def test_the_clock_is_asked_in_utc(reader):
     assert f"Read at {NOW:%Y-%m-%d %H:%M} UTC (08:00 EDT)" in (
         reader.get("/forecasts").text
@@ -480,12 +461,77 @@ def test_the_exposure_of_each_page_names_what_its_queries_read():
             name
             for question in range(1, len(sql.questions()) + 1)
             for section in page.sections(
-                Choice("A", "d1", "1d", "XNYS", NOW, question=question)
+                Choice(
+                    *("A", "d1", "1d", "XNYS", NOW),
+                    question=question,
+                    is_audited=True,
+                )
             )
             for query in section.queries.values()
             for _, name in query.relations
-        } & (models - SHOWN_WHERE_THERE)
+        } & models
         key = (page.key or "overview").replace("-", "_")
         assert listed[f"{key}_page"] == read, page.title
         reported |= set() if page is sql.PAGE else read
     assert listed["report"] == reported
+
+
+@pytest.fixture(scope="module")
+def logins(market: Warehouse) -> dict[str, Warehouse]:
+    """The same warehouse as each role reads it, with a login of its own."""
+    found = {}
+    for role in ROLES:
+        name = f"page_{role}"
+        with market.begin() as connection:
+            connection.exec_driver_sql(f"drop role if exists {name}")
+            connection.exec_driver_sql(
+                f"create role {name} login password 'secret'"
+            )
+        grant_role(market, role, name)
+        grant_on_built(market)
+        found[role] = connect(
+            market.settings,
+            replace(market.parameters, user=name, password="secret"),
+        )
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_pages_of_every_role_stand_and_cannot_write(logins, role):
+    login = logins[role]
+    app = make_app(login, hosts=["testserver"], clock=lambda: NOW)
+    with TestClient(app) as client:
+        for page in PAGES:
+            answer = client.get(f"/{page.key}")
+            assert answer.status_code == 200
+            assert "others stand" not in answer.text, page.title
+            if role == "analyst" and page.key in ("", "forecasts", "drift"):
+                assert "BBB" in answer.text
+                assert 'data-plot="' in answer.text or not page.key
+    for attempt in (
+        "with gone as (delete from {ml}.forecasts returning 1) "
+        "select count(*) as n from gone",
+        "with more as (insert into {ml}.job_runs default values returning 1) "
+        "select count(*) as n from more",
+    ):
+        with (
+            SnapshotReader(login) as snapshot,
+            pytest.raises(Exception, match=r"read-only|permission denied"),
+        ):
+            snapshot.read(attempt)
+
+
+def test_audits_are_asked_on_demand(reader, bodies):
+    (address,) = re.findall(
+        r'href="(/data[^"]*audits=now)">Look at all', bodies["data"]
+    )
+    text = reader.get(address.replace("&amp;", "&")).text
+    assert "others stand" not in text
+    assert "find nothing" in text
+    assert "label crosses cut" in text
+
+
+def test_the_audits_shown_are_all_there_are():
+    folder = PROJECT_ROOT / "dbt_project" / "models" / "leakage_audit"
+    names = {path.stem for path in folder.glob("audit_*.sql")}
+    assert {f"audit_{name}" for name in AUDITS} == names

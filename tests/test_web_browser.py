@@ -14,8 +14,6 @@ from python_ml.web.report import write_report
 from tests.web_market import (
     NOW,
     browser_path,
-    fill,
-    make_hostile,
     served,
 )
 
@@ -35,12 +33,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def market(
-    fresh_warehouse: Callable[..., Warehouse], market_database: str
+    fresh_warehouse: Callable[..., Warehouse], pages_database: str
 ) -> Warehouse:
-    made = fresh_warehouse(template=market_database)
-    fill(made)
-    make_hostile(made)
-    return made
+    return fresh_warehouse(template=pages_database)
 
 
 @contextlib.contextmanager

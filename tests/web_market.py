@@ -14,6 +14,7 @@ import uvicorn
 from python_ml.forecasting.issue import forecast
 from python_ml.monitoring.drift import check_drift
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.ledgers import rewriting
 from python_ml.web.server import make_app
 from tests.forecast_market import TICKERS, close_of, deploy, make_ensemble
 
@@ -81,7 +82,7 @@ def make_hostile(warehouse: Warehouse) -> None:
             HOSTILE_SCRIPT,
         ),
     )
-    with warehouse.begin() as connection:
+    with rewriting(warehouse) as connection:
         for statement, name in statements:
             connection.execute(sa.text(statement), {"name": name})
 

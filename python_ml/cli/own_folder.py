@@ -34,9 +34,10 @@ SCHEDULE_FILE = """\
 # Add these lines with: crontab -e
 # Daily after the last bars have come, in the machine's own time:
 30 23 * * 1-5  {daily}
-# Weights weekly, everything trained anew monthly:
-0 3 * * 6  . {folder}/swiftbolt.env && {swiftbolt} update-weights
-0 4 1 * *  . {folder}/swiftbolt.env && {train}
+# Each does nothing when it is not due:
+0 3 * * *  . {folder}/swiftbolt.env && {scripts}/weekly_weights
+0 4 * * *  . {folder}/swiftbolt.env && {scripts}/monthly_retrain
+30 * * * *  . {folder}/swiftbolt.env && {scripts}/emergency_retrain
 """
 README_FILE = """\
 Bars go into bars/, in any vendor's layout. Then:
@@ -80,7 +81,7 @@ def init(folder: Path) -> None:
             "bars": bars,
             "report": folder / "report.html",
             "daily": folder / "daily",
-            "train": PROJECT_ROOT / "scripts" / "train",
+            "scripts": PROJECT_ROOT / "scripts",
             "swiftbolt": Path(sys.prefix) / "bin" / "swiftbolt",
             "seeds": settings.dbt_project_dir / "seeds",
         }.items()

@@ -1,5 +1,6 @@
 """From a page and a choice to sections that hold blocks, or say why not."""
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -87,9 +88,13 @@ def _assemble_section(
     answers: dict[str, pd.DataFrame | Exception],
 ) -> Assembled:
     started = time.perf_counter()
+    queries = {
+        name: query.readable(relations)
+        for name, query in section.queries.items()
+    }
     missing = {
         relation
-        for query in section.queries.values()
+        for query in queries.values()
         for relation in query.relations - relations
     }
     if missing:
@@ -106,7 +111,7 @@ def _assemble_section(
     try:
         frames = {
             name: _answer(snapshot, query, choice, answers)
-            for name, query in section.queries.items()
+            for name, query in queries.items()
         }
         content = section.build(frames, choice)
     except Exception as error:
@@ -118,7 +123,7 @@ def _assemble_section(
             section=section.key,
             error=type(error).__name__,
         )
-        return Assembled(section, failure=" ".join(str(known).split()))
+        return Assembled(section, failure=_told(known))
     log_event(
         logger,
         "section_assembled",
@@ -129,6 +134,12 @@ def _assemble_section(
     if isinstance(content, Empty):
         return Assembled(section, empty=content)
     return Assembled(section, blocks=content)
+
+
+def _told(error: Exception) -> str:
+    """What went wrong without the query, which is in the log of the server."""
+    text = " ".join(str(error).split())
+    return re.sub(r" LINE \d+: .*? SQLSTATE: \w+\.", ".", text)
 
 
 def _answer(

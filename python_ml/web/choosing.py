@@ -42,9 +42,9 @@ def read_symbols(
     snapshot: SnapshotReader, relations: Relations
 ) -> pd.DataFrame:
     """Tickers in use with their calendars, in order; perhaps no row."""
-    for query in (queries.SYMBOLS, queries.ANALYSTS_SYMBOLS):
-        if not query.relations - relations:
-            return snapshot.read(query.text)
+    query = queries.SYMBOLS.readable(relations)
+    if not query.relations - relations:
+        return snapshot.read(query.text)
     return pd.DataFrame({"ticker": [], "calendar": []}, dtype=str)
 
 
@@ -52,10 +52,9 @@ def _read_series(
     snapshot: SnapshotReader, symbol: str | None, relations: Relations
 ) -> pd.DataFrame:
     """Timeframes of a symbol with their horizons, perhaps no row."""
-    if symbol is not None:
-        for query in (queries.SERIES, queries.ANALYSTS_SERIES):
-            if not query.relations - relations:
-                return snapshot.read(query.text, {"symbol": symbol})
+    query = queries.SERIES.readable(relations)
+    if symbol is not None and not query.relations - relations:
+        return snapshot.read(query.text, {"symbol": symbol})
     return pd.DataFrame(columns=["timeframe", "horizon", "is_base"])
 
 
@@ -74,8 +73,9 @@ def choose(
     snapshot : SnapshotReader
     page : Page
     wanted : mapping of str to str
-        `symbol`, `timeframe`, `horizon`, `left`, `right`, `question`; what is
-        absent is chosen: the first symbol, daily bars, the base horizon.
+        `symbol`, `timeframe`, `horizon`, `left`, `right`, `question`,
+        `audits`; what is absent is chosen: the first symbol, daily bars, the
+        base horizon.
     relations : frozenset of (str, str)
     now : datetime
 
@@ -115,6 +115,7 @@ def choose(
         calendar=calendar,
         now=now,
         question=_question(wanted.get("question")),
+        is_audited=wanted.get("audits") == "now",
     )
     versions: tuple[str, ...] = ()
     if "versions" in page.choices and not VERSIONS.relations - relations:
@@ -196,6 +197,9 @@ def address(page: Page, choice: Choice, **changed: str | int | None) -> str:
     if "versions" in page.choices:
         values |= {"left": choice.left, "right": choice.right}
         names |= {"left", "right"}
+    if "audits" in page.choices and choice.is_audited:
+        values["audits"] = "now"
+        names.add("audits")
     if "question" in page.choices:
         values["question"] = choice.question
         names.add("question")

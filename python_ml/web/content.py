@@ -39,10 +39,13 @@ class Query:
     text : str
     parameters : mapping of str to object
         Besides those of the choice (`Choice.parameters`).
+    otherwise : Query, optional
+        Asked by who may not read all of the relations, for the same columns.
     """
 
     text: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    otherwise: "Query | None" = None
 
     @property
     def relations(self) -> frozenset[tuple[str, str]]:
@@ -57,6 +60,12 @@ class Query:
             (match["schema"], match["name"])
             for match in _RELATION.finditer(self.text)
         )
+
+    def readable(self, relations: frozenset[tuple[str, str]]) -> "Query":
+        """The query itself, or the one in its place for who reads less."""
+        if self.otherwise is None or not self.relations - relations:
+            return self
+        return self.otherwise.readable(relations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,8 @@ class Choice:
         Versions to compare.
     question : int
         Of the page of queries, from 1.
+    is_audited : bool
+        Whether audits, which read every row, are asked now.
     now : datetime
         The clock, for the age of bars.
     """
@@ -85,6 +96,7 @@ class Choice:
     left: str | None = None
     right: str | None = None
     question: int = 1
+    is_audited: bool = False
 
     def parameters(self) -> dict[str, Any]:
         """Values that every query may name."""
@@ -187,6 +199,9 @@ class Block:
     cards : tuple of Card
     code : str, optional
         A query, with a button that copies it.
+    more : tuple of (str, str), optional
+        Words and the part of an address that asks for more than is shown,
+        such as `audits=now`.
     """
 
     title: str = ""
@@ -195,6 +210,7 @@ class Block:
     notes: tuple[str, ...] = ()
     cards: tuple[Card, ...] = ()
     code: str | None = None
+    more: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

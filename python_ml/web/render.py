@@ -78,6 +78,10 @@ def render_page(
         path = f"/csv/{name}/{section}/{number}"
         return f"{path}?{query}" if query else path
 
+    def more_of(part: str) -> str:
+        name, _, value = part.partition("=")
+        return address(page, offer.choice, **{name: value})
+
     return (
         environment()
         .get_template("page.html")
@@ -88,6 +92,7 @@ def render_page(
             sections=sections,
             pages=pages,
             csv_of=csv_of,
+            more_of=more_of,
         )
     )
 

@@ -101,7 +101,7 @@ def evidence_figure(rows: pd.DataFrame) -> Figure:
             },
         ],
         layout(
-            axis("Evidence (times as likely, log scale)", type="log"),
+            axis("Evidence (times as likely, log scale)", type="log", dtick=1),
             axis("", type="category", autorange="reversed"),
         ),
         "Evidence that forecasts have become worse than promised, beside the "
@@ -157,7 +157,7 @@ def rolling_figure(days: pd.DataFrame) -> Figure:
     Parameters
     ----------
     days : DataFrame of shape (n_days, n_columns)
-        `date`, `rolling_accuracy`, `rolling_lower`, `rolling_upper`,
+        `date`, `accuracy`, `accuracy_lower`, `accuracy_upper`,
         `baseline_accuracy`, in order.
     """
     dates = times(days["date"])
@@ -167,8 +167,8 @@ def rolling_figure(days: pd.DataFrame) -> Figure:
                 "type": "scatter",
                 "mode": "lines",
                 "x": dates + dates[::-1],
-                "y": numbers(days["rolling_upper"], 4)
-                + numbers(days["rolling_lower"], 4)[::-1],
+                "y": numbers(days["accuracy_upper"], 4)
+                + numbers(days["accuracy_lower"], 4)[::-1],
                 "fill": "toself",
                 "fillcolor": "@band-80",
                 "line": {"width": 0},
@@ -187,7 +187,7 @@ def rolling_figure(days: pd.DataFrame) -> Figure:
                 "type": "scatter",
                 "mode": "lines",
                 "x": dates,
-                "y": numbers(days["rolling_accuracy"], 4),
+                "y": numbers(days["accuracy"], 4),
                 "line": {"color": "@accent", "width": 2},
                 "name": "Accuracy",
             },

@@ -1,7 +1,5 @@
 """What is said of direction, beside what anyone could have said."""
 
-from typing import Any
-
 import pandas as pd
 
 from python_ml.web.content import Figure
@@ -9,6 +7,7 @@ from python_ml.web.figures.base import (
     CLASS_COLOURS,
     CLASS_PATTERNS,
     CLASSES,
+    Trace,
     axis,
     layout,
     numbers,
@@ -27,7 +26,7 @@ def probability_figure(latest: pd.DataFrame, *, label: str) -> Figure:
         What the figure shows.
     """
     names = latest["name"].tolist()
-    traces: list[dict[str, Any]] = []
+    traces: list[Trace] = []
     has_climatology = "climatology_bearish" in latest
     for said in CLASSES:
         column = said.lower()

@@ -1,13 +1,12 @@
 """Skill over time, calibration, coverage and contests, with their errors."""
 
-from typing import Any
-
 import pandas as pd
 
 from python_ml.web.content import Figure
 from python_ml.web.figures.base import (
     CLASS_COLOURS,
     CLASSES,
+    Trace,
     axis,
     layout,
     numbers,
@@ -77,7 +76,7 @@ def calibration_figure(bins: pd.DataFrame) -> Figure:
     bins : DataFrame of shape (n_bins, n_columns)
         `label`, `mean_probability`, `share`, `share_lower`, `share_upper`.
     """
-    traces: list[dict[str, Any]] = [
+    traces: list[Trace] = [
         {
             "type": "scatter",
             "mode": "lines",

@@ -146,6 +146,27 @@ def _splits(frames: Frames, choice: Choice) -> Content:
     )
 
 
+def _builds(frames: Frames, choice: Choice) -> Content:
+    builds = frames["builds"]
+    if builds.empty:
+        return Empty("Nothing has been built yet.", "swiftbolt build")
+    return (
+        Block(
+            more=("Look at all rows now", "audits=now"),
+            table=Table(
+                builds,
+                {
+                    "job": Column("Job"),
+                    "status": Column("Ended", "verdict"),
+                    "started_at": Column("Started (UTC)", "time"),
+                    "error_message": Column("Finding"),
+                },
+                "The last builds, newest first",
+            ),
+        ),
+    )
+
+
 def _audits(frames: Frames, choice: Choice) -> Content:
     findings = frames["audits"]
     n_broken = int((findings["n_findings"] > 0).sum())
@@ -259,7 +280,16 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
             _rejected,
             command="swiftbolt db start",
         ),
-        Section("audits", "Audits", {"audits": audits_query()}, _audits),
+        Section(
+            "audits",
+            "Audits",
+            {"audits": audits_query()}
+            if choice.is_audited
+            else {"builds": queries.BUILDS},
+            _audits if choice.is_audited else _builds,
+            note="Every build looks for leaks in all that it touched, and "
+            "stops at one.",
+        ),
         Section(
             "validations",
             "Validation",
@@ -281,6 +311,6 @@ PAGE = Page(
     "data",
     "Data",
     "What forecasts are made from, and what is wrong with it.",
-    ("symbol",),
+    ("symbol", "audits"),
     _sections,
 )

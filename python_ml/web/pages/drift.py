@@ -1,7 +1,5 @@
 """Whether forecasts are still as good as validation promised."""
 
-import pandas as pd
-
 from python_ml.web.content import (
     Block,
     Choice,
@@ -22,7 +20,6 @@ from python_ml.web.figures.drift import (
 from python_ml.web.pages.shared import HISTORY_COMMAND, spelled
 from python_ml.web.queries import drift as queries
 from python_ml.web.queries import overview as overview_queries
-from python_ml.web.statistics import roll_accuracy
 
 NOT_YET = "No forecast has settled yet, so there is nothing to judge."
 N_SHOWN = 25
@@ -38,8 +35,8 @@ def _status(frames: Frames, choice: Choice) -> Content:
     shown = judged.head(N_SHOWN)
     n_drifting = int(status["drift_detected"].fillna(False).sum())
     notes = [
-        f"{n_drifting} of {len(status)} series drift: their accuracy is far "
-        "below what validation promised, or below it with the whole interval."
+        f"{n_drifting} of {len(status)} series drift: their accuracy lies "
+        "below what was expected, with its whole interval."
     ]
     if len(judged) > len(shown):
         notes.append(
@@ -63,6 +60,7 @@ def _status(frames: Frames, choice: Choice) -> Content:
                     "n_predictions": Column("Forecasts", "count"),
                     "n_effective": Column("that count", "number"),
                     "status": Column("Status", "verdict"),
+                    "reading": Column("Reading", "verdict"),
                     "trend": Column("Trend", "verdict"),
                     "recommendation": Column("Recommended", "verdict"),
                 },
@@ -76,43 +74,38 @@ def _rolling(frames: Frames, choice: Choice) -> Content:
     days = frames["days"].sort_values("date")
     if days.empty:
         return Empty(NOT_YET, HISTORY_COMMAND)
-    window, share = _window(frames["status"], choice)
-    rolled = roll_accuracy(days, window=window, effective_share=share)
+    judged = days[days["status"] != "insufficient_data"]
+    is_trailing = (days["judged_window"] == "trailing").any()
     return (
         Block(
             notes=(
-                f"Each point is the accuracy of the last {window} forecasts "
-                "settled by then; overlapping ones count for less.",
+                "Each point is the accuracy of the last forecasts settled by "
+                "then; overlapping ones count for less."
+                if is_trailing
+                else "Each point is the accuracy of the forecasts settled on "
+                "the day; overlapping ones count for less.",
             ),
-            figure=rolling_figure(rolled) if len(rolled) else None,
+            figure=rolling_figure(judged) if len(judged) else None,
             table=Table(
                 days.sort_values("date", ascending=False),
                 {
                     "date": Column("Settled on", "date"),
-                    "accuracy": Column("Accuracy", "share"),
+                    "accuracy_lower": Column("Accuracy from", "share"),
+                    "accuracy_upper": Column("to", "share"),
+                    "accuracy": Column("is", "share"),
                     "baseline_accuracy": Column("Baseline", "share"),
                     "drift_margin": Column("Margin", "signed"),
-                    "n_predictions": Column("Forecasts", "count"),
+                    "n_settled": Column("Settled", "count"),
+                    "n_predictions": Column("judged", "count"),
+                    "n_effective": Column("that count", "number"),
                     "status": Column("Status", "verdict"),
+                    "reading": Column("Reading", "verdict"),
                 },
-                "Settled forecasts by day; a day of fewer than five is not "
-                "judged",
+                "Days on which forecasts settled, newest first",
                 at_most=30,
             ),
         ),
     )
-
-
-def _window(status: pd.DataFrame, choice: Choice) -> tuple[int, float]:
-    """Forecasts in the series' window, and how many of one count."""
-    row = status[
-        (status["ticker"] == choice.symbol)
-        & (status["timeframe"] == choice.timeframe)
-    ]
-    if row.empty or not row["n_effective"].notna().all():
-        return 60, 1.0
-    n = int(row["n_predictions"].iloc[0])
-    return max(n, 1), float(row["n_effective"].iloc[0]) / max(n, 1)
 
 
 def _evidence(frames: Frames, choice: Choice) -> Content:
@@ -242,7 +235,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
         Section(
             "rolling",
             f"Over time, {series}",
-            {"days": queries.DAYS, "status": queries.STATUS},
+            {"days": queries.DAYS},
             _rolling,
         ),
         Section(
@@ -262,7 +255,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
             "Alerts and their history",
             {"alerts": overview_queries.ALERT_HISTORY},
             _alerts,
-            command="swiftbolt check-drift",
+            command="swiftbolt alerts check",
         ),
         Section(
             "checks",

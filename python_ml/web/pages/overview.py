@@ -15,7 +15,6 @@ from python_ml.web.content import (
 )
 from python_ml.web.pages.shared import (
     count_of,
-    inferred_columns,
     spelled,
 )
 from python_ml.web.queries import overview as queries
@@ -223,7 +222,20 @@ def _costs(frames: Frames, choice: Choice) -> Content:
         Block(
             table=Table(
                 costs,
-                inferred_columns(costs),
+                {
+                    "job": Column("Job"),
+                    "n_runs": Column("Runs", "count"),
+                    "n_failed": Column("Failed", "count"),
+                    "mean_minutes": Column("Took (min)", "number"),
+                    "longest_minutes": Column("longest (min)", "number"),
+                    "mean_processor_minutes": Column(
+                        "Processor (min)", "number"
+                    ),
+                    "peak_memory_mb": Column("Memory (MB)", "count"),
+                    "price_in_30_days": Column("Price", "number"),
+                    "currency": Column("in"),
+                    "is_within_budget": Column("Within budget", "verdict"),
+                },
                 "What each job took in the last 30 days",
             )
         ),
@@ -256,7 +268,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
             "Open alerts",
             {"alerts": queries.ALERTS},
             _alerts,
-            command="swiftbolt check-drift",
+            command="swiftbolt alerts check",
         ),
         Section(
             "changes",

@@ -2,15 +2,6 @@
 
 from python_ml.web.content import Query
 
-SYMBOLS = Query("""
-    select
-        ticker,
-        calendar
-    from {raw}.symbols
-    where deactivated_at is null
-    order by ticker
-""")
-
 # For who may read what dbt has built and nothing else.
 ANALYSTS_SYMBOLS = Query("""
     select distinct ticker, calendar
@@ -33,8 +24,21 @@ ANALYSTS_SERIES = Query("""
     order by health.timeframe_order desc, horizons.horizon_bars
 """)
 
+SYMBOLS = Query(
+    """
+    select
+        ticker,
+        calendar
+    from {raw}.symbols
+    where deactivated_at is null
+    order by ticker
+""",
+    otherwise=ANALYSTS_SYMBOLS,
+)
+
 # A calendar's own rows of the seed count before the defaults.
-SERIES = Query("""
+SERIES = Query(
+    """
     with
     horizons as (
         select calendar, timeframe, horizon, horizon_bars, is_base
@@ -73,7 +77,9 @@ SERIES = Query("""
                 and bars.timeframe = timeframes.timeframe
         )
     order by timeframes.sort_order desc, horizons.horizon_bars
-""")
+""",
+    otherwise=ANALYSTS_SERIES,
+)
 
 # Every command that changes something leaves a row, and ends it.
 STATE = Query("""

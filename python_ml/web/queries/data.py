@@ -92,12 +92,21 @@ LOADS = Query("""
     order by newest.batch_id desc
 """)
 
+BUILDS = Query("""
+    select job, status, started_at, error_message
+    from {ml}.job_runs
+    where job in ('build', 'run') and status <> 'running'
+    order by started_at desc
+    limit 5
+""")
+
 AUDITS = (
     "bar_off_grid",
     "bar_without_session",
     "duplicate_grain",
     "feature_built_from_later_bar",
     "forecast_by_version_from_its_future",
+    "forecast_issued_by_wrong_clock",
     "higher_bar_used_before_its_close",
     "label_crosses_cut",
     "label_end_off_grid",

@@ -6,14 +6,17 @@ STATUS = Query("""
     select
         ticker, timeframe, n_predictions, n_effective, accuracy,
         accuracy_lower, accuracy_upper, baseline_accuracy, drift_margin,
-        status, trend, drift_detected, recommendation, window_ends_at
+        status, trend, drift_detected, reading, recommendation,
+        window_ends_at
     from {monitoring}.drift_status
     order by drift_detected desc nulls last, drift_margin, ticker, timeframe
 """)
 
 DAYS = Query("""
-    select date, accuracy, n_predictions, baseline_accuracy, drift_margin,
-        status
+    select
+        date, accuracy, accuracy_lower, accuracy_upper, baseline_accuracy,
+        drift_margin, n_predictions, n_settled, n_effective, judged_window,
+        status, drift_detected, reading
     from {monitoring}.drift_monitoring
     where ticker = :symbol and timeframe = :timeframe
     order by date desc

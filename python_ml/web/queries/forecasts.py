@@ -4,7 +4,22 @@ from python_ml.web.content import Query
 
 N_BARS = 120
 
-BARS = Query(f"""
+# The queries of analysts are for who reads what dbt has built, no more.
+ANALYSTS_BARS = Query(f"""
+    select
+        bar_number, session_date, closed_at, adjusted_open as open,
+        adjusted_high as high, adjusted_low as low, adjusted_close as close,
+        adjusted_close / nullif(close, 0) as basis
+    from {{features}}.bars
+    where
+        ticker = :symbol
+        and timeframe = :timeframe
+    order by bar_number desc
+    limit {N_BARS}
+""")
+
+BARS = Query(
+    f"""
     select
         bar_number, session_date, closed_at, adjusted_open as open,
         adjusted_high as high, adjusted_low as low, adjusted_close as close,
@@ -17,10 +32,46 @@ BARS = Query(f"""
         and timeframe = :timeframe
     order by bar_number desc
     limit {N_BARS}
+""",
+    otherwise=ANALYSTS_BARS,
+)
+
+# Outcomes without bands, which stand in the ledger alone.
+ANALYSTS_ISSUED = Query(f"""
+    select
+        counted.closed_at, counted.target_at, counted.bar_number,
+        counted.bar_number + counted.horizon_bars as target_bar_number,
+        bars.close as reference_close,
+        cast(null as double precision) as price_target,
+        cast(null as double precision) as lower_50,
+        cast(null as double precision) as upper_50,
+        cast(null as double precision) as lower_80,
+        cast(null as double precision) as upper_80,
+        cast(null as double precision) as lower_95,
+        cast(null as double precision) as upper_95,
+        outcomes.direction, cast(null as text) as trust, outcomes.outcome,
+        outcomes.is_hit, outcomes.realized_return, outcomes.is_inside_50,
+        outcomes.is_inside_80, outcomes.is_inside_95,
+        bars.adjusted_close / nullif(bars.close, 0) as basis
+    from {{forecasting}}.ledger as counted
+    inner join {{features}}.bars as bars
+        on
+            bars.symbol_id = counted.symbol_id
+            and bars.timeframe = counted.timeframe
+            and bars.bar_number = counted.bar_number
+    left join {{forecasting}}.forecast_outcomes as outcomes
+        using (forecast_id)
+    where
+        counted.ticker = :symbol
+        and counted.timeframe = :timeframe
+        and counted.horizon = :horizon
+    order by counted.closed_at desc
+    limit {N_BARS}
 """)
 
 # Bands as issued, on the basis of today's prices.
-ISSUED = Query(f"""
+ISSUED = Query(
+    f"""
     select
         forecasts.closed_at, forecasts.target_at, forecasts.bar_number,
         forecasts.target_bar_number, forecasts.reference_close,
@@ -45,9 +96,40 @@ ISSUED = Query(f"""
         and counted.horizon = :horizon
     order by forecasts.closed_at desc
     limit {N_BARS}
+""",
+    otherwise=ANALYSTS_ISSUED,
+)
+
+ANALYSTS_LATEST = Query("""
+    select
+        latest.timeframe, latest.horizon, latest.horizon_bars,
+        latest.closed_at, latest.target_at, latest.is_past_target,
+        latest.direction, latest.confidence, latest.probability_bearish,
+        latest.probability_neutral, latest.probability_bullish,
+        counted.climatology_bearish, counted.climatology_neutral,
+        counted.climatology_bullish, latest.currency,
+        latest.reference_close, latest.price_target, latest.lower_50,
+        latest.upper_50, latest.lower_80, latest.upper_80, latest.lower_95,
+        latest.upper_95, latest.trust, latest.trust_reasons,
+        latest.version_id, latest.run_kind, latest.is_late,
+        bars.bar_number,
+        bars.bar_number + latest.horizon_bars as target_bar_number
+    from {forecasting}.latest_forecasts as latest
+    inner join {features}.timeframes as timeframes
+        on timeframes.timeframe = latest.timeframe
+    inner join {features}.bars as bars
+        on
+            bars.symbol_id = latest.symbol_id
+            and bars.timeframe = latest.timeframe
+            and bars.closed_at = latest.closed_at
+    left join {forecasting}.ledger as counted
+        on counted.forecast_id = latest.forecast_id
+    where latest.ticker = :symbol
+    order by timeframes.sort_order desc, latest.horizon_bars
 """)
 
-LATEST = Query("""
+LATEST = Query(
+    """
     select
         latest.timeframe, latest.horizon, latest.horizon_bars,
         latest.closed_at, latest.target_at, latest.is_past_target,
@@ -66,7 +148,9 @@ LATEST = Query("""
         on timeframes.timeframe = latest.timeframe
     where latest.ticker = :symbol
     order by timeframes.sort_order desc, latest.horizon_bars
-""")
+""",
+    otherwise=ANALYSTS_LATEST,
+)
 
 CASCADE = Query("""
     select

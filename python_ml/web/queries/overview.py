@@ -22,9 +22,43 @@ NOT_FORECAST = Query("""
     order by ticker, timeframe_order
 """)
 
-AGES = Query(AGES_QUERY)
+# The queries of analysts are for who reads what dbt has built, no more.
+ANALYSTS_AGES = Query("""
+    with
+    newest as (
+        select calendar, max(newest_closed_at) as newest_closed_at
+        from {monitoring}.series_health
+        where is_expected
+        group by calendar
+    )
+    select
+        newest.calendar,
+        newest.newest_closed_at,
+        count(grid.bar_number) as sessions_ago
+    from newest
+    left join {features}.bar_grid as grid
+        on
+            newest.calendar = grid.calendar
+            and grid.timeframe = 'd1'
+            and grid.closed_at > newest.newest_closed_at
+            and grid.closed_at <= :now
+    group by newest.calendar, newest.newest_closed_at
+    order by newest.calendar
+""")
 
-CHANGES = Query("""
+AGES = Query(AGES_QUERY, otherwise=ANALYSTS_AGES)
+
+ANALYSTS_CHANGES = Query("""
+    select
+        ticker, timeframe, horizon, previous_direction, direction, has_turned,
+        probability_distance, close_move, moved_by, previous_closed_at,
+        closed_at
+    from {monitoring}.forecast_changes
+    order by has_turned desc, probability_distance desc
+""")
+
+CHANGES = Query(
+    """
     select
         changes.ticker, symbols.calendar, changes.timeframe, changes.horizon,
         changes.previous_direction, changes.direction, changes.has_turned,
@@ -33,7 +67,9 @@ CHANGES = Query("""
     from {monitoring}.forecast_changes as changes
     inner join {raw}.symbols as symbols using (symbol_id)
     order by changes.has_turned desc, changes.probability_distance desc
-""")
+""",
+    otherwise=ANALYSTS_CHANGES,
+)
 
 DRIFT = Query("""
     select
@@ -43,7 +79,24 @@ DRIFT = Query("""
     from {monitoring}.drift_status
 """)
 
-LATEST = Query("""
+ANALYSTS_LATEST = Query("""
+    select
+        latest.ticker, latest.timeframe, latest.horizon, latest.direction,
+        latest.probability_bearish, latest.probability_neutral,
+        latest.probability_bullish, latest.confidence, latest.trust,
+        latest.lower_80, latest.upper_80, latest.price_target,
+        latest.target_at
+    from {forecasting}.latest_forecasts as latest
+    inner join {forecasting}.multi_horizon_summary as summary
+        on
+            latest.symbol_id = summary.symbol_id
+            and latest.timeframe = summary.timeframe
+            and latest.horizon = summary.base_horizon
+    order by latest.confidence desc, latest.ticker, latest.timeframe
+""")
+
+LATEST = Query(
+    """
     with
     base as (
         select calendar, timeframe, horizon
@@ -76,7 +129,9 @@ LATEST = Query("""
             and base.timeframe = latest.timeframe
             and base.horizon = latest.horizon
     order by latest.confidence desc, latest.ticker, latest.timeframe
-""")
+""",
+    otherwise=ANALYSTS_LATEST,
+)
 
 JOBS = Query("""
     select
@@ -88,7 +143,10 @@ JOBS = Query("""
 """)
 
 COSTS = Query("""
-    select *
+    select
+        job, n_runs, n_failed, mean_minutes, longest_minutes,
+        mean_processor_minutes, peak_memory_mb, minutes_in_30_days,
+        price_in_30_days, currency, is_within_budget, last_started_at
     from {monitoring}.job_costs
     order by job
 """)
