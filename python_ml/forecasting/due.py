@@ -14,6 +14,7 @@ from python_ml.examples.series import (
     to_series,
 )
 from python_ml.exceptions import NoEnsembleError, UnknownSeriesError
+from python_ml.forecasting.starts import group_starts, read_starts
 from python_ml.registry.artifacts import TRAIN_COMMAND
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse
@@ -61,53 +62,18 @@ DEPLOYED_SERIES_QUERY = f"""
     order by series.ticker, series.sort_order
 """
 
-# Where each series starts: live at the bar last forecast, or the first time at
-# the latest bar there is; a replay at the date asked for.
-LIVE_STARTS = """
-    latest as (
-        select symbol_id, max(closed_at) as closed_at
-        from {features}.scoring_examples
-        where
-            timeframe = :timeframe
-            and symbol_id = any(:symbol_ids)
-            and symbol_id not in (select symbol_id from issued)
-        group by symbol_id
-    ),
-
-    starts as (
-        select symbol_id, closed_at as starts_at from issued
-        union all
-        select symbol_id, closed_at as starts_at from latest
-    )
-"""
-
-REPLAY_STARTS = """
-    starts as (
-        select symbol_id, cast(:replay_from as timestamptz) as starts_at
-        from {raw}.symbols
-        where symbol_id = any(:symbol_ids)
-    )
-"""
-
 EXAMPLES_QUERY = """
     with
 
-    issued as (
-        select symbol_id, max(closed_at) as closed_at
-        from {ml}.forecasts
-        where
-            run_kind = :run_kind
-            and run_name = :run_name
-            and timeframe = :timeframe
-            and symbol_id = any(:symbol_ids)
-        group by symbol_id
-    ),
-
-    STARTS
+    starts as (
+        select symbol_id, bar_number
+        from
+            unnest(cast(:symbol_ids as integer []), cast(:starts as integer []))
+                as starts (symbol_id, bar_number)
+    )
 
     select
         deployed.version_id,
-        issued.closed_at as last_forecast_at,
         coalesce(trained.as_of, ensembles.as_of) as trained_as_of,
         -- What comes later could know how the forecast begins to turn out.
         case
@@ -148,11 +114,12 @@ EXAMPLES_QUERY = """
     -- Its members, where its weights alone are newer.
     left join {ml}.ensembles as trained
         on ensembles.members_version_id = trained.version_id
-    left join issued on examples.symbol_id = issued.symbol_id
     where
         examples.timeframe = :timeframe
         and examples.symbol_id = any(:symbol_ids)
-        and examples.closed_at >= starts.starts_at
+        -- The second says to the planner how little that is.
+        and examples.bar_number >= starts.bar_number
+        and examples.bar_number >= :first_bar_number
         and (
             cast(:until as timestamptz) is null
             or examples.closed_at <= cast(:until as timestamptz)
@@ -316,20 +283,37 @@ def read_due_examples(
         sessions follow each other without a break, a quarter of the next bar
         later.
     """
-    examples = read_frame(
+    run_name = name_of_run(warehouse, run_kind)
+    starts = read_starts(
         warehouse,
-        EXAMPLES_QUERY.replace(
-            "STARTS", LIVE_STARTS if run_kind == LIVE else REPLAY_STARTS
-        ),
-        {
-            "timeframe": timeframe,
-            "symbol_ids": list(symbol_ids),
-            "run_kind": run_kind,
-            "run_name": name_of_run(warehouse, run_kind),
-            "replay_from": replay_from,
-            "until": until,
-        },
+        timeframe,
+        symbol_ids,
+        run_kind=run_kind,
+        run_name=run_name,
+        replay_from=replay_from,
     )
+    frames = [
+        read_frame(
+            warehouse,
+            EXAMPLES_QUERY,
+            {
+                "timeframe": timeframe,
+                "symbol_ids": group["symbol_id"].tolist(),
+                "starts": group["bar_number"].tolist(),
+                "first_bar_number": int(group["bar_number"].min()),
+                "run_kind": run_kind,
+                "run_name": run_name,
+                "until": until,
+            },
+        )
+        for group in group_starts(starts)
+    ]
+    found = [frame for frame in frames if len(frame)]
+    if not found:
+        return pd.DataFrame()
+    examples = pd.concat(found, ignore_index=True)
+    last_forecast_at = starts.set_index("symbol_id")["last_forecast_at"]
+    examples["last_forecast_at"] = examples["symbol_id"].map(last_forecast_at)
     log_event(
         logger,
         "rows_read",
