@@ -31,11 +31,11 @@ CHOSEN = {"text-unidecode": "Artistic License"}
 
 
 def locked_names(lock: str) -> list[str]:
-    """Names of the distributions that a lock pins.
+    r"""Names of the distributions that a lock pins.
 
     Examples
     --------
-    >>> locked_names("# made by uv\\nnumpy==2.4.6\\nuvloop==1.0 ; os == 'x'\\n")
+    >>> locked_names("# made by uv\nnumpy==2.4.6\nuvloop==1.0 ; os == 'x'\n")
     ['numpy', 'uvloop']
     """
     return re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)

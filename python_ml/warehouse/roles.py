@@ -8,13 +8,14 @@ where this login cannot make roles there are none, and nothing else changes.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.exceptions import SettingsError
 from python_ml.settings import Settings
-from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.connection import Warehouse, connect
 
 LOADER, TRAINER, ANALYST = ROLES = ("loader", "trainer", "analyst")
 # Schemas that dbt builds, by who reads them.
@@ -120,6 +121,30 @@ def grant_on_tables(connection: sa.Connection, settings: Settings) -> None:
             settings, role, server_version=version
         ):
             connection.exec_driver_sql(statement)
+
+
+def acting_as(warehouse: Warehouse, role: str) -> Warehouse:
+    """The same warehouse, by sessions that may do what a role may and no more.
+
+    Where there is no such role, this login may not take it on, or the server
+    knows no right to maintain tables (before PostgreSQL 17), it is the same.
+    What dbt does stays with the login, which owns what it builds.
+    """
+    name = role_name(warehouse.settings, role)
+    with warehouse.begin() as connection:
+        if _server_version(connection) < MAINTAIN_VERSION:
+            return warehouse
+        may = connection.execute(
+            sa.text(
+                "select pg_has_role(oid, 'SET') from pg_roles "
+                "where rolname = :name"
+            ),
+            {"name": name},
+        ).scalar_one_or_none()
+    if not may:
+        return warehouse
+    warehouse.close()
+    return connect(warehouse.settings, replace(warehouse.parameters, role=name))
 
 
 def grant_on_built(warehouse: Warehouse) -> None:
