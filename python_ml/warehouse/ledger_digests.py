@@ -196,8 +196,8 @@ def _new_days(
     """Days before `until` without a digest, in the order of the chain."""
     ledger = schema.ledger_digests
     last: dict[str, datetime.date] = {
-        table_name: written_on
-        for table_name, written_on in connection.execute(
+        str(row[0]): row[1]
+        for row in connection.execute(
             sa.select(
                 ledger.c.table_name, sa.func.max(ledger.c.written_on)
             ).group_by(ledger.c.table_name)

@@ -132,16 +132,18 @@ def acting_as(warehouse: Warehouse, role: str) -> Warehouse:
     """
     name = role_name(warehouse.settings, role)
     with warehouse.begin() as connection:
-        if _server_version(connection) < MAINTAIN_VERSION:
-            return warehouse
-        may = connection.execute(
-            sa.text(
-                "select pg_has_role(oid, 'SET') from pg_roles "
-                "where rolname = :name"
-            ),
-            {"name": name},
-        ).scalar_one_or_none()
-    if not may:
+        may_be_taken_on = _server_version(
+            connection
+        ) >= MAINTAIN_VERSION and bool(
+            connection.scalar(
+                sa.text(
+                    "select bool_or(pg_has_role(oid, 'SET')) from pg_roles "
+                    "where rolname = :name"
+                ),
+                {"name": name},
+            )
+        )
+    if not may_be_taken_on:
         return warehouse
     warehouse.close()
     return connect(warehouse.settings, replace(warehouse.parameters, role=name))
@@ -152,9 +154,10 @@ def grant_on_built(warehouse: Warehouse) -> None:
     with warehouse.begin() as connection:
         for role in _existing(connection, warehouse.settings):
             name = role_name(warehouse.settings, role)
-            for schema_name in connection.execute(
-                sa.text(
-                    """
+            names: Sequence[str] = (
+                connection.execute(
+                    sa.text(
+                        """
                     select distinct schemas.nspname
                     from pg_namespace as schemas
                     inner join pg_class as relations
@@ -172,14 +175,19 @@ def grant_on_built(warehouse: Warehouse) -> None:
                             )
                         )
                     """
-                ),
-                {
-                    "role": name,
-                    "schemas": [
-                        warehouse.settings.schema(one) for one in READS[role]
-                    ],
-                },
-            ).scalars():
+                    ),
+                    {
+                        "role": name,
+                        "schemas": [
+                            warehouse.settings.schema(one)
+                            for one in READS[role]
+                        ],
+                    },
+                )
+                .scalars()
+                .all()
+            )
+            for schema_name in names:
                 for statement in grants_on_schema(name, schema_name):
                     connection.exec_driver_sql(statement)
 
@@ -232,11 +240,7 @@ def grant_role(warehouse: Warehouse, role: str, user: str) -> Sequence[str]:
     name = role_name(warehouse.settings, role)
     with warehouse.begin() as connection:
         quoted = connection.dialect.identifier_preparer.quote(user)
-        users = connection.execute(
-            sa.text("select rolname from pg_roles where rolname = any(:names)"),
-            {"names": [user, name]},
-        ).scalars()
-        names = set(users)
+        names = _found(connection, [user, name])
     if user not in names:
         raise SettingsError(
             f"The server has no user {user}. Make one: swiftbolt db psql -c "
@@ -255,11 +259,20 @@ def grant_role(warehouse: Warehouse, role: str, user: str) -> Sequence[str]:
 
 def _existing(connection: sa.Connection, settings: Settings) -> list[str]:
     names = {role_name(settings, role): role for role in ROLES}
-    found = connection.execute(
-        sa.text("select rolname from pg_roles where rolname = any(:names)"),
-        {"names": list(names)},
-    ).scalars()
-    return [names[name] for name in found]
+    return [names[name] for name in sorted(_found(connection, list(names)))]
+
+
+def _found(connection: sa.Connection, names: Sequence[str]) -> set[str]:
+    """Those of some names that are roles of the server."""
+    found: Sequence[str] = (
+        connection.execute(
+            sa.text("select rolname from pg_roles where rolname = any(:names)"),
+            {"names": list(names)},
+        )
+        .scalars()
+        .all()
+    )
+    return set(found)
 
 
 def _full(settings: Settings, table: sa.Table) -> str:
