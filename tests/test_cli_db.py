@@ -69,7 +69,18 @@ def test_the_life_of_a_server(throwaway_home):
 
     status = json.loads(succeed(home, "db", "status", "--json"))
     assert status["is_running"] is True
+    assert status["can_log_in"] is True
     assert status["home"] == str(home)
+    # Somebody has changed the password, or the file.
+    password = home / "server" / "password"
+    kept = password.read_text()
+    password.write_text("another\n")
+    refused = swiftbolt(home, "db", "status", "--json")
+    assert refused.returncode == 1
+    status = json.loads(refused.stdout)
+    assert (status["is_running"], status["can_log_in"]) == (True, False)
+    assert "password authentication failed" in status["reason"]
+    password.write_text(kept)
     assert "Stopped." in succeed(home, "db", "stop")
     assert "not running" in succeed(home, "db", "stop")
     assert swiftbolt(home, "db", "status", "--json").returncode == 1

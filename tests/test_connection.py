@@ -1,5 +1,8 @@
+import errno
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -10,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from python_ml import schema
-from python_ml.exceptions import SchemaError, ServerError
+from python_ml.exceptions import ExhaustedError, SchemaError, ServerError
+from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import (
     database_status,
@@ -19,7 +23,11 @@ from python_ml.warehouse.connection import (
 )
 from python_ml.warehouse.embedded import EmbeddedServer
 from python_ml.warehouse.embedded.processes import find_processes
-from python_ml.warehouse.errors import translate_database_error
+from python_ml.warehouse.errors import (
+    explain_exhaustion,
+    translate_database_error,
+    translate_system_error,
+)
 from python_ml.warehouse.parameters import ConnectionParameters
 from tests.conftest import embedded_settings, warehouse_environment
 
@@ -253,3 +261,85 @@ def test_a_bug_stays_a_bug(warehouse):
     bug = KeyError("x")
     bug.__context__ = psycopg2.OperationalError("server closed")
     assert translate_database_error(bug) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "what", "advice"),
+    [
+        ("sorry, too many clients already", "free connection", "max_conn"),
+        (
+            "remaining connection slots are reserved for roles with the "
+            "SUPERUSER attribute",
+            "free connection",
+            "Close other programs",
+        ),
+        (
+            'could not resize shared memory segment "/PostgreSQL.1": No space '
+            "left on device",
+            "shared memory",
+            "Enlarge /dev/shm",
+        ),
+        ("out of memory", "memory", "smaller --jobs"),
+        (
+            'could not extend file "base/5/1": No space left on device',
+            "room",
+            "disk of its data",
+        ),
+    ],
+)
+def test_what_a_server_has_run_out_of_is_named_with_the_right_advice(
+    message, what, advice
+):
+    told = explain_exhaustion(message)
+    assert f"has no {what} left" in told
+    assert advice in told
+
+
+def test_a_server_without_a_free_connection_says_so(warehouse, environment):
+    """Of this database, so that other tests keep theirs."""
+    name = warehouse.parameters.database
+    user = f"limited_{name}"
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(
+            f"create user {user} password 'x' connection limit 0"
+        )
+    environment.setenv("PGUSER", user)
+    environment.setenv("PGPASSWORD", "x")
+    try:
+        with pytest.raises(ServerError, match="no free connection left"):
+            open_warehouse(warehouse.settings)
+    finally:
+        with warehouse.begin() as connection:
+            connection.exec_driver_sql(f"drop user {user}")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), "Make room"),
+        (OSError(errno.EROFS, "Read-only file system"), "SWIFTBOLT_HOME"),
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (MemoryError(), "smaller --jobs"),
+    ],
+)
+def test_what_the_machine_has_run_out_of_is_named(error, advice):
+    translated = translate_system_error(error)
+    assert isinstance(translated, ExhaustedError)
+    assert advice in str(translated)
+    assert translate_system_error(FileNotFoundError()) is None
+
+
+def test_full_output_ends_in_a_line_and_closed_output_in_none():
+    for target, says in (
+        (">/dev/full", "No space left on device"),
+        ("| true", ""),
+    ):
+        ended = subprocess.run(
+            f"{sys.executable} -m python_ml.cli --help {target}",
+            shell=True,
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert says in ended.stderr
+        assert "Traceback" not in ended.stderr

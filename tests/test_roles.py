@@ -8,9 +8,11 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.exceptions import SettingsError
-from python_ml.warehouse.connection import migrate_to_head
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import connect, migrate_to_head
 from python_ml.warehouse.roles import (
     ROLES,
+    acting_as,
     grant_on_built,
     grant_role,
     role_name,
@@ -180,8 +182,6 @@ def test_where_roles_cannot_be_made_the_statements_are_printed(
         )
     from dataclasses import replace
 
-    from python_ml.warehouse.connection import connect
-
     with connect(
         made.settings, replace(made.parameters, user=owner, password="x")
     ) as limited:
@@ -197,3 +197,14 @@ def test_where_roles_cannot_be_made_the_statements_are_printed(
         assert is_refused(connection, "delete from own_raw.bars")
         whole.rollback()
     made.close()
+
+
+def test_a_job_does_what_its_role_may_and_no_more(built):
+    acting = acting_as(connect(built.settings, built.parameters), "loader")
+    with acting:
+        name = role_name(built.settings, "loader")
+        with acting.begin() as connection:
+            assert connection.scalar(sa.text("select current_user")) == name
+            assert is_refused(connection, "select * from features.something")
+        read = read_frame(acting, "select current_user as name")
+        assert read["name"].tolist() == [name]

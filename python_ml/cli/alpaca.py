@@ -99,7 +99,7 @@ def ingest_alpaca(
         base_url=base_url,
         patience=Patience(attempts=attempts, timeout_seconds=timeout),
     )
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         wanted = series_to_read(
             warehouse,
             symbols,

@@ -40,7 +40,7 @@ def forecast(
     from python_ml.forecasting.latest import forecast_table, latest_forecasts
     from python_ml.monitoring.health import read_health
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="trainer") as warehouse:
         summary = issue.forecast(
             warehouse,
             symbols=symbols,

@@ -39,7 +39,7 @@ def ingest_sample(as_json: bool) -> None:
     from python_ml.ingestion.load import ingest
     from python_ml.ingestion.readers.sample import SampleSource
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         summary = ingest(warehouse, SampleSource())
     print_summary(summary, as_json)
 
@@ -179,7 +179,10 @@ def ingest_bars(
         time_zone=timezone,
         **options,
     )
-    with open_warehouse() as warehouse, _summary_of_refusal(as_json):
+    with (
+        open_warehouse(role="loader") as warehouse,
+        _summary_of_refusal(as_json),
+    ):
         if dry_run:
             print_summary(
                 try_ingest(warehouse, bars, accept_rejected=accept_rejected),

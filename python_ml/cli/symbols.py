@@ -25,7 +25,7 @@ def symbols_list(as_json: bool) -> None:
     """List all symbols with their state and former tickers."""
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         frame = symbol_changes.list_symbols(warehouse)
     columns = {
         "ticker": "ticker",
@@ -49,7 +49,7 @@ def symbols_show(ticker: str, as_json: bool) -> None:
     from python_ml.console.text_tables import to_records, to_text
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         found = symbol_changes.show_symbol(warehouse, ticker)
     tables = {
         name: found.pop(name) for name in ("loaded", "set_aside", "accepted")
@@ -86,7 +86,7 @@ def symbols_add(ticker: str, calendar: str, currency: str | None) -> None:
     """Add a symbol before its first bars are loaded."""
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         symbol_changes.add_symbol(
             warehouse, ticker, calendar=calendar, currency=currency
         )
@@ -105,7 +105,7 @@ def symbols_set_currency(ticker: str, currency: str) -> None:
     """Say which currency the prices of a symbol are in; none is changed."""
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         symbol_changes.set_currency(warehouse, ticker, currency)
     click.echo(f"Prices of {ticker} are in {currency.strip()}.")
 
@@ -128,7 +128,7 @@ def symbols_rename(old: str, new: str, on: datetime.datetime | None) -> None:
     """
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         symbol_changes.rename_symbol(warehouse, old, new, on=on and on.date())
     click.echo(f"{old} is {new} now. Built tables say so after: swiftbolt run")
 
@@ -141,7 +141,7 @@ def symbols_deactivate(ticker: str) -> None:
     """Take a symbol out of training and forecasting; its bars stay."""
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         symbol_changes.deactivate_symbol(warehouse, ticker)
     click.echo(
         f"{ticker} is in no job any more. Take it back with: swiftbolt "
@@ -155,7 +155,7 @@ def symbols_activate(ticker: str) -> None:
     """Take a deactivated or delisted symbol back into every job."""
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         symbol_changes.activate_symbol(warehouse, ticker)
     click.echo(f"{ticker} is active.")
 
@@ -178,7 +178,7 @@ def symbols_delist(ticker: str, on: datetime.datetime | None) -> None:
     """
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         closed_at = symbol_changes.delist_symbol(
             warehouse, ticker, on=on and on.date()
         )
@@ -218,7 +218,7 @@ def symbols_accept(
     """
     from python_ml.ingestion import symbol_changes
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="loader") as warehouse:
         symbol_changes.accept_finding(
             warehouse,
             ticker,

@@ -124,7 +124,7 @@ def train(
         weights = WeightSettings(
             method, DEFAULT_ALPHA if alpha is None else alpha
         )
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="trainer") as warehouse:
         summary = training.train(
             warehouse,
             symbols=symbols,
@@ -161,7 +161,7 @@ def _train_requested(
 ) -> None:
     from python_ml.training.requests import serve_requests
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="trainer") as warehouse:
         summary = serve_requests(warehouse, promotion=promotion, n_jobs=jobs)
     print_summary(summary, as_json)
 
@@ -185,7 +185,7 @@ def update_weights(
     """
     from python_ml.training import weight_updates
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="trainer") as warehouse:
         summary = weight_updates.update_weights(
             warehouse, symbols=symbols, timeframes=timeframes
         )
@@ -232,7 +232,7 @@ def request_retrain(
 
     from python_ml.training import requests as retrain_requests
 
-    with open_warehouse() as warehouse:
+    with open_warehouse(role="trainer") as warehouse:
         frame = retrain_requests.request_retrain(
             warehouse,
             symbols=symbols,

@@ -300,6 +300,7 @@ def connect(settings: Settings, parameters: ConnectionParameters) -> Warehouse:
         "user": parameters.user,
         "password": parameters.password or None,
         "dbname": parameters.database,
+        "options": parameters.options,
     }
     engine = sa.create_engine(
         "postgresql+psycopg2://",

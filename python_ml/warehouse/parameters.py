@@ -17,6 +17,9 @@ class ConnectionParameters:
     password : str
         Empty when the server wants none or libpq finds it elsewhere.
     database : str
+    role : str, default=""
+        Role that sessions take on; the login's own if empty. Only in `url`:
+        what is run by itself, as dbt, is the login.
     """
 
     host: str
@@ -24,6 +27,7 @@ class ConnectionParameters:
     user: str
     password: str
     database: str
+    role: str = ""
 
     def url(self) -> str:
         """Address with password, as libpq and SQLAlchemy's psycopg2 read it.
@@ -36,10 +40,16 @@ class ConnectionParameters:
         login = quote(self.user, safe="")
         if self.password:
             login += ":" + quote(self.password, safe="")
-        query = urlencode(
-            {"host": self.host, "port": self.port}, quote_via=quote, safe=""
-        )
+        values = {"host": self.host, "port": str(self.port)}
+        if self.role:
+            values["options"] = self.options
+        query = urlencode(values, quote_via=quote, safe="")
         return f"postgresql://{login}@/{quote(self.database, safe='')}?{query}"
+
+    @property
+    def options(self) -> str:
+        """What sessions begin with, as libpq's option of that name."""
+        return f"-c role={self.role}" if self.role else ""
 
     def environment(self) -> dict[str, str]:
         """The same as libpq's environment variables."""

@@ -8,13 +8,14 @@ where this login cannot make roles there are none, and nothing else changes.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.exceptions import SettingsError
 from python_ml.settings import Settings
-from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.connection import Warehouse, connect
 
 LOADER, TRAINER, ANALYST = ROLES = ("loader", "trainer", "analyst")
 # Schemas that dbt builds, by who reads them.
@@ -37,9 +38,6 @@ CHANGED = {
         schema.retrain_requests,
         schema.quarantined_series,
         schema.backtest_runs,
-        schema.alerts,
-        schema.alert_deliveries,
-        schema.alert_attempts,
     ),
     ANALYST: (),
 }
@@ -125,14 +123,41 @@ def grant_on_tables(connection: sa.Connection, settings: Settings) -> None:
             connection.exec_driver_sql(statement)
 
 
+def acting_as(warehouse: Warehouse, role: str) -> Warehouse:
+    """The same warehouse, by sessions that may do what a role may and no more.
+
+    Where there is no such role, this login may not take it on, or the server
+    knows no right to maintain tables (before PostgreSQL 17), it is the same.
+    What dbt does stays with the login, which owns what it builds.
+    """
+    name = role_name(warehouse.settings, role)
+    with warehouse.begin() as connection:
+        may_be_taken_on = _server_version(
+            connection
+        ) >= MAINTAIN_VERSION and bool(
+            connection.scalar(
+                sa.text(
+                    "select bool_or(pg_has_role(oid, 'SET')) from pg_roles "
+                    "where rolname = :name"
+                ),
+                {"name": name},
+            )
+        )
+    if not may_be_taken_on:
+        return warehouse
+    warehouse.close()
+    return connect(warehouse.settings, replace(warehouse.parameters, role=name))
+
+
 def grant_on_built(warehouse: Warehouse) -> None:
     """Let roles read what dbt has built, where they cannot yet."""
     with warehouse.begin() as connection:
         for role in _existing(connection, warehouse.settings):
             name = role_name(warehouse.settings, role)
-            for schema_name in connection.scalars(
-                sa.text(
-                    """
+            names: Sequence[str] = (
+                connection.execute(
+                    sa.text(
+                        """
                     select distinct schemas.nspname
                     from pg_namespace as schemas
                     inner join pg_class as relations
@@ -150,14 +175,19 @@ def grant_on_built(warehouse: Warehouse) -> None:
                             )
                         )
                     """
-                ),
-                {
-                    "role": name,
-                    "schemas": [
-                        warehouse.settings.schema(one) for one in READS[role]
-                    ],
-                },
-            ):
+                    ),
+                    {
+                        "role": name,
+                        "schemas": [
+                            warehouse.settings.schema(one)
+                            for one in READS[role]
+                        ],
+                    },
+                )
+                .scalars()
+                .all()
+            )
+            for schema_name in names:
                 for statement in grants_on_schema(name, schema_name):
                     connection.exec_driver_sql(statement)
 
@@ -210,11 +240,7 @@ def grant_role(warehouse: Warehouse, role: str, user: str) -> Sequence[str]:
     name = role_name(warehouse.settings, role)
     with warehouse.begin() as connection:
         quoted = connection.dialect.identifier_preparer.quote(user)
-        users = connection.scalars(
-            sa.text("select rolname from pg_roles where rolname = any(:names)"),
-            {"names": [user, name]},
-        )
-        names = set(users)
+        names = _found(connection, [user, name])
     if user not in names:
         raise SettingsError(
             f"The server has no user {user}. Make one: swiftbolt db psql -c "
@@ -233,11 +259,20 @@ def grant_role(warehouse: Warehouse, role: str, user: str) -> Sequence[str]:
 
 def _existing(connection: sa.Connection, settings: Settings) -> list[str]:
     names = {role_name(settings, role): role for role in ROLES}
-    found = connection.scalars(
-        sa.text("select rolname from pg_roles where rolname = any(:names)"),
-        {"names": list(names)},
+    return [names[name] for name in sorted(_found(connection, list(names)))]
+
+
+def _found(connection: sa.Connection, names: Sequence[str]) -> set[str]:
+    """Those of some names that are roles of the server."""
+    found: Sequence[str] = (
+        connection.execute(
+            sa.text("select rolname from pg_roles where rolname = any(:names)"),
+            {"names": list(names)},
+        )
+        .scalars()
+        .all()
     )
-    return [names[name] for name in found]
+    return set(found)
 
 
 def _full(settings: Settings, table: sa.Table) -> str:

@@ -24,6 +24,13 @@ def upgrade() -> None:
                     select from pg_catalog.pg_roles where rolname = '{name}'
                 ) then
                     create role {name} nologin;
+                    -- Jobs take it on; a superuser may anyway.
+                    if not (
+                        select rolsuper from pg_catalog.pg_roles
+                        where rolname = current_user
+                    ) then
+                        grant {name} to current_user;
+                    end if;
                 end if;
             exception
                 -- Another warehouse of the server was quicker.
