@@ -36,8 +36,10 @@ from python_ml.training.train import train
 from python_ml.training.weight_updates import update_weights
 from python_ml.warehouse.backtest_run import BacktestRun
 from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.clock import ClockReading
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
+from python_ml.warehouse.ledgers import rewriting
 from tests.forecast_market import N_BARS, build, load_bars, sessions
 
 # From a Monday to the Monday after, with the Sunday on which all is decided.
@@ -101,8 +103,12 @@ def lived(
             if loaded:
                 run_dbt(made, ["run"])
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr(issue, "_now", _evening_of(day))
+                    patch.setattr(issue, "read_clock", _evening_of(day))
                     forecast(made, timeframes=["d1"])
+                with rewriting(made) as connection:
+                    connection.exec_driver_sql(
+                        "update ml.forecasts set written_at = issued_at"
+                    )
             else:
                 build(made)
                 _train(made, day.date() + timedelta(days=2))
@@ -113,9 +119,10 @@ def lived(
         yield made
 
 
-def _evening_of(day: pd.Timestamp) -> Callable[[], pd.Timestamp]:
-    """A clock: years later each live forecast would be late."""
-    return lambda: day.tz_localize("UTC") + pd.Timedelta("22:00:00")
+def _evening_of(day: pd.Timestamp) -> Callable[..., ClockReading]:
+    """The clock of the day: years later each live forecast would be late."""
+    now = (day.tz_localize("UTC") + pd.Timedelta("22:00:00")).to_pydatetime()
+    return lambda _: ClockReading(now, now, None)
 
 
 def _train(warehouse: Warehouse, day: date) -> None:
