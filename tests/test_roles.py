@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.exceptions import SettingsError
+from python_ml.ingestion.load import ingest
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import connect, migrate_to_head
 from python_ml.warehouse.roles import (
@@ -18,6 +19,7 @@ from python_ml.warehouse.roles import (
     role_name,
 )
 from tests.conftest import run_swiftbolt
+from tests.synthetic_market import SyntheticSource
 
 BUILT = {
     name: f"{name}.something"
@@ -208,3 +210,11 @@ def test_a_job_does_what_its_role_may_and_no_more(built):
             assert is_refused(connection, "select * from features.something")
         read = read_frame(acting, "select current_user as name")
         assert read["name"].tolist() == [name]
+
+
+def test_a_load_needs_no_more_than_the_loader_may(warehouse):
+    acting = acting_as(
+        connect(warehouse.settings, warehouse.parameters), "loader"
+    )
+    with acting:
+        assert sum(ingest(acting, SyntheticSource()).counts.values()) > 0

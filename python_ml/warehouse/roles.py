@@ -86,6 +86,8 @@ def grants_on_tables(
         f"grant usage on schema {raw}, {ml} to {name}",
         f"grant select on all tables in schema {raw}, {ml} to {name}",
         f"grant insert on all tables in schema {own} to {name}",
+        # Numbers of loads are drawn by name.
+        f"grant usage on all sequences in schema {own} to {name}",
         f"revoke insert on {ml}.alembic_version from {name}",
     ]
     for verb, tables in (("insert", ADDED_TO), ("update", CHANGED)):
