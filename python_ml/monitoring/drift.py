@@ -99,9 +99,9 @@ def check_drift(warehouse: Warehouse) -> pd.DataFrame:
     DataFrame of shape (n_series, n_columns)
         Rows of `monitoring.drift_status`, one per series that has a
         deployment, by ticker and timeframe, with its largest evidence and
-        what was done (`action`). The same are in `ml.drift_checks`, so that
-        what was known and done stays on record, whatever moves the window
-        later.
+        what was done (`action`, and why: `request_kind`). The same are in
+        `ml.drift_checks`, so that what was known and done stays on record,
+        whatever moves the window later.
 
     Raises
     ------
@@ -116,7 +116,9 @@ def check_drift(warehouse: Warehouse) -> pd.DataFrame:
         status = read_frame(warehouse, STATUS_QUERY)
         asked = ask_for_trainings(warehouse)
         status = status.merge(
-            asked[["symbol_id", "timeframe", "action"]],
+            asked[["symbol_id", "timeframe", "action", "kind"]].rename(
+                columns={"kind": "request_kind"}
+            ),
             how="left",
             on=["symbol_id", "timeframe"],
         )
@@ -161,5 +163,6 @@ def drift_table(status: pd.DataFrame) -> str:
             "trend": "trend",
             "recommendation": "recommendation",
             "action": "done",
+            "request_kind": "because of",
         },
     )
