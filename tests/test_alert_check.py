@@ -526,6 +526,7 @@ def test_a_kind_that_cannot_be_asked_hides_no_other_and_ends_no_alert(
     summary = check_alerts(warehouse, channels=read_channels({}))
     assert summary.opened == 1
     assert {"data_stale", "no_forecast"} <= set(summary.unjudged)
+    assert summary.unjudged["data_stale"].endswith("does not exist")
     assert "Nobody is told: set SWIFTBOLT_ALERT_URLS" in summary.to_text()
 
 

@@ -266,7 +266,9 @@ def collect(
         try:
             observed += _observe(warehouse, kind, rule, now)
         except Exception as error:
-            unjudged[kind.name] = " ".join(str(error).split())[:200]
+            # The driver repeats the whole query behind its first line.
+            reason = str(error).partition("\nLINE ")[0]
+            unjudged[kind.name] = " ".join(reason.split())[:200]
             log_event(
                 logger,
                 "alert_kind_not_judged",
