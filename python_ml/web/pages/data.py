@@ -148,10 +148,9 @@ def _splits(frames: Frames, choice: Choice) -> Content:
 
 def _builds(frames: Frames, choice: Choice) -> Content:
     builds = frames["builds"]
-    if builds.empty:
-        return Empty("Nothing has been built yet.", "swiftbolt build")
     return (
         Block(
+            notes=("No build is on record.",) if builds.empty else (),
             more=("Look at all rows now", "audits=now"),
             table=Table(
                 builds,
@@ -162,7 +161,9 @@ def _builds(frames: Frames, choice: Choice) -> Content:
                     "error_message": Column("Finding"),
                 },
                 "The last builds, newest first",
-            ),
+            )
+            if len(builds)
+            else None,
         ),
     )
 
