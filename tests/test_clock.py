@@ -6,6 +6,9 @@ import pytest
 
 from python_ml import schema
 from python_ml.forecasting.issue import forecast
+from python_ml.operations.doctor.honesty import (
+    check_clock as check_clock_as_doctor,
+)
 from python_ml.warehouse import clock
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.clock import ClockReading, check_clock
@@ -90,6 +93,8 @@ def test_a_server_set_back_a_month_issues_nothing_in_time(market):
     run_swiftbolt(market, "db", "accept-clock", "--reason", "of now")
     set_clock(market, "-30 days")
     assert "it was set back" in check_clock(market)[0]
+    finding, *_ = check_clock_as_doctor(market)
+    assert "it was set back" in finding.message
     summary = forecast(market)
     rows = ledger(market)
     assert summary.n_late == len(rows) > 0

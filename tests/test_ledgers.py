@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import schema
+from python_ml.operations.doctor.honesty import check_ledgers
 from python_ml.warehouse import ledger_digests
 from python_ml.warehouse.ledger_digests import extend_digests
 from python_ml.warehouse.ledgers import rewriting, verify_ledgers
@@ -190,6 +191,11 @@ def test_a_change_ends_the_command_with_the_table_and_the_day(changeable):
     ended = run_swiftbolt(changeable, "db", "verify-ledgers")
     assert ended.returncode == 1
     assert f"ml.forecasts of {TODAY}: rows were changed" in ended.stdout
+
+    # The doctor says so too, and where only later days are asked for none.
+    [finding] = check_ledgers(changeable)
+    assert f"ml.forecasts of {TODAY}" in finding.message
+    assert verify_ledgers(changeable, since=TOMORROW).findings == []
 
     # Whoever makes the digests anew does not arrive at the one that was kept.
     change(changeable, "delete from ml.ledger_digests")

@@ -1,5 +1,6 @@
 """Commands on the database of the warehouse."""
 
+import datetime
 import json
 import os
 import shlex
@@ -110,13 +111,22 @@ def db_psql(arguments: tuple[str, ...]) -> None:
     metavar="DIGEST",
     help="A digest that was kept elsewhere; must be in the chain.",
 )
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="First day, UTC, whose rows are compared.  [default: all]",
+)
 @json_option
-def db_verify_ledgers(kept: str | None, as_json: bool) -> None:
+def db_verify_ledgers(
+    kept: str | None, since: datetime.datetime | None, as_json: bool
+) -> None:
     """Compare every ledger with its digests; exit 1 if rows were changed."""
     from python_ml.warehouse.ledgers import verify_ledgers
 
     with open_warehouse() as warehouse:
-        check = verify_ledgers(warehouse, kept=kept)
+        check = verify_ledgers(
+            warehouse, kept=kept, since=since and since.date()
+        )
     print_summary(check, as_json)
     sys.exit(1 if check.findings else 0)
 

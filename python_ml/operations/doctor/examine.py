@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from python_ml.exceptions import SwiftBoltError
-from python_ml.operations.doctor import data, machine, work
+from python_ml.operations.doctor import data, honesty, machine, work
 from python_ml.operations.doctor.finding import PROBLEM, Examination, Finding
 from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse, open_warehouse
@@ -34,6 +34,8 @@ CHECKS: dict[str, Check] = {
     "alerts": work.check_alerts,
     "schedules": work.check_schedules,
     "channels": machine.check_channels,
+    "clock": honesty.check_clock,
+    "ledgers": honesty.check_ledgers,
 }
 
 
