@@ -124,21 +124,32 @@ OUTCOMES = """
     order by forecasts.target_at, symbols.symbol_id
 """
 
+# Copies of one real bar: what is not named here is of no account to a check.
+BAR_COLUMNS = {
+    "symbol_id": "symbols.symbol_id",
+    "ticker": "symbols.ticker",
+    "bar_number": "grid.bar_number",
+    "opened_at": "grid.opened_at",
+    "closed_at": "grid.closed_at",
+    "session_date": "grid.session_date",
+}
 BARS = """
-    insert into {features}.bars
-    select (jsonb_populate_record(null::{features}.bars, to_jsonb(model) ||
-        jsonb_build_object(
-            'symbol_id', symbols.symbol_id, 'ticker', symbols.ticker,
-            'bar_number', grid.bar_number, 'opened_at', grid.opened_at,
-            'closed_at', grid.closed_at, 'session_date', grid.session_date
-        ))).*
-    from (select * from {features}.bars where timeframe = 'd1' limit 1) as model
-    cross join {features}.bar_grid as grid
-    cross join {raw}.symbols as symbols
+    insert into {{features}}.bars ({columns})
+    select {values}
+    from (
+        select * from {{features}}.bars where timeframe = 'd1' limit 1
+    ) as model
+    cross join {{features}}.bar_grid as grid
+    cross join {{raw}}.symbols as symbols
     where
         grid.timeframe = 'd1'
         and grid.bar_number between :n_sessions - 25 and :n_sessions
     on conflict do nothing
+"""
+COLUMNS = """
+    select column_name
+    from information_schema.columns
+    where table_schema = :schema and table_name = 'bars'
 """
 
 PROCESSOR = """
@@ -274,7 +285,16 @@ def make_ledger(warehouse: Warehouse, n_series: int) -> None:
     run_dbt(
         warehouse, ["build", "--exclude-resource-type", "unit_test", "test"]
     )
-    for statement in (VERSIONS, FORECASTS, OUTCOMES, BARS):
+    columns = read_frame(
+        warehouse, COLUMNS, {"schema": warehouse.settings.schema("features")}
+    )["column_name"]
+    bars = BARS.format(
+        columns=", ".join(columns),
+        values=", ".join(
+            BAR_COLUMNS.get(name, f"model.{name}") for name in columns
+        ),
+    )
+    for statement in (VERSIONS, FORECASTS, OUTCOMES, bars):
         with warehouse.begin() as connection:
             connection.execute(
                 sa.text(warehouse.sql(statement)), {"n_sessions": N_SESSIONS}
