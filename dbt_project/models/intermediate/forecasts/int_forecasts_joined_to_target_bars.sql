@@ -105,7 +105,6 @@ last_bars as (
 
     select
         bars.symbol_id,
-        bars.ticker,
         bars.timeframe,
         bars.bar_number,
         bars.adjusted_close,
@@ -131,58 +130,13 @@ last_bars as (
 
 ),
 
--- The bar that a forecast was about or, where its symbol was delisted before
--- that, its last one.
-targets as (
-
-    select
-        forecasts.forecast_id,
-        bars.ticker,
-        bars.session_date,
-        bars.closed_at,
-        bars.max_recorded_at,
-        bars.adjusted_close
-
-    from forecasts
-
-    inner join bars
-        on
-            forecasts.symbol_id = bars.symbol_id
-            and forecasts.timeframe = bars.timeframe
-            and forecasts.target_bar_number = bars.bar_number
-
-    union all
-
-    select
-        forecasts.forecast_id,
-        last_bars.ticker,
-        last_bars.session_date,
-        last_bars.closed_at,
-        last_bars.max_recorded_at,
-        last_bars.adjusted_close
-
-    from forecasts
-
-    inner join last_bars
-        on
-            forecasts.symbol_id = last_bars.symbol_id
-            and forecasts.timeframe = last_bars.timeframe
-            and forecasts.target_bar_number > last_bars.bar_number
-
-    -- Where it is traded again after all, its bar says what came.
-    left join bars as traded
-        on
-            forecasts.symbol_id = traded.symbol_id
-            and forecasts.timeframe = traded.timeframe
-            and forecasts.target_bar_number = traded.bar_number
-
-    where traded.symbol_id is null
-
-),
-
--- An inner join: until the target bar is there, and it is there only once it
--- has closed, a forecast is not settled. Both closes are on today's basis, so
--- a split between them is no move.
+-- The target is the bar that a forecast was about or, where its symbol was
+-- delisted before that, its last one. Until it is there, and it is there only
+-- once it has closed, a forecast is not settled. Both closes are on today's
+-- basis, so a split between them is no move.
+--
+-- Forecasts are named once and bars where they are joined: what leaves out
+-- those that have settled does so before anything is joined to them.
 joined as (
 
     select
@@ -215,24 +169,41 @@ joined as (
         forecasts.upper_95,
         forecasts.closed_at,
         forecasts.target_at,
-        targets.ticker,
-        targets.session_date as settled_date,
-        targets.closed_at as settled_at,
-        targets.max_recorded_at as target_recorded_at,
+        reference_bars.ticker,
+        coalesce(targets.session_date, last_bars.session_date) as settled_date,
+        coalesce(targets.closed_at, last_bars.closed_at) as settled_at,
+        coalesce(targets.max_recorded_at, last_bars.max_recorded_at)
+            as target_recorded_at,
         {{ forward_log_return(
-            'reference_bars.adjusted_close', 'targets.adjusted_close'
+            'reference_bars.adjusted_close',
+            'coalesce(targets.adjusted_close, last_bars.adjusted_close)',
         ) }} as realized_return
 
     from forecasts
 
-    inner join bars as reference_bars
+    inner join {{ ref('bars') }} as reference_bars
         on
             forecasts.symbol_id = reference_bars.symbol_id
             and forecasts.timeframe = reference_bars.timeframe
             and forecasts.bar_number = reference_bars.bar_number
 
-    inner join targets
-        on forecasts.forecast_id = targets.forecast_id
+    left join {{ ref('bars') }} as targets
+        on
+            forecasts.symbol_id = targets.symbol_id
+            and forecasts.timeframe = targets.timeframe
+            and forecasts.target_bar_number = targets.bar_number
+
+    -- Where a delisted symbol is traded again after all, its bar counts.
+    left join last_bars
+        on
+            forecasts.symbol_id = last_bars.symbol_id
+            and forecasts.timeframe = last_bars.timeframe
+            and forecasts.target_bar_number > last_bars.bar_number
+            and targets.symbol_id is null
+
+    where
+        targets.symbol_id is not null
+        or last_bars.symbol_id is not null
 
 )
 
