@@ -44,6 +44,8 @@ def watched(browser: Browser, home: str) -> Iterator[tuple[Page, list[str]]]:
     page = browser.new_page(
         viewport={"width": WIDE, "height": 900}, color_scheme="light"
     )
+    # A busy machine is slow, not broken.
+    page.set_default_timeout(120_000)
     faults: list[str] = []
     page.on(
         "console",

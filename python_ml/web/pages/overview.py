@@ -21,18 +21,19 @@ from python_ml.web.queries import overview as queries
 
 
 def _today(frames: Frames, choice: Choice) -> Content:
-    counts, ages = frames["counts"], frames["ages"]
-    n_series = count_of(counts, "n_series")
+    health = frames["health"]
+    n_series = len(health)
     if not n_series:
         return Empty(
             "No series is loaded yet.", "swiftbolt ingest bars ~/downloads"
         )
-    n_missing = count_of(counts, "n_missing")
+    n_missing = int((health["status"] != "forecast").sum())
+    ages = health.drop_duplicates("calendar")
     n_drifting = count_of(frames["drift"], "n_drifting")
     cards = [
         Card(
             "Forecast at their newest bar",
-            f"{count_of(counts, 'n_forecast')} of {n_series}",
+            f"{n_series - n_missing} of {n_series}",
             "series",
             "warn" if n_missing else "good",
         ),
@@ -48,9 +49,9 @@ def _today(frames: Frames, choice: Choice) -> Content:
         cards.append(
             Card(
                 f"Newest bar of {age['calendar']}",
-                f"{age['newest_closed_at']:%Y-%m-%d}",
-                f"{age['newest_closed_at']:%H:%M} UTC, {sessions:,} sessions "
-                "ago",
+                f"{age['calendar_newest_closed_at']:%Y-%m-%d}",
+                f"{age['calendar_newest_closed_at']:%H:%M} UTC, "
+                f"{sessions:,} sessions ago",
                 "warn" if sessions > MAX_SESSIONS_AGO else "good",
             )
         )
@@ -160,7 +161,8 @@ def _alerts(frames: Frames, choice: Choice) -> Content:
 
 
 def _missing(frames: Frames, choice: Choice) -> Content:
-    missing = frames["missing"]
+    health = frames["health"]
+    missing = health[health["status"] != "forecast"]
     if missing.empty:
         return Empty("Every series that should be forecast is.")
     return (
@@ -247,11 +249,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
         Section(
             "today",
             "Today",
-            {
-                "counts": queries.COUNTS,
-                "ages": queries.AGES,
-                "drift": queries.DRIFT,
-            },
+            {"health": queries.HEALTH, "drift": queries.DRIFT},
             _today,
             command="swiftbolt build",
         ),
@@ -279,7 +277,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
         Section(
             "missing",
             "Not forecast, and why",
-            {"missing": queries.NOT_FORECAST},
+            {"health": queries.HEALTH},
             _missing,
         ),
         Section(

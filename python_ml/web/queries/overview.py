@@ -1,52 +1,57 @@
 """What the first page asks."""
 
-from python_ml.monitoring.health import AGES_QUERY
 from python_ml.web.content import Query
 
-COUNTS = Query("""
-    select
-        count(*) as n_series,
-        count(*) filter (where status = 'forecast') as n_forecast,
-        count(*) filter (where status <> 'forecast') as n_missing,
-        count(distinct ticker) as n_symbols
-    from {monitoring}.series_health
-    where is_expected
-""")
-
-NOT_FORECAST = Query("""
-    select
-        ticker, calendar, timeframe, status, reason, details, since,
-        recovers_on, newest_closed_at
-    from {monitoring}.series_health
-    where is_expected and status <> 'forecast'
-    order by ticker, timeframe_order
-""")
-
-# The queries of analysts are for who reads what dbt has built, no more.
-ANALYSTS_AGES = Query("""
+# One look at the view, which is the dearest of the page, for three sections.
+_HEALTH = """
     with
-    newest as (
-        select calendar, max(newest_closed_at) as newest_closed_at
+    health as materialized (
+        select
+            ticker, calendar, timeframe, timeframe_order, status, reason,
+            details, since, recovers_on, newest_closed_at
         from {monitoring}.series_health
         where is_expected
+    ),
+    newest as (
+        select calendar, max(newest_closed_at) as newest_closed_at
+        from health
         group by calendar
+    ),
+    ages as (
+        select
+            newest.calendar,
+            newest.newest_closed_at,
+            count(sessions.closed_at) as sessions_ago
+        from newest
+        left join SESSIONS as sessions
+            on
+                newest.calendar = sessions.calendar
+                and sessions.closed_at > newest.newest_closed_at
+                and sessions.closed_at <= :now
+        group by newest.calendar, newest.newest_closed_at
     )
     select
-        newest.calendar,
-        newest.newest_closed_at,
-        count(grid.bar_number) as sessions_ago
-    from newest
-    left join {features}.bar_grid as grid
-        on
-            newest.calendar = grid.calendar
-            and grid.timeframe = 'd1'
-            and grid.closed_at > newest.newest_closed_at
-            and grid.closed_at <= :now
-    group by newest.calendar, newest.newest_closed_at
-    order by newest.calendar
-""")
+        health.*,
+        ages.newest_closed_at as calendar_newest_closed_at,
+        ages.sessions_ago
+    from health
+    inner join ages
+        on health.calendar = ages.calendar
+    order by health.ticker, health.timeframe_order
+"""
 
-AGES = Query(AGES_QUERY, otherwise=ANALYSTS_AGES)
+# The queries of analysts are for who reads what dbt has built, no more.
+ANALYSTS_HEALTH = Query(
+    _HEALTH.replace(
+        "SESSIONS",
+        "(select calendar, closed_at from {features}.bar_grid "
+        "where timeframe = 'd1')",
+    )
+)
+
+HEALTH = Query(
+    _HEALTH.replace("SESSIONS", "{raw}.sessions"), otherwise=ANALYSTS_HEALTH
+)
 
 ANALYSTS_CHANGES = Query("""
     select
