@@ -88,8 +88,8 @@
 {# The mean over the sizes of bets, columns that end in 1, 2 and so on. #}
 {% macro mean_over_bets(prefix, n_bets) -%}
     (
-        {%- for number in range(1, n_bets + 1) %}
-            {{ '+ ' if not loop.first }}{{ prefix }}_{{ number }}
-        {%- endfor %}
+    {%- for number in range(1, n_bets + 1) %}
+        {{ '+ ' if not loop.first }}{{ prefix }}_{{ number }}
+    {%- endfor %}
     ) / {{ n_bets }}
 {%- endmacro %}

@@ -20,9 +20,9 @@ labels as (
         expected_volatility,
         forecast_volatility,
         label_threshold,
-        {% for feature, _, _, _, formula in horizon_features %}
-            {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% for feature, _, _, _, formula in horizon_features %}
+        {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
+    {% endfor %}
 
     from {{ ref('labels') }}
 

@@ -32,9 +32,9 @@ labels as (
         label,
         label_end_bar_number,
         label_end_at,
-        {% for feature, _, _, _, formula in horizon_features %}
-            {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% for feature, _, _, _, formula in horizon_features %}
+        {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
+    {% endfor %}
 
     from {{ ref('labels') }}
 
@@ -73,9 +73,9 @@ examples as (
         labels.label,
         labels.label_end_bar_number,
         labels.label_end_at,
-        {% for feature, _, _, _, _ in horizon_features %}
-            labels.{{ feature }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% for feature, _, _, _, _ in horizon_features %}
+        labels.{{ feature }}{{ ',' if not loop.last }}
+    {% endfor %}
 
     from cuts
 

@@ -24,9 +24,9 @@ targets as (
         expected_volatility,
         forecast_volatility,
         label_threshold,
-        {% for feature, _, _, _, _ in horizon_features %}
-            {{ feature }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% for feature, _, _, _, _ in horizon_features %}
+        {{ feature }}{{ ',' if not loop.last }}
+    {% endfor %}
 
     from {{ ref('horizon_scales') }}
 
@@ -57,9 +57,9 @@ examples as (
         feature_rows.max_recorded_at,
         feature_rows.n_carried_bars,
         feature_rows.{{ features | join(',\n        feature_rows.') }},
-        {% for feature, _, _, _, _ in horizon_features %}
-            targets.{{ feature }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% for feature, _, _, _, _ in horizon_features %}
+        targets.{{ feature }}{{ ',' if not loop.last }}
+    {% endfor %}
 
     from feature_rows
 

@@ -34,9 +34,9 @@ labels as (
         label_threshold,
         label_end_bar_number,
         label_end_at,
-        {% for feature, _, _, _, formula in horizon_features %}
-            {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% for feature, _, _, _, formula in horizon_features %}
+        {{ formula }} as {{ feature }}{{ ',' if not loop.last }}
+    {% endfor %}
 
     from {{ ref('labels') }}
 
@@ -84,9 +84,9 @@ examples as (
         labels.label_end_bar_number,
         labels.label_end_at,
         feature_rows.{{ features | join(',\n        feature_rows.') }},
-        {% for feature, _, _, _, _ in horizon_features %}
-            labels.{{ feature }}{{ ',' if not loop.last }}
-        {% endfor %}
+    {% for feature, _, _, _, _ in horizon_features %}
+        labels.{{ feature }}{{ ',' if not loop.last }}
+    {% endfor %}
 
     from cuts
 
