@@ -33,6 +33,7 @@ from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, connect
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.dbt_manifest import kept_manifest
+from python_ml.warehouse.ledgers import rewriting
 from tests import intraday_market, test_features
 from tests.conftest import BUILD_WITHOUT_TESTS
 from tests.feature_oracle import MINUTES, TIMEFRAMES
@@ -238,7 +239,7 @@ class Bench:
                 path.write_text(text)
 
     def change(self, statement: str) -> None:
-        with self.warehouse.begin() as connection:
+        with rewriting(self.warehouse) as connection:
             done = connection.exec_driver_sql(
                 self.warehouse.sql(statement).replace("%", "%%")
             )
