@@ -16,8 +16,9 @@ from sklearn.linear_model import LogisticRegression
 
 from python_ml import schema
 from python_ml.ensemble import CLASSES, Ensemble, HorizonEnsemble
+from python_ml.examples.catalog import read_feature_names
 from python_ml.registry.artifacts import save_ensemble
-from python_ml.warehouse.bulk import insert_frame, read_frame
+from python_ml.warehouse.bulk import insert_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 
@@ -138,17 +139,6 @@ def build(warehouse: Warehouse) -> None:
     )
 
 
-def feature_names(warehouse: Warehouse) -> tuple[str, ...]:
-    """Features in the order of the catalog."""
-    return tuple(
-        read_frame(
-            warehouse,
-            "select feature from {features}.feature_catalog "
-            "order by sort_order",
-        )["feature"]
-    )
-
-
 def make_ensemble(
     warehouse: Warehouse,
     *,
@@ -161,7 +151,7 @@ def make_ensemble(
 ) -> Ensemble:
     """An ensemble of two members fitted on noise."""
     random = np.random.default_rng(seed)
-    names = feature_names(warehouse)
+    names = read_feature_names(warehouse)
     with warehouse.begin() as connection:
         symbol_id = symbol_ids(connection)[ticker]
     fitted = {}

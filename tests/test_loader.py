@@ -41,8 +41,9 @@ def test_a_program_loads_what_is_live(market):
     X = read_frame(
         market,
         f"select {', '.join(ensemble.feature_names)} "
-        "from {features}.feature_rows where ticker = 'AAA' "
-        "and timeframe = 'd1' and is_usable order by bar_number desc limit 3",
+        "from {features}.scoring_examples where ticker = 'AAA' "
+        "and timeframe = 'd1' and horizon = '5d' "
+        "order by bar_number desc limit 3",
     ).to_numpy()
     np.testing.assert_array_equal(
         ensemble.horizons["5d"].predict_proba(X),
