@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from python_ml.examples.catalog import read_feature_names
+from python_ml.examples.catalog import read_row_feature_names
 from python_ml.forecasting.issue import forecast
 from python_ml.ingestion.load import ingest
 from python_ml.operations.daily import build
@@ -85,7 +85,7 @@ def alone(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
 def test_the_sound_series_have_the_features_they_have_alone(
     story: Story, alone: Warehouse
 ) -> None:
-    names = ", ".join(read_feature_names(alone))
+    names = ", ".join(read_row_feature_names(alone))
     query = (
         f"select ticker, timeframe, bar_number, is_usable, {names} "
         "from {features}.feature_rows where ticker = any(:tickers) "

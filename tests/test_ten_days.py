@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from python_ml.console.text_tables import to_text
-from python_ml.examples.catalog import read_feature_names
+from python_ml.examples.catalog import read_row_feature_names
 from python_ml.exceptions import NoBarsError
 from python_ml.forecasting.issue import forecast
 from python_ml.ingestion.load import ingest
@@ -109,7 +109,7 @@ def alone(fresh_warehouse: Callable[..., Warehouse]) -> Warehouse:
 def test_the_sound_series_have_the_features_they_have_alone(
     together: TenDays, alone: Warehouse
 ) -> None:
-    names = ", ".join(read_feature_names(alone))
+    names = ", ".join(read_row_feature_names(alone))
     query = (
         f"select ticker, timeframe, bar_number, is_usable, {names} "
         "from {features}.feature_rows where ticker = any(:tickers) "

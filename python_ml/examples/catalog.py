@@ -13,6 +13,20 @@ def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
     Raises
     ------
     SchemaError
+        If there are none.
+    """
+    return (
+        *read_row_feature_names(warehouse),
+        *read_horizon_feature_names(warehouse),
+    )
+
+
+def read_row_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
+    """Features of `features.feature_rows` in catalog order.
+
+    Raises
+    ------
+    SchemaError
         If the catalog is empty.
     """
     names = tuple(
@@ -26,7 +40,7 @@ def read_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
         raise SchemaError(
             "features.feature_catalog is empty. Build it with: swiftbolt run"
         )
-    return (*names, *read_horizon_feature_names(warehouse))
+    return names
 
 
 def read_horizon_feature_names(warehouse: Warehouse) -> tuple[str, ...]:
