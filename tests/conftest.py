@@ -134,6 +134,10 @@ def _log_as_before() -> Iterator[None]:
     finally:
         logger.handlers[:], logger.propagate = before[0], before[2]
         logger.setLevel(before[1])
+        # The linter of imports disables every logger that there is.
+        for name, other in logging.Logger.manager.loggerDict.items():
+            if name.startswith(ROOT_LOGGER):
+                other.disabled = False
 
 
 @pytest.fixture(autouse=True)
