@@ -62,10 +62,17 @@ STATEMENT_SECONDS = 120
 LONGEST_FIRST = (
     "test_planted_faults",
     "test_training",
-    "test_incremental",
+    "test_odd_market",
+    "test_backtest",
     "test_knowledge",
     "test_main_job",
+    "test_dbt_project",
+    "test_features",
+    "test_incremental",
+    "test_dbt_unchanged",
     "test_training_sets",
+    "test_web_browser",
+    "test_faults",
 )
 
 

@@ -71,7 +71,15 @@ class Market:
     timeframes: set[str]
 
 
-@pytest.fixture(scope="module", params=["sample", "synthetic", "intraday"])
+# The sample is like the synthetic market, and longer.
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("sample", marks=pytest.mark.slow),
+        "synthetic",
+        "intraday",
+    ],
+)
 def market(request: pytest.FixtureRequest) -> Market:
     warehouse = request.getfixturevalue(f"built_{request.param}")
     is_intraday = request.param == "intraday"

@@ -44,7 +44,14 @@ def sequences(fresh_warehouse: Callable[..., Warehouse]) -> Sequences:
     return Sequences(fresh_warehouse())
 
 
-@pytest.mark.parametrize("seed", [*SEEDS, FURTHER_SEED])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *SEEDS[:2],
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[2:]),
+        FURTHER_SEED,
+    ],
+)
 def test_an_incremental_build_equals_a_full_one(
     sequences: Sequences, seed: int
 ) -> None:

@@ -119,6 +119,7 @@ def test_a_failed_series_stays_open_with_the_reason_until_it_is_served(sample):
     assert count(sample, "ensembles") == 2
 
 
+@pytest.mark.slow
 def test_a_process_that_died_before_closing_closes_it_the_next_time(
     sample, monkeypatch
 ):

@@ -106,7 +106,13 @@ def run(warehouse: Warehouse, words: list[str]):
     return run_swiftbolt(warehouse, *words[1:])
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page",
+    [
+        PAGES[0],
+        *(pytest.param(page, marks=pytest.mark.slow) for page in PAGES[1:]),
+    ],
+)
 def test_every_command_of_the_page_runs_in_its_order(
     market, second_home, tmp_path, page
 ):

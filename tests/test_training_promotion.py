@@ -26,6 +26,7 @@ def read(warehouse, query):
     return read_frame(warehouse, query)
 
 
+@pytest.mark.slow
 def test_a_training_that_died_before_its_verdict_gets_it_from_the_next(
     sample, monkeypatch
 ):
