@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from python_ml import schema
 from python_ml.ensemble import CLASSES
+from python_ml.examples.catalog import read_feature_names
 from python_ml.exceptions import (
     ArtifactError,
     BuildError,
@@ -30,7 +31,6 @@ from tests.forecast_market import (
     build,
     close_of,
     deploy,
-    feature_names,
     load_bars,
     make_ensemble,
     record_version,
@@ -410,7 +410,7 @@ def test_a_feature_that_is_gone_is_named_with_the_command_to_retrain(built):
 
 def test_a_feature_added_since_training_is_ignored(built):
     ensemble = make_ensemble(built, ticker="AAA", as_of=close_of(-9))
-    n_kept = len(feature_names(built)) - 2
+    n_kept = len(read_feature_names(built)) - 2
     rng = np.random.default_rng(0)
     horizons = {}
     for name, horizon in ensemble.horizons.items():
