@@ -277,16 +277,6 @@ def test_the_artifact_forecasts_with_what_is_on_record(trained):
     assert list(ensemble.horizons) == version["horizons"] == ["1d", "5d", "20d"]
     assert version["classes"] == list(CLASSES)
     assert ensemble.as_of == version["as_of"] == AS_OF
-    rows = read(
-        warehouse,
-        f"""
-        select {", ".join(ensemble.feature_names)}
-        from {{features}}.feature_rows
-        where ticker = 'AAPL' and timeframe = 'd1' and is_usable
-        order by bar_number desc
-        limit 50
-        """,
-    ).to_numpy()
     recorded = read(
         warehouse,
         "select horizon, member, weight from {ml}.ensemble_weights "
@@ -294,6 +284,19 @@ def test_the_artifact_forecasts_with_what_is_on_record(trained):
         version_id=version["version_id"],
     )
     for name, horizon in ensemble.horizons.items():
+        rows = read(
+            warehouse,
+            f"""
+            select {", ".join(ensemble.feature_names)}
+            from {{features}}.scoring_examples
+            where
+                ticker = 'AAPL' and timeframe = 'd1' and horizon = :horizon
+            order by bar_number desc
+            limit 50
+            """,
+            horizon=name,
+        ).to_numpy()
+        assert len(rows) == 50
         P = horizon.predict_proba(rows)
         np.testing.assert_allclose(P.sum(axis=1), 1)
         mine = recorded[recorded["horizon"] == name]
