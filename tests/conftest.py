@@ -351,13 +351,28 @@ def _copy(
     return connect(settings, replace(server, database=database))
 
 
+MADE = pytest.StashKey[list[Warehouse]]()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _connections_of_a_module(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Close what a module's tests left open: the server has 60 connections.
+
+    A warehouse that is used again connects again.
+    """
+    yield
+    for warehouse in pytestconfig.stash.get(MADE, []):
+        warehouse.close()
+
+
 @pytest.fixture(scope="session")
 def fresh_warehouse(
+    pytestconfig: pytest.Config,
     run_folder: Path,
     server_parameters: ConnectionParameters,
     shared_template: Callable[..., str],
     unique_name: Callable[[], str],
-) -> Iterator[Callable[..., Warehouse]]:
+) -> Callable[..., Warehouse]:
     """Factory of empty, migrated warehouses: `fresh_warehouse()`.
 
     Each has a database and a home of its own. With `schema_prefix` the
@@ -365,7 +380,7 @@ def fresh_warehouse(
     `template=other.parameters.database` copies another warehouse with its
     artifacts, to which nothing may be connected (`other.close()`).
     """
-    made: list[Warehouse] = []
+    made = pytestconfig.stash.setdefault(MADE, [])
 
     def make(
         *,
@@ -391,9 +406,7 @@ def fresh_warehouse(
             migrate_to_head(warehouse)
         return warehouse
 
-    yield make
-    for warehouse in made:
-        warehouse.close()
+    return make
 
 
 @pytest.fixture
