@@ -2,7 +2,7 @@
 -- before it was loaded, a row made from it does not declare it, or a build of
 -- the past lets it in.
 {%- set longest_bars = var('longest_lookback_bars') | int(60) -%}
-{%- set third = longest_bars // 3 %}
+{%- set block = 'cast(floor(bar_number / ' ~ longest_bars ~ '.0) as integer)' %}
 
 with
 
@@ -28,34 +28,6 @@ symbols as (
         ticker
 
     from {{ ref('stg_market__symbols') }}
-
-),
-
-bars as (
-
-    select
-        symbol_id,
-        ticker,
-        timeframe,
-        bar_number,
-        closed_at,
-        max_recorded_at
-
-    from {{ ref('bars') }}
-
-),
-
-feature_rows as (
-
-    select
-        symbol_id,
-        timeframe,
-        bar_number,
-        max_recorded_at
-
-    from {{ ref('feature_rows') }}
-
-    where is_usable
 
 ),
 
@@ -102,66 +74,131 @@ backdated as (
 
 ),
 
--- No window has more than sixty bars before its row's own, so all are among the
--- last rows. The maximum of these 61 is that of three times 21, which share
--- ends.
-windowed as (
+-- A first record is known at its bar's close. So a row that declares its own
+-- close, or later, can rest on more only near a restated bar: no window
+-- has more than sixty bars before its row's own. Blocks of so many bars are
+-- matched at once: a row is in the block of the bar or in the next.
+restated as (
 
     select
-        *,
-        max(max_recorded_at) over (
-            partition by symbol_id, timeframe
-            order by bar_number asc
-            rows between {{ third }} preceding and current row
-        ) as last_recorded_at
+        symbol_id,
+        timeframe,
+        bar_number,
+        max_recorded_at,
+        {{ block }} as block
 
-    from bars
+    from {{ ref('bars') }}
+
+    where max_recorded_at > closed_at
 
 ),
 
-used as (
+reached as (
+
+    select * from restated
+
+    union all
 
     select
-        *,
-        greatest(
-            last_recorded_at,
-            lag(last_recorded_at, {{ third }}) over (
-                partition by symbol_id, timeframe order by bar_number asc
-            ),
-            lag(last_recorded_at, {{ 2 * third }}) over (
-                partition by symbol_id, timeframe order by bar_number asc
-            )
-        ) as used_at
+        symbol_id,
+        timeframe,
+        bar_number,
+        max_recorded_at,
+        block + 1 as block
 
-    from windowed
+    from restated
+
+),
+
+declared as (
+
+    select
+        symbol_id,
+        timeframe,
+        bar_number,
+        max_recorded_at as declared_at,
+        {{ block }} as block
+
+    from {{ ref('feature_rows') }}
+
+    where is_usable
+
+),
+
+behind_their_close as (
+
+    select
+        declared.symbol_id,
+        declared.timeframe,
+        declared.bar_number,
+        declared.declared_at
+
+    from declared
+
+    inner join {{ ref('bars') }} as bars
+        on
+            declared.symbol_id = bars.symbol_id
+            and declared.timeframe = bars.timeframe
+            and declared.bar_number = bars.bar_number
+
+    where declared.declared_at < bars.closed_at
+
+),
+
+behind_a_restatement as (
+
+    select
+        declared.symbol_id,
+        declared.timeframe,
+        declared.bar_number,
+        declared.declared_at
+
+    from declared
+
+    inner join reached
+        on
+            declared.symbol_id = reached.symbol_id
+            and declared.timeframe = reached.timeframe
+            and declared.block = reached.block
+            and declared.declared_at < reached.max_recorded_at
+            and declared.bar_number
+            between reached.bar_number
+            and reached.bar_number + {{ longest_bars }}
+
+),
+
+behind as (
+
+    select * from behind_their_close
+
+    union
+
+    select * from behind_a_restatement
 
 ),
 
 suspected as (
 
     select
-        used.symbol_id,
-        used.ticker,
-        used.timeframe,
-        used.bar_number,
-        used.closed_at,
-        feature_rows.max_recorded_at as declared_at
+        behind.symbol_id,
+        bars.ticker,
+        behind.timeframe,
+        behind.bar_number,
+        bars.closed_at,
+        behind.declared_at
 
-    from used
+    from behind
 
-    inner join feature_rows
+    inner join {{ ref('bars') }} as bars
         on
-            used.symbol_id = feature_rows.symbol_id
-            and used.timeframe = feature_rows.timeframe
-            and used.bar_number = feature_rows.bar_number
-
-    where feature_rows.max_recorded_at < used.used_at
+            behind.symbol_id = bars.symbol_id
+            and behind.timeframe = bars.timeframe
+            and behind.bar_number = bars.bar_number
 
     {{ computed_once() }}
 
 ),
 
--- Where bars were carried the last rows reach further back than the window.
 undeclared as (
 
     select
@@ -204,7 +241,7 @@ let_in as (
         max_recorded_at as used_at,
         cast('recorded_after_as_of' as text) as violation
 
-    from bars
+    from {{ ref('bars') }}
 
     where max_recorded_at > {{ as_of_time() }}
 
