@@ -1,26 +1,8 @@
 with
 
-spans as (
+series as (
 
-    select distinct
-        symbol_id,
-        timeframe
-
-    from {{ ref('stg_ml__deployment_spans') }}
-
-    where superseded_at is null
-
-),
-
-symbols as (
-
-    select
-        symbol_id,
-        ticker,
-        deactivated_at,
-        delisted_at
-
-    from {{ ref('stg_market__symbols') }}
+    select * from {{ ref('int_series_live_looked_up_to_last_bars') }}
 
 ),
 
@@ -80,45 +62,24 @@ rules as (
 live as (
 
     select
-        spans.symbol_id,
-        symbols.ticker,
-        spans.timeframe,
+        series.symbol_id,
+        series.ticker,
+        series.timeframe,
         trainings.last_trained_as_of,
-        last_bars.closed_at as last_bar_closed_at,
+        series.last_bar_closed_at,
         rules.expires_after_days,
         rules.cooldown_days,
         rules.accuracy_loss
 
-    from spans
-
-    inner join symbols
-        on spans.symbol_id = symbols.symbol_id
+    from series
 
     inner join rules
-        on spans.timeframe = rules.timeframe
+        on series.timeframe = rules.timeframe
 
     left join trainings
         on
-            spans.symbol_id = trainings.symbol_id
-            and spans.timeframe = trainings.timeframe
-
-    -- By the end of the key, not by reading all bars.
-    cross join
-        lateral (
-            select bars.closed_at
-
-            from {{ ref('bars') }} as bars
-
-            where
-                bars.symbol_id = spans.symbol_id
-                and bars.timeframe = spans.timeframe
-
-            order by bars.bar_number desc
-
-            limit 1
-        ) as last_bars
-
-    where symbols.deactivated_at is null and symbols.delisted_at is null
+            series.symbol_id = trainings.symbol_id
+            and series.timeframe = trainings.timeframe
 
 ),
 

@@ -33,15 +33,9 @@ promotions as (
 
 ),
 
-spans as (
+series as (
 
-    select distinct
-        symbol_id,
-        timeframe
-
-    from {{ ref('stg_ml__deployment_spans') }}
-
-    where superseded_at is null
+    select * from {{ ref('int_series_live_looked_up_to_last_bars') }}
 
 ),
 
@@ -73,38 +67,22 @@ last_trainings as (
 live as (
 
     select
-        spans.symbol_id,
-        spans.timeframe,
+        series.symbol_id,
+        series.timeframe,
         last_trainings.last_trained_as_of,
         last_trainings.last_trained_as_of
         + rules.due_every_days * interval '1 day' as due_at,
-        last_bars.closed_at as last_bar_closed_at
+        series.last_bar_closed_at
 
-    from spans
+    from series
 
     inner join rules
-        on spans.timeframe = rules.timeframe
+        on series.timeframe = rules.timeframe
 
     inner join last_trainings
         on
-            spans.symbol_id = last_trainings.symbol_id
-            and spans.timeframe = last_trainings.timeframe
-
-    -- By the end of the key, not by reading all bars.
-    cross join
-        lateral (
-            select bars.closed_at
-
-            from {{ ref('bars') }} as bars
-
-            where
-                bars.symbol_id = spans.symbol_id
-                and bars.timeframe = spans.timeframe
-
-            order by bars.bar_number desc
-
-            limit 1
-        ) as last_bars
+            series.symbol_id = last_trainings.symbol_id
+            and series.timeframe = last_trainings.timeframe
 
 ),
 

@@ -33,7 +33,14 @@ QUERY = f"""
     locks as (
         select (cast(classid as bigint) << 32) | cast(objid as bigint) as key
         from pg_catalog.pg_locks
-        where locktype = 'advisory' and objsubid = 1
+        where
+            locktype = 'advisory'
+            and objsubid = 1
+            and database = (
+                select oid
+                from pg_catalog.pg_database
+                where datname = current_database()
+            )
     ),
 
     broken as (
