@@ -146,9 +146,7 @@ def main() -> int:
     except SwiftBoltError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    print(figures.to_text())
-    for name, row in RESULTS.items():
-        print(f"RESULT {name} {figures.median(row):.4g}")
+    figures.report(RESULTS)
     return 0
 
 

@@ -78,9 +78,7 @@ def main() -> int:
             print(f"Error: {error}", file=sys.stderr)
             return 1
     figures.notes.append(f"load of the machine: {machine_load()}")
-    print(figures.to_text())
-    for name in figures.runs:
-        print(f"RESULT {name} {figures.median(name):.4g}")
+    figures.report()
     return 0
 
 

@@ -162,9 +162,7 @@ def main() -> int:
     except SwiftBoltError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    print(figures.to_text())
-    for name in figures.runs:
-        print(f"RESULT {name} {figures.median(name):.4g}")
+    figures.report()
     return 0
 
 

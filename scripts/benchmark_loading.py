@@ -91,9 +91,7 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     figures.notes.append(f"load of the machine: {machine_load()}")
-    print(figures.to_text())
-    for name, row in RESULTS.items():
-        print(f"RESULT {name} {figures.median(row):.4g}")
+    figures.report(RESULTS)
     return 0
 
 

@@ -28,7 +28,6 @@ import argparse
 import concurrent.futures
 import contextlib
 import json
-import os
 import socket
 import statistics
 import subprocess
@@ -51,6 +50,7 @@ from benchmarking import (
     N_CORES,
     Figures,
     count_rows,
+    environment_of,
     find_files,
     go_when_told,
     keep_to_two_cores,
@@ -67,7 +67,6 @@ from benchmarking import (
 from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.connection import Warehouse, open_warehouse
-from python_ml.warehouse.dbt import dbt_environment
 from python_ml.warehouse.ledgers import rewriting
 
 FIRST_DATE = date(2018, 1, 1)
@@ -175,9 +174,7 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     figures.notes.append(f"load of the machine: {machine_load()}")
-    print(figures.to_text())
-    for name in figures.runs:
-        print(f"RESULT {name} {figures.median(name):.4g}")
+    figures.report()
     return 0
 
 
@@ -247,13 +244,6 @@ def prepare(
     settle(warehouse, "forecasting")
 
 
-def environment(warehouse: Warehouse) -> dict[str, str]:
-    """Environment of a process that works on the warehouse."""
-    return os.environ | dbt_environment(
-        warehouse.settings, warehouse.parameters
-    )
-
-
 @contextlib.contextmanager
 def dashboard(warehouse: Warehouse) -> Iterator[tuple[str, psutil.Process]]:
     """Serve the pages in a process of their own."""
@@ -262,7 +252,7 @@ def dashboard(warehouse: Warehouse) -> Iterator[tuple[str, psutil.Process]]:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, *CLI, "dashboard", f"--port={port}"],
-        env=environment(warehouse),
+        env=environment_of(warehouse),
         cwd=PROJECT_ROOT,
         stdout=subprocess.DEVNULL,
     )

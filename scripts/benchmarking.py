@@ -67,6 +67,21 @@ class Figures:
             )
         return "\n".join([*lines, *self.notes])
 
+    def report(self, results: Mapping[str, str] | None = None) -> None:
+        """Print the table and a line `RESULT name value` for each figure.
+
+        Parameters
+        ----------
+        results : mapping of str to str, optional
+            Rows by the name of their figure; by default each row is one by its
+            own name.
+        """
+        print(self.to_text())
+        for name, row in (
+            results or {name: name for name in self.runs}
+        ).items():
+            print(f"RESULT {name} {self.median(row):.4g}")
+
 
 def keep_to_two_cores() -> None:
     """Have this process, polars and the server started from here use two.
@@ -237,6 +252,16 @@ def autocommit(warehouse: Warehouse) -> Iterator[sa.Connection]:
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
+def environment_of(warehouse: Warehouse) -> dict[str, str]:
+    """Environment of a process that works on a warehouse and on no other."""
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PG", "SWIFTBOLT_", "DBT_"))
+    }
+    return own | dbt_environment(warehouse.settings, warehouse.parameters)
+
+
 def run_python(
     warehouse: Warehouse,
     command: Sequence[str],
@@ -275,13 +300,7 @@ def run_python(
     BuildError
         If it ends with an error and may not.
     """
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PG", "SWIFTBOLT_", "DBT_"))
-    }
-    environment |= dbt_environment(warehouse.settings, warehouse.parameters)
-    environment |= variables or {}
+    environment = environment_of(warehouse) | dict(variables or {})
     peak = 0
     with (
         tempfile.TemporaryFile("w+") as output,
