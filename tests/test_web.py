@@ -16,9 +16,10 @@ from starlette.testclient import TestClient
 
 from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT
-from python_ml.warehouse.bulk import SnapshotReader, read_frame
+from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, connect
 from python_ml.warehouse.roles import ROLES, grant_on_built, grant_role
+from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.cells import csv_text
 from python_ml.web.content import Block, Choice, Query, Section, Table
 from python_ml.web.figures.drift import evidence_figure, features_figure

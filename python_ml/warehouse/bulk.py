@@ -88,11 +88,11 @@ def read_frame(
     ...     {"ticker": "AAPL"},
     ... )  # doctest: +SKIP
     """
-    statement = _render(warehouse, query, parameters or {})
+    statement = render(warehouse, query, parameters or {})
     with warehouse.reader() as cursor:
         cursor.execute(statement)
         table = cursor.fetch_arrow_table()
-    frame = _to_pandas(table)
+    frame = to_pandas(table)
     log_event(
         logger,
         "rows_read",
@@ -101,72 +101,6 @@ def read_frame(
         columns=len(frame.columns),
     )
     return frame
-
-
-class SnapshotReader:
-    """Reads many queries of one moment, in a transaction that cannot write.
-
-    Each query has a few seconds. One that fails is raised; the next begins a
-    new transaction, so it sees what was committed by then.
-
-    Parameters
-    ----------
-    warehouse : Warehouse
-    seconds : float, default=10
-        Longest time of one statement.
-
-    Examples
-    --------
-    >>> with SnapshotReader(warehouse) as snapshot:
-    ...     snapshot.read("select count(*) as n from {features}.bars")
-    ... # doctest: +SKIP
-    """
-
-    def __init__(self, warehouse: Warehouse, *, seconds: float = 10) -> None:
-        self.warehouse = warehouse
-        self.seconds = seconds
-        self._stack = contextlib.ExitStack()
-        self._has_begun = False
-
-    def __enter__(self) -> "SnapshotReader":
-        self._cursor = self._stack.enter_context(self.warehouse.reader())
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        try:
-            self._end()
-        finally:
-            self._stack.close()
-
-    def read(
-        self, query: str, parameters: Mapping[str, Any] | None = None
-    ) -> pd.DataFrame:
-        """Read the result of a query, as `read_frame` does."""
-        statement = _render(self.warehouse, query, parameters or {})
-        if not self._has_begun:
-            self._begin()
-        try:
-            self._cursor.execute(statement)
-            return _to_pandas(self._cursor.fetch_arrow_table())
-        except BaseException:
-            self._end()
-            raise
-
-    def _begin(self) -> None:
-        self._has_begun = True
-        milliseconds = round(self.seconds * 1000)
-        for statement in (
-            "begin isolation level repeatable read read only",
-            f"set local statement_timeout to {milliseconds}",
-            # Compiling a query costs more than these take.
-            "set local jit to off",
-        ):
-            self._cursor.execute(statement)
-
-    def _end(self) -> None:
-        if self._has_begun:
-            self._has_begun = False
-            self._cursor.execute("rollback")
 
 
 def insert_frame(
@@ -249,7 +183,7 @@ def analyze_table(connection: sa.Connection, table: sa.Table) -> None:
     connection.exec_driver_sql(f"analyze {_full_name(connection, table)}")
 
 
-def _render(
+def render(
     warehouse: Warehouse, query: str, parameters: Mapping[str, Any]
 ) -> str:
     """Put the values into the query, quoted by psycopg2.
@@ -287,7 +221,14 @@ def _plain_parameter(value: Any) -> Any:
     return None if value is pd.NA or value is pd.NaT else value
 
 
-def _to_pandas(table: pa.Table) -> pd.DataFrame:
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """A table of Arrow as a frame, with columns as the module's table says.
+
+    Raises
+    ------
+    SchemaError
+        If two columns have one name.
+    """
     columns: dict[str, Any] = {}
     for number, field in enumerate(table.schema):
         if field.name in columns:
@@ -295,14 +236,14 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
                 f"The query yields two columns named {field.name!r}; rename "
                 "one with `as`."
             )
-        columns[field.name] = _column_to_pandas(
+        columns[field.name] = _columnto_pandas(
             table.column(number),
             (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode(),
         )
     return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
 
 
-def _column_to_pandas(column: pa.ChunkedArray, kind: str) -> Any:
+def _columnto_pandas(column: pa.ChunkedArray, kind: str) -> Any:
     if kind in ("json", "jsonb"):
         return pd.Series(
             [

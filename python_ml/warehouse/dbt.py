@@ -143,10 +143,10 @@ def run_dbt(warehouse: Warehouse, arguments: Sequence[str]) -> DbtSummary:
         )
         with left_out(unchanged):
             result = _invoke(settings, arguments, manifest, [show])
-    if command in RUNNING_COMMANDS:
-        grant_on_built(warehouse)
     duration = time.monotonic() - started
     _raise_exception(result, command, log)
+    if command in RUNNING_COMMANDS:
+        grant_on_built(warehouse)
     results = getattr(result.result, "results", None) or []
     n_unchanged = len(unchanged.left_out)
     if command in RUNNING_COMMANDS and not results and not n_unchanged:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from python_ml.console.logs import get_logger, log_event
-from python_ml.warehouse.bulk import SnapshotReader
 from python_ml.warehouse.errors import translate_database_error
+from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.content import (
     Block,
     Choice,
@@ -150,9 +150,7 @@ def _answer(
 ) -> pd.DataFrame:
     if query.text not in answers:
         try:
-            answers[query.text] = snapshot.read(
-                query.text, {**choice.parameters(), **query.parameters}
-            )
+            answers[query.text] = snapshot.read(query.text, choice.parameters())
         except Exception as error:
             answers[query.text] = error
     found = answers[query.text]

@@ -2,13 +2,13 @@
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import pandas as pd
 
 from python_ml.exceptions import UnknownSeriesError
-from python_ml.warehouse.bulk import SnapshotReader
+from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.content import Choice, Page
 from python_ml.web.queries import choices as queries
 from python_ml.web.queries.ensembles import VERSIONS
@@ -155,8 +155,6 @@ def _question(text: str | None) -> int:
 def _with_versions(
     choice: Choice, versions: tuple[str, ...], wanted: Mapping[str, str]
 ) -> Choice:
-    from dataclasses import replace
-
     right = _pick("version", wanted.get("right"), versions, None)
     others = tuple(version for version in versions if version != right)
     left = _pick(

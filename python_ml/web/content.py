@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
@@ -37,14 +37,11 @@ class Query:
     Parameters
     ----------
     text : str
-    parameters : mapping of str to object
-        Besides those of the choice (`Choice.parameters`).
     otherwise : Query, optional
         Asked by who may not read all of the relations, for the same columns.
     """
 
     text: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
     otherwise: "Query | None" = None
 
     @property

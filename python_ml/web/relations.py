@@ -4,8 +4,8 @@ The one place that asks: a section whose relations are not there, because the
 warehouse is empty or older than the page, says so and names the command.
 """
 
-from python_ml.warehouse.bulk import SnapshotReader
 from python_ml.warehouse.connection import SCHEMAS
+from python_ml.warehouse.snapshot import SnapshotReader
 
 Relations = frozenset[tuple[str, str]]
 

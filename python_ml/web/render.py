@@ -97,14 +97,12 @@ def render_page(
     )
 
 
-def render_message(
-    title: str, text: str, pages: Sequence[Page], command: str | None = None
-) -> str:
+def render_message(title: str, text: str, pages: Sequence[Page]) -> str:
     """A page that says what went wrong."""
     return (
         environment()
         .get_template("message.html")
-        .render(title=title, text=text, command=command, pages=pages, page=None)
+        .render(title=title, text=text, pages=pages, page=None)
     )
 
 

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from python_ml.console.progress import progress
 from python_ml.exceptions import NotEnoughDataError
-from python_ml.warehouse.bulk import SnapshotReader
 from python_ml.warehouse.connection import Warehouse
+from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.assemble import Assembled, assemble
 from python_ml.web.choosing import choose, read_symbols
 from python_ml.web.content import Choice, Page

@@ -24,9 +24,9 @@ from starlette.routing import Route
 
 from python_ml.console.logs import get_logger
 from python_ml.exceptions import ServerError, UnknownSeriesError
-from python_ml.warehouse.bulk import SnapshotReader
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.errors import translate_database_error
+from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.assemble import assemble
 from python_ml.web.cells import csv_text
 from python_ml.web.choosing import choose

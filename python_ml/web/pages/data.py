@@ -13,7 +13,7 @@ from python_ml.web.content import (
     Section,
     Table,
 )
-from python_ml.web.pages.shared import spelled
+from python_ml.web.pages.shared import listing, spelled
 from python_ml.web.queries import data as queries
 
 INGEST_COMMAND = "swiftbolt ingest bars ~/downloads"
@@ -54,95 +54,71 @@ def _health(frames: Frames, choice: Choice) -> Content:
 
 
 def _gaps(frames: Frames, choice: Choice) -> Content:
-    gaps = frames["gaps"]
-    if gaps.empty:
-        return Empty(f"No bar of {choice.symbol} is missing.")
-    return (
-        Block(
-            table=Table(
-                gaps,
-                {
-                    "timeframe": Column("Timeframe"),
-                    "first_session_date": Column("From", "date"),
-                    "last_session_date": Column("to", "date"),
-                    "n_bars": Column("Bars", "count"),
-                    "is_carried": Column("Carried", "verdict"),
-                },
-                f"Missing bars of {choice.symbol}, newest first; short gaps "
-                "are carried",
-                at_most=30,
-            )
-        ),
+    return listing(
+        frames["gaps"],
+        {
+            "timeframe": Column("Timeframe"),
+            "first_session_date": Column("From", "date"),
+            "last_session_date": Column("to", "date"),
+            "n_bars": Column("Bars", "count"),
+            "is_carried": Column("Carried", "verdict"),
+        },
+        f"Missing bars of {choice.symbol}, newest first; short gaps "
+        "are carried",
+        at_most=30,
+        empty=Empty(f"No bar of {choice.symbol} is missing."),
     )
 
 
 def _rejected(frames: Frames, choice: Choice) -> Content:
-    rejected = frames["rejected"]
-    if rejected.empty:
-        return Empty("No row of any load was rejected.")
-    return (
-        Block(
-            table=Table(
-                rejected,
-                {
-                    "batch_source": Column("Source"),
-                    "ticker": Column("Symbol", "symbol"),
-                    "timeframe": Column("Timeframe"),
-                    "reason": Column("Reason", "verdict"),
-                    "n": Column("Rows", "count"),
-                    "last_rejected_at": Column("Last (UTC)", "time"),
-                },
-                "Rejected rows by reason; the rows are in raw.rejected_bars",
-                at_most=40,
-            )
-        ),
+    return listing(
+        frames["rejected"],
+        {
+            "batch_source": Column("Source"),
+            "ticker": Column("Symbol", "symbol"),
+            "timeframe": Column("Timeframe"),
+            "reason": Column("Reason", "verdict"),
+            "n": Column("Rows", "count"),
+            "last_rejected_at": Column("Last (UTC)", "time"),
+        },
+        "Rejected rows by reason; the rows are in raw.rejected_bars",
+        at_most=40,
+        empty=Empty("No row of any load was rejected."),
     )
 
 
 def _set_aside(frames: Frames, choice: Choice) -> Content:
-    rows = frames["set_aside"]
-    if rows.empty:
-        return Empty("No series has been set aside.")
-    return (
-        Block(
-            table=Table(
-                rows,
-                {
-                    "ticker": Column("Symbol", "symbol"),
-                    "timeframe": Column("Timeframe"),
-                    "reason": Column("Reason", "verdict"),
-                    "details": Column("Details"),
-                    "source": Column("Found by"),
-                    "quarantined_at": Column("Since (UTC)", "time"),
-                    "released_at": Column("Released (UTC)", "time"),
-                },
-                "Series that were set aside, those that still are first",
-                at_most=30,
-            )
-        ),
+    return listing(
+        frames["set_aside"],
+        {
+            "ticker": Column("Symbol", "symbol"),
+            "timeframe": Column("Timeframe"),
+            "reason": Column("Reason", "verdict"),
+            "details": Column("Details"),
+            "source": Column("Found by"),
+            "quarantined_at": Column("Since (UTC)", "time"),
+            "released_at": Column("Released (UTC)", "time"),
+        },
+        "Series that were set aside, those that still are first",
+        at_most=30,
+        empty=Empty("No series has been set aside."),
     )
 
 
 def _splits(frames: Frames, choice: Choice) -> Content:
-    rows = frames["splits"]
-    if rows.empty:
-        return Empty("No jump looks like a split that nobody told of.")
-    return (
-        Block(
-            table=Table(
-                rows,
-                {
-                    "ticker": Column("Symbol", "symbol"),
-                    "timeframe": Column("Timeframe"),
-                    "session_date": Column("Session", "date"),
-                    "kind": Column("Kind", "verdict"),
-                    "jump": Column("Jump", "number"),
-                    "suggested_factor": Column("Suggested factor", "number"),
-                    "remedy": Column("What to do"),
-                },
-                "Suspected splits, newest first",
-            )
-        ),
+    return listing(
+        frames["splits"],
+        {
+            "ticker": Column("Symbol", "symbol"),
+            "timeframe": Column("Timeframe"),
+            "session_date": Column("Session", "date"),
+            "kind": Column("Kind", "verdict"),
+            "jump": Column("Jump", "number"),
+            "suggested_factor": Column("Suggested factor", "number"),
+            "remedy": Column("What to do"),
+        },
+        "Suspected splits, newest first",
+        empty=Empty("No jump looks like a split that nobody told of."),
     )
 
 
@@ -194,50 +170,37 @@ def _audits(frames: Frames, choice: Choice) -> Content:
 
 
 def _validations(frames: Frames, choice: Choice) -> Content:
-    rows = frames["validations"]
-    if rows.empty:
-        return Empty("Nothing has been validated yet.", "swiftbolt validate")
-    return (
-        Block(
-            table=Table(
-                rows,
-                {
-                    "suite": Column("Suite", "verdict"),
-                    "dataset": Column("Of"),
-                    "n_expectations": Column("Expectations", "count"),
-                    "n_failed": Column("Failed", "count"),
-                    "n_rows": Column("Rows", "count"),
-                    "failed": Column("Which"),
-                    "validated_at": Column("Validated (UTC)", "time"),
-                },
-                "The last validation, failures first",
-            )
-        ),
+    return listing(
+        frames["validations"],
+        {
+            "suite": Column("Suite", "verdict"),
+            "dataset": Column("Of"),
+            "n_expectations": Column("Expectations", "count"),
+            "n_failed": Column("Failed", "count"),
+            "n_rows": Column("Rows", "count"),
+            "failed": Column("Which"),
+            "validated_at": Column("Validated (UTC)", "time"),
+        },
+        "The last validation, failures first",
+        empty=Empty("Nothing has been validated yet.", "swiftbolt validate"),
     )
 
 
 def _loads(frames: Frames, choice: Choice) -> Content:
-    rows = frames["loads"]
-    if rows.empty:
-        return Empty("Nothing has been loaded yet.", INGEST_COMMAND)
-    return (
-        Block(
-            table=Table(
-                rows,
-                {
-                    "batch_id": Column("Load", "count"),
-                    "source": Column("Source"),
-                    "ingested_at": Column("Loaded (UTC)", "time"),
-                    "n_bars": Column("Bars written", "count"),
-                    "n_restated": Column("of these restated", "count"),
-                    "n_adjustments": Column("Splits, dividends", "count"),
-                    "n_rejected": Column("Rejected", "count"),
-                },
-                "Loads, newest first; restated bars of loads of 20,000 and "
-                "fewer",
-                at_most=20,
-            )
-        ),
+    return listing(
+        frames["loads"],
+        {
+            "batch_id": Column("Load", "count"),
+            "source": Column("Source"),
+            "ingested_at": Column("Loaded (UTC)", "time"),
+            "n_bars": Column("Bars written", "count"),
+            "n_restated": Column("of these restated", "count"),
+            "n_adjustments": Column("Splits, dividends", "count"),
+            "n_rejected": Column("Rejected", "count"),
+        },
+        "Loads, newest first; restated bars of loads of 20,000 and fewer",
+        at_most=20,
+        empty=Empty("Nothing has been loaded yet.", INGEST_COMMAND),
     )
 
 

@@ -17,7 +17,7 @@ from python_ml.web.figures.drift import (
     rolling_figure,
     status_figure,
 )
-from python_ml.web.pages.shared import HISTORY_COMMAND, spelled
+from python_ml.web.pages.shared import HISTORY_COMMAND, listing, spelled
 from python_ml.web.queries import drift as queries
 from python_ml.web.queries import overview as overview_queries
 
@@ -175,51 +175,39 @@ def _features(frames: Frames, choice: Choice) -> Content:
 
 
 def _checks(frames: Frames, choice: Choice) -> Content:
-    checks = frames["checks"]
-    if checks.empty:
-        return Empty(
+    return listing(
+        frames["checks"],
+        {
+            "checked_at": Column("Checked (UTC)", "time"),
+            "accuracy": Column("Accuracy", "share"),
+            "baseline_accuracy": Column("Baseline", "share"),
+            "drift_margin": Column("Margin", "signed"),
+            "n_predictions": Column("Forecasts", "count"),
+            "status": Column("Status", "verdict"),
+            "recommendation": Column("Recommended", "verdict"),
+        },
+        "Checks of this series, newest first",
+        at_most=20,
+        empty=Empty(
             "This series has not been checked yet.", "swiftbolt check-drift"
-        )
-    return (
-        Block(
-            table=Table(
-                checks,
-                {
-                    "checked_at": Column("Checked (UTC)", "time"),
-                    "accuracy": Column("Accuracy", "share"),
-                    "baseline_accuracy": Column("Baseline", "share"),
-                    "drift_margin": Column("Margin", "signed"),
-                    "n_predictions": Column("Forecasts", "count"),
-                    "status": Column("Status", "verdict"),
-                    "recommendation": Column("Recommended", "verdict"),
-                },
-                "Checks of this series, newest first",
-                at_most=20,
-            )
         ),
     )
 
 
 def _alerts(frames: Frames, choice: Choice) -> Content:
-    alerts = frames["alerts"]
-    if alerts.empty:
-        return Empty("There has been no alert.")
-    return (
-        Block(
-            table=Table(
-                alerts,
-                {
-                    "severity": Column("Severity", "verdict"),
-                    "subject": Column("About"),
-                    "message": Column("What is seen"),
-                    "state": Column("State"),
-                    "first_seen_at": Column("Since (UTC)", "time"),
-                    "resolved_at": Column("Until (UTC)", "time"),
-                },
-                "Alerts, newest first",
-                at_most=30,
-            )
-        ),
+    return listing(
+        frames["alerts"],
+        {
+            "severity": Column("Severity", "verdict"),
+            "subject": Column("About"),
+            "message": Column("What is seen"),
+            "state": Column("State"),
+            "first_seen_at": Column("Since (UTC)", "time"),
+            "resolved_at": Column("Until (UTC)", "time"),
+        },
+        "Alerts, newest first",
+        at_most=30,
+        empty=Empty("There has been no alert."),
     )
 
 

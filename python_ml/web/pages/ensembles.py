@@ -14,7 +14,7 @@ from python_ml.web.content import (
     Table,
 )
 from python_ml.web.figures.ensembles import spans_figure, weights_figure
-from python_ml.web.pages.shared import spelled
+from python_ml.web.pages.shared import listing, spelled
 from python_ml.web.queries import ensembles as queries
 
 NOT_YET = "This series has not been trained yet."
@@ -75,31 +75,24 @@ def _spans(frames: Frames, choice: Choice) -> Content:
 
 
 def _versions(frames: Frames, choice: Choice) -> Content:
-    versions = frames["versions"]
-    if versions.empty:
-        return Empty(NOT_YET, COMMAND)
-    return (
-        Block(
-            table=Table(
-                versions,
-                {
-                    "version_id": Column("Version", "version"),
-                    "as_of": Column("As of (UTC)", "time"),
-                    "skill": Column("Skill (%)", "skill"),
-                    "skill_se": Column("standard error", "share"),
-                    "ensemble_validation_accuracy": Column("Accuracy", "share"),
-                    "baseline_accuracy": Column("Baseline", "share"),
-                    "n_fit": Column("Rows fitted", "count"),
-                    "n_validation": Column("validated", "count"),
-                    "is_overfit": Column("Overfit", "verdict"),
-                    "weight_method": Column("Weights by"),
-                    "created_at": Column("Trained (UTC)", "time"),
-                },
-                f"Versions with what validation said of {choice.horizon}, "
-                "newest first",
-                at_most=30,
-            )
-        ),
+    return listing(
+        frames["versions"],
+        {
+            "version_id": Column("Version", "version"),
+            "as_of": Column("As of (UTC)", "time"),
+            "skill": Column("Skill (%)", "skill"),
+            "skill_se": Column("standard error", "share"),
+            "ensemble_validation_accuracy": Column("Accuracy", "share"),
+            "baseline_accuracy": Column("Baseline", "share"),
+            "n_fit": Column("Rows fitted", "count"),
+            "n_validation": Column("validated", "count"),
+            "is_overfit": Column("Overfit", "verdict"),
+            "weight_method": Column("Weights by"),
+            "created_at": Column("Trained (UTC)", "time"),
+        },
+        f"Versions with what validation said of {choice.horizon}, newest first",
+        at_most=30,
+        empty=Empty(NOT_YET, COMMAND),
     )
 
 

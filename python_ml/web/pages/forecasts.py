@@ -1,5 +1,7 @@
 """Forecasts of one symbol: prices and bands, classes, trust, members."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from python_ml.web.content import (
@@ -37,36 +39,10 @@ def _price(frames: Frames, choice: Choice) -> Content:
             "There are no bars of this series.",
             "swiftbolt ingest bars ~/downloads",
         )
-    newest = bars["bar_number"].max()
     ahead = latest[
         (latest["timeframe"] == choice.timeframe)
-        & (latest["bar_number"] == newest)
+        & (latest["bar_number"] == bars["bar_number"].max())
     ]
-    settled = issued[issued["is_inside_80"].notna()]
-    notes = []
-    if ahead.empty:
-        notes.append(
-            "The newest bar is not forecast, so no band lies ahead: "
-            f"{FORECAST_COMMAND} says why."
-        )
-    if len(settled):
-        inside = int(settled["is_inside_80"].astype(bool).sum())
-        notes.append(
-            f"Of the last {len(settled)} settled forecasts {choice.horizon} "
-            f"ahead, {inside} ended inside their 80% band "
-            f"({inside / len(settled):.0%})."
-        )
-    else:
-        notes.append(
-            f"No forecast {choice.horizon} ahead has settled yet, so no band "
-            "lies behind. History can be replayed, as it would have been "
-            f"forecast: {HISTORY_COMMAND}"
-        )
-    currency = (
-        latest["currency"].dropna().iloc[0]
-        if latest["currency"].notna().any()
-        else None
-    )
     figure = price_figure(
         bars,
         issued,
@@ -74,45 +50,73 @@ def _price(frames: Frames, choice: Choice) -> Content:
         symbol=str(choice.symbol),
         timeframe=str(choice.timeframe),
         horizon=str(choice.horizon),
-        currency=currency,
+        currency=next(iter(latest["currency"].dropna()), None),
     )
     return (
         Block(
             figure=figure,
-            notes=tuple(notes),
-            table=Table(
-                issued,
-                {
-                    "closed_at": Column("Bar closed (UTC)", "time"),
-                    "target_at": Column("Target at (UTC)", "time"),
-                    "reference_close": Column("Close", "price"),
-                    **BAND_COLUMNS,
-                    "price_target": Column("Target", "price"),
-                    "direction": Column("Said", "verdict"),
-                    "outcome": Column("Came", "verdict"),
-                    "realized_return": Column("Log return", "skill"),
-                    "is_inside_80": Column("Inside 80%", "verdict"),
-                    "trust": Column("Trust", "verdict"),
-                },
-                f"Forecasts {choice.horizon} ahead as they were issued, newest "
-                "first",
-                at_most=40,
-            ),
+            notes=tuple(_what_held(issued, ahead, choice.horizon)),
+            table=_issued_table(issued, choice.horizon),
         ),
-        Block(
-            title="Ahead",
-            table=Table(
-                ahead,
-                {
-                    "horizon": Column("Horizon"),
-                    "target_at": Column("Target at (UTC)", "time"),
-                    **BAND_COLUMNS,
-                    "price_target": Column("Target", "price"),
-                    "trust": Column("Trust", "verdict"),
-                },
-                "Bands issued at the newest bar",
-            ),
-        ),
+        Block(title="Ahead", table=_ahead_table(ahead)),
+    )
+
+
+def _what_held(
+    issued: pd.DataFrame, ahead: pd.DataFrame, horizon: str | None
+) -> Iterator[str]:
+    """What the bands behind have come to, and why none lies ahead."""
+    if ahead.empty:
+        yield (
+            "The newest bar is not forecast, so no band lies ahead: "
+            f"{FORECAST_COMMAND} says why."
+        )
+    settled = issued["is_inside_80"].dropna().astype(bool)
+    if len(settled):
+        yield (
+            f"Of the last {len(settled)} settled forecasts {horizon} ahead, "
+            f"{settled.sum()} ended inside their 80% band "
+            f"({settled.mean():.0%})."
+        )
+    else:
+        yield (
+            f"No forecast {horizon} ahead has settled yet, so no band lies "
+            "behind. History can be replayed, as it would have been forecast: "
+            f"{HISTORY_COMMAND}"
+        )
+
+
+def _issued_table(issued: pd.DataFrame, horizon: str | None) -> Table:
+    return Table(
+        issued,
+        {
+            "closed_at": Column("Bar closed (UTC)", "time"),
+            "target_at": Column("Target at (UTC)", "time"),
+            "reference_close": Column("Close", "price"),
+            **BAND_COLUMNS,
+            "price_target": Column("Target", "price"),
+            "direction": Column("Said", "verdict"),
+            "outcome": Column("Came", "verdict"),
+            "realized_return": Column("Log return", "skill"),
+            "is_inside_80": Column("Inside 80%", "verdict"),
+            "trust": Column("Trust", "verdict"),
+        },
+        f"Forecasts {horizon} ahead as they were issued, newest first",
+        at_most=40,
+    )
+
+
+def _ahead_table(ahead: pd.DataFrame) -> Table:
+    return Table(
+        ahead,
+        {
+            "horizon": Column("Horizon"),
+            "target_at": Column("Target at (UTC)", "time"),
+            **BAND_COLUMNS,
+            "price_target": Column("Target", "price"),
+            "trust": Column("Trust", "verdict"),
+        },
+        "Bands issued at the newest bar",
     )
 
 

@@ -13,10 +13,7 @@ from python_ml.web.content import (
     Section,
     Table,
 )
-from python_ml.web.pages.shared import (
-    count_of,
-    spelled,
-)
+from python_ml.web.pages.shared import count_of, listing, spelled
 from python_ml.web.queries import overview as queries
 
 
@@ -65,33 +62,27 @@ def _today(frames: Frames, choice: Choice) -> Content:
 
 
 def _latest(frames: Frames, choice: Choice) -> Content:
-    latest = frames["latest"]
-    if latest.empty:
-        return Empty("Nothing has been forecast yet.", "swiftbolt run")
-    return (
-        Block(
-            table=Table(
-                latest,
-                {
-                    "ticker": Column("Symbol", "symbol"),
-                    "timeframe": Column("Timeframe"),
-                    "horizon": Column("Horizon"),
-                    "lower_80": Column("80% from", "price"),
-                    "upper_80": Column("to", "price"),
-                    "price_target": Column("Target", "price"),
-                    "direction": Column("Direction", "verdict"),
-                    "probability_bearish": Column("Bearish", "share"),
-                    "probability_neutral": Column("Neutral", "share"),
-                    "probability_bullish": Column("Bullish", "share"),
-                    "confidence": Column("Over climatology", "share"),
-                    "trust": Column("Trust", "verdict"),
-                    "target_at": Column("Target at (UTC)", "time"),
-                },
-                "The newest forecast of each series at its base horizon, those "
-                "that say most beyond climatology first",
-                at_most=20,
-            )
-        ),
+    return listing(
+        frames["latest"],
+        {
+            "ticker": Column("Symbol", "symbol"),
+            "timeframe": Column("Timeframe"),
+            "horizon": Column("Horizon"),
+            "lower_80": Column("80% from", "price"),
+            "upper_80": Column("to", "price"),
+            "price_target": Column("Target", "price"),
+            "direction": Column("Direction", "verdict"),
+            "probability_bearish": Column("Bearish", "share"),
+            "probability_neutral": Column("Neutral", "share"),
+            "probability_bullish": Column("Bullish", "share"),
+            "confidence": Column("Over climatology", "share"),
+            "trust": Column("Trust", "verdict"),
+            "target_at": Column("Target at (UTC)", "time"),
+        },
+        "The newest forecast of each series at its base horizon, those "
+        "that say most beyond climatology first",
+        at_most=20,
+        empty=Empty("Nothing has been forecast yet.", "swiftbolt run"),
     )
 
 
@@ -137,26 +128,20 @@ def _changes(frames: Frames, choice: Choice) -> Content:
 
 
 def _alerts(frames: Frames, choice: Choice) -> Content:
-    alerts = frames["alerts"]
-    if alerts.empty:
-        return Empty("No alert is open.")
-    return (
-        Block(
-            table=Table(
-                alerts,
-                {
-                    "severity": Column("Severity", "verdict"),
-                    "subject": Column("About"),
-                    "message": Column("What is seen"),
-                    "advice": Column("What to do"),
-                    "state": Column("State"),
-                    "n_seen": Column("Seen", "count"),
-                    "first_seen_at": Column("Since (UTC)", "time"),
-                },
-                "Alerts that are not resolved, critical ones first",
-                at_most=30,
-            )
-        ),
+    return listing(
+        frames["alerts"],
+        {
+            "severity": Column("Severity", "verdict"),
+            "subject": Column("About"),
+            "message": Column("What is seen"),
+            "advice": Column("What to do"),
+            "state": Column("State"),
+            "n_seen": Column("Seen", "count"),
+            "first_seen_at": Column("Since (UTC)", "time"),
+        },
+        "Alerts that are not resolved, critical ones first",
+        at_most=30,
+        empty=Empty("No alert is open."),
     )
 
 
@@ -193,54 +178,40 @@ def _missing(frames: Frames, choice: Choice) -> Content:
 
 
 def _jobs(frames: Frames, choice: Choice) -> Content:
-    jobs = frames["jobs"]
-    if jobs.empty:
-        return Empty("No job has run yet.", "swiftbolt run")
-    return (
-        Block(
-            table=Table(
-                jobs,
-                {
-                    "job": Column("Job"),
-                    "status": Column("Ended", "verdict"),
-                    "started_at": Column("Started (UTC)", "time"),
-                    "duration_seconds": Column("Took (s)", "seconds"),
-                    "peak_memory_mb": Column("Memory (MB)", "count"),
-                    "counts": Column("Counts", "json"),
-                    "error_message": Column("Error"),
-                },
-                "The last starts of jobs, newest first",
-                at_most=12,
-            )
-        ),
+    return listing(
+        frames["jobs"],
+        {
+            "job": Column("Job"),
+            "status": Column("Ended", "verdict"),
+            "started_at": Column("Started (UTC)", "time"),
+            "duration_seconds": Column("Took (s)", "seconds"),
+            "peak_memory_mb": Column("Memory (MB)", "count"),
+            "counts": Column("Counts", "json"),
+            "error_message": Column("Error"),
+        },
+        "The last starts of jobs, newest first",
+        at_most=12,
+        empty=Empty("No job has run yet.", "swiftbolt run"),
     )
 
 
 def _costs(frames: Frames, choice: Choice) -> Content:
-    costs = frames["costs"]
-    if costs.empty:
-        return Empty("No job has run in the last 30 days.", "swiftbolt run")
-    return (
-        Block(
-            table=Table(
-                costs,
-                {
-                    "job": Column("Job"),
-                    "n_runs": Column("Runs", "count"),
-                    "n_failed": Column("Failed", "count"),
-                    "mean_minutes": Column("Took (min)", "number"),
-                    "longest_minutes": Column("longest (min)", "number"),
-                    "mean_processor_minutes": Column(
-                        "Processor (min)", "number"
-                    ),
-                    "peak_memory_mb": Column("Memory (MB)", "count"),
-                    "price_in_30_days": Column("Price", "number"),
-                    "currency": Column("in"),
-                    "is_within_budget": Column("Within budget", "verdict"),
-                },
-                "What each job took in the last 30 days",
-            )
-        ),
+    return listing(
+        frames["costs"],
+        {
+            "job": Column("Job"),
+            "n_runs": Column("Runs", "count"),
+            "n_failed": Column("Failed", "count"),
+            "mean_minutes": Column("Took (min)", "number"),
+            "longest_minutes": Column("longest (min)", "number"),
+            "mean_processor_minutes": Column("Processor (min)", "number"),
+            "peak_memory_mb": Column("Memory (MB)", "count"),
+            "price_in_30_days": Column("Price", "number"),
+            "currency": Column("in"),
+            "is_within_budget": Column("Within budget", "verdict"),
+        },
+        "What each job took in the last 30 days",
+        empty=Empty("No job has run in the last 30 days.", "swiftbolt run"),
     )
 
 

@@ -1,18 +1,13 @@
 """What sections of several pages need."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
-from python_ml.web.content import Column, Kind
+from python_ml.web.content import Block, Column, Content, Empty, Kind, Table
 
 FORECAST_COMMAND = "swiftbolt run"
 HISTORY_COMMAND = "swiftbolt forecast --replay-from DATE"
-
-TREND = {
-    "improving": "getting better",
-    "worsening": "getting worse",
-    "steady": "steady",
-    "unknown": "unknown",
-}
 
 
 def spelled(value: object) -> str:
@@ -55,3 +50,26 @@ def _kind(name: str, values: pd.Series) -> Kind:
 def count_of(frame: pd.DataFrame, name: str) -> int:
     """A count in the only row of a frame."""
     return int(frame[name].iloc[0])
+
+
+def listing(
+    rows: pd.DataFrame,
+    columns: Mapping[str, Column],
+    caption: str,
+    *,
+    empty: Empty,
+    at_most: int = 60,
+) -> Content:
+    """A table and nothing else, or why there is none.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n_rows, n_columns)
+    columns, caption, at_most
+        Those of `Table`.
+    empty : Empty
+        Shown in place of a table without rows.
+    """
+    if rows.empty:
+        return empty
+    return (Block(table=Table(rows, columns, caption, at_most=at_most)),)

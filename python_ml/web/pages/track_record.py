@@ -20,7 +20,7 @@ from python_ml.web.figures.scores import (
     coverage_figure,
     skill_figure,
 )
-from python_ml.web.pages.shared import HISTORY_COMMAND, spelled
+from python_ml.web.pages.shared import HISTORY_COMMAND, listing, spelled
 from python_ml.web.queries import track_record as queries
 from python_ml.web.statistics import skill_by_period, wilson_interval
 
@@ -189,24 +189,18 @@ def _leaderboard(frames: Frames, choice: Choice) -> Content:
 
 
 def _trust(frames: Frames, choice: Choice) -> Content:
-    rows = frames["trust"]
-    if rows.empty:
-        return Empty(NOT_YET, HISTORY_COMMAND)
-    return (
-        Block(
-            table=Table(
-                rows,
-                {
-                    "trust": Column("Trust", "verdict"),
-                    **SKILL_COLUMNS,
-                    "accuracy": Column("Accuracy", "share"),
-                    "coverage_80": Column("Inside 80%", "share"),
-                    "n": Column("Forecasts", "count"),
-                    "n_blocks": Column("Blocks", "count"),
-                },
-                "Settled forecasts by the trust that they were issued with",
-            )
-        ),
+    return listing(
+        frames["trust"],
+        {
+            "trust": Column("Trust", "verdict"),
+            **SKILL_COLUMNS,
+            "accuracy": Column("Accuracy", "share"),
+            "coverage_80": Column("Inside 80%", "share"),
+            "n": Column("Forecasts", "count"),
+            "n_blocks": Column("Blocks", "count"),
+        },
+        "Settled forecasts by the trust that they were issued with",
+        empty=Empty(NOT_YET, HISTORY_COMMAND),
     )
 
 

@@ -1,6 +1,7 @@
 """What the page of data asks."""
 
 from python_ml.web.content import Query
+from python_ml.web.queries.symbols import of_symbol
 
 HEALTH = Query("""
     select
@@ -13,11 +14,11 @@ HEALTH = Query("""
         ticker, timeframe_order
 """)
 
-GAPS = Query("""
+GAPS = of_symbol("""
     select
         timeframe, first_session_date, last_session_date, n_bars, is_carried
     from {features}.gaps
-    where ticker = :symbol
+    where IS_CHOSEN
     order by last_session_date desc, timeframe
     limit 200
 """)

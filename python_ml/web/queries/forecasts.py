@@ -1,40 +1,22 @@
 """What the page of forecasts asks about one symbol."""
 
 from python_ml.web.content import Query
+from python_ml.web.queries.symbols import of_symbol
 
 N_BARS = 120
 
-# The queries of analysts are for who reads what dbt has built, no more.
-ANALYSTS_BARS = Query(f"""
+BARS = of_symbol(f"""
     select
         bar_number, session_date, closed_at, adjusted_open as open,
         adjusted_high as high, adjusted_low as low, adjusted_close as close,
         adjusted_close / nullif(close, 0) as basis
     from {{features}}.bars
     where
-        ticker = :symbol
+        IS_CHOSEN
         and timeframe = :timeframe
     order by bar_number desc
     limit {N_BARS}
 """)
-
-BARS = Query(
-    f"""
-    select
-        bar_number, session_date, closed_at, adjusted_open as open,
-        adjusted_high as high, adjusted_low as low, adjusted_close as close,
-        adjusted_close / nullif(close, 0) as basis
-    from {{features}}.bars
-    where
-        symbol_id = (
-            select symbol_id from {{raw}}.symbols where ticker = :symbol
-        )
-        and timeframe = :timeframe
-    order by bar_number desc
-    limit {N_BARS}
-""",
-    otherwise=ANALYSTS_BARS,
-)
 
 # Outcomes without bands, which stand in the ledger alone.
 ANALYSTS_ISSUED = Query(f"""
