@@ -89,8 +89,14 @@ class LabelledRows:
         ndarray of shape (n_used, n_features)
             Every column contiguous.
         """
-        of_rows = self.X.T.take(self.places[used], axis=1)
-        return np.concatenate((of_rows, self.X_by_horizon[used].T)).T
+        n_of_row = self.X.shape[1]
+        n_features = n_of_row + self.X_by_horizon.shape[1]
+        X = np.empty((n_features, len(used)), self.X.dtype)
+        # Places are valid; told to clip, numpy writes without a copy.
+        places = self.places[used]
+        np.take(self.X.T, places, axis=1, out=X[:n_of_row], mode="clip")
+        X[n_of_row:] = self.X_by_horizon[used].T
+        return X.T
 
     def is_finite(self) -> npt.NDArray[np.bool_]:
         """Whether every feature of a label is a number, shape (n_labels,)."""

@@ -320,8 +320,8 @@ def read_due_examples(
         table="features.scoring_examples",
         timeframe=timeframe,
         rows=len(examples),
-        first=None if examples.empty else examples["closed_at"].min(),
-        last=None if examples.empty else examples["closed_at"].max(),
+        first=examples["closed_at"].min(),
+        last=examples["closed_at"].max(),
     )
     return examples
 

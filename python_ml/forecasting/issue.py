@@ -104,8 +104,6 @@ def forecast(
         "replay_from": replay_from,
     }
     with job_run(warehouse, "forecast", arguments) as job:
-        # Before anything is added to them.
-        job.counts["ledger_digests"] = extend_digests(warehouse)
         series = read_series(warehouse, symbols, timeframes)
         rows, n_inserted, failures = _issue(
             warehouse,
@@ -124,6 +122,8 @@ def forecast(
         job.counts["forecasts"] = n_inserted
         job.counts["late_forecasts"] = summary.n_late
         job.counts["series"] = summary.n_series
+        # Of days that are over; what was due need not wait for it.
+        job.counts["ledger_digests"] = extend_digests(warehouse)
         log_event(
             logger,
             "forecasts_issued",

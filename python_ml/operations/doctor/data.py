@@ -7,8 +7,8 @@ import pandas as pd
 
 from python_ml.console.text_tables import some_names
 from python_ml.exceptions import SchemaError
-from python_ml.monitoring.alerts.check import collect
 from python_ml.monitoring.alerts.kinds import KINDS
+from python_ml.monitoring.alerts.observing import collect
 from python_ml.monitoring.alerts.rules import read_rules
 from python_ml.monitoring.health import REMEDIES, read_health
 from python_ml.operations.doctor.finding import NOTICE, PROBLEM, Finding

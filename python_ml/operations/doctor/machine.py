@@ -49,8 +49,8 @@ DELIVERIES_QUERY = """
 def check_server(settings: Settings) -> Iterator[Finding]:
     """Whether the database can be used; it is not started."""
     status = database_status(settings)
-    if not status["is_running"]:
-        reason = status.get("reason", "it does not run")
+    if not status["can_log_in"]:
+        reason = status.get("reason") or "it does not run"
         yield Finding(
             "server",
             PROBLEM,
