@@ -21,6 +21,7 @@ from python_ml.settings import Settings
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt_manifest import kept_manifest, parsing_digest
 from python_ml.warehouse.dbt_process import (
+    callers_found_at_once,
     connections_kept,
     debug_events_dropped,
     loggers_kept,
@@ -212,6 +213,7 @@ def _invoke(
         connections_kept(),
         templates_compiled_once(),
         macros_looked_up_at_once(),
+        callers_found_at_once(),
         manifest_passed_over(),
     ):
         try:

@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, cast
 
 from python_ml.interrupts import cancel_on_end
@@ -191,6 +191,35 @@ def macros_looked_up_at_once() -> Iterator[None]:
     finally:
         del patched.keys
         patched.__getitem__ = get_item
+
+
+@contextlib.contextmanager
+def callers_found_at_once() -> Iterator[None]:
+    """Let dbt name the module that declares a behaviour flag by its frame.
+
+    dbt-common 1.39 describes the whole stack for each of a dozen flags, source
+    lines included, though a flag may name its module itself: a tenth of a
+    second in a fresh process, several in one that has loaded much.
+    """
+    from dbt_common import behavior_flags
+
+    patched: Any = behavior_flags.BehaviorFlagRendered
+    default_source = patched.__dict__["_default_source"]
+
+    def caller() -> str:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            name = frame.f_globals.get("__name__")
+            if name and name != behavior_flags.__name__:
+                return str(name)
+            frame = frame.f_back
+        return "Unknown"
+
+    patched._default_source = staticmethod(caller)
+    try:
+        yield
+    finally:
+        patched._default_source = default_source
 
 
 @contextlib.contextmanager
