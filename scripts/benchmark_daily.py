@@ -4,8 +4,9 @@
 
 Loads daily bars of 500 symbols but for the last days, into an embedded server
 of its own, in a `SWIFTBOLT_HOME` that is thrown away; builds, trains them all
-and runs once. Then each round loads one more day, runs, and runs again with
-nothing new. On two cores, medians of three:
+and runs once; `--quickly` trains five symbols and copies their versions to the
+others, which a run cannot tell from trained ones. Then each round loads one
+more day, runs, and runs again with nothing new. On two cores, medians of three:
 
 | figure | measures |
 | --- | --- |
@@ -46,7 +47,6 @@ import sqlalchemy as sa
 from benchmarking import (
     DATA_VARIABLE,
     DEFAULT_FILE,
-    N_CORES,
     Figures,
     checkpoint,
     find_files,
@@ -62,6 +62,7 @@ from benchmarking import (
     settle,
     throwaway_settings,
 )
+from copied_versions import train_all
 
 from python_ml.exceptions import IngestionError, SwiftBoltError
 from python_ml.warehouse.connection import Warehouse, open_warehouse
@@ -142,7 +143,13 @@ def main() -> int:
             throwaway_settings() as settings,
             open_warehouse(settings) as warehouse,
         ):
-            measure(warehouse, bars, arguments.rounds, figures)
+            measure(
+                warehouse,
+                bars,
+                arguments.rounds,
+                figures,
+                is_quick=arguments.quickly,
+            )
     except SwiftBoltError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -187,6 +194,11 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="days to measure, by default 3",
     )
+    parser.add_argument(
+        "--quickly",
+        action="store_true",
+        help="train few symbols and copy their versions to the others",
+    )
     return parser.parse_args()
 
 
@@ -212,11 +224,17 @@ def take_bars(
 
 
 def measure(
-    warehouse: Warehouse, bars: pl.DataFrame, rounds: int, figures: Figures
+    warehouse: Warehouse,
+    bars: pl.DataFrame,
+    rounds: int,
+    figures: Figures,
+    *,
+    is_quick: bool,
 ) -> None:
     """Prepare the warehouse, then measure one day after the other."""
     days = bars["ts"].unique().sort()[-rounds:].to_list()
-    prepare(warehouse, bars.filter(pl.col("ts") < days[0]), figures)
+    earlier = bars.filter(pl.col("ts") < days[0])
+    prepare(warehouse, earlier, figures, is_quick=is_quick)
     run: Run | None = None
     for day in days:
         checkpoint(warehouse)
@@ -237,7 +255,13 @@ def measure(
     ]
 
 
-def prepare(warehouse: Warehouse, bars: pl.DataFrame, figures: Figures) -> None:
+def prepare(
+    warehouse: Warehouse,
+    bars: pl.DataFrame,
+    figures: Figures,
+    *,
+    is_quick: bool,
+) -> None:
     """Load and build all earlier days, train on them and forecast."""
     say(f"loading {len(bars)} bars of {bars['symbol'].n_unique()} symbols")
     load(warehouse, bars)
@@ -245,10 +269,8 @@ def prepare(warehouse: Warehouse, bars: pl.DataFrame, figures: Figures) -> None:
     say("building")
     run_python(warehouse, [*CLI, "build"], sample_seconds=MEMORY_SECONDS)
     settle(warehouse, "features")
-    say("training")
     started = time.perf_counter()
-    train = ("train", "--all", "--promote=always", f"--jobs={N_CORES}")
-    run_python(warehouse, [*CLI, *train], sample_seconds=MEMORY_SECONDS)
+    train_all(warehouse, is_quick=is_quick, sample_seconds=MEMORY_SECONDS)
     figures.add(TRAIN, time.perf_counter() - started)
     say("running for the first time")
     run_daily(warehouse)

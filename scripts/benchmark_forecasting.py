@@ -3,9 +3,10 @@
     .venv/bin/python scripts/benchmark_forecasting.py [BARS.parquet]
 
 Loads daily bars of 500 symbols but for the last days, into an embedded server
-of its own; builds, trains them all and forecasts once. Every labelled bar
-before that is then written to the ledger as a live forecast that settled, which
-makes some five million. Each round loads one more day and builds it; then
+of its own; builds, trains them all and forecasts once; `--quickly` trains five
+symbols and copies their versions to the others. Every labelled bar before that
+is then written to the ledger as a live forecast that settled, which makes some
+five million. Each round loads one more day and builds it; then
 
 | figure | measures |
 | --- | --- |
@@ -41,7 +42,6 @@ from benchmark_daily import (
 from benchmarking import (
     DATA_VARIABLE,
     DEFAULT_FILE,
-    N_CORES,
     Figures,
     checkpoint,
     count_rows,
@@ -57,6 +57,7 @@ from benchmarking import (
     settle,
     throwaway_settings,
 )
+from copied_versions import train_all
 
 from python_ml.exceptions import SwiftBoltError
 from python_ml.warehouse.bulk import read_frame
@@ -158,7 +159,13 @@ def main() -> int:
             throwaway_settings() as settings,
             open_warehouse(settings) as warehouse,
         ):
-            measure(warehouse, bars, arguments.rounds, figures)
+            measure(
+                warehouse,
+                bars,
+                arguments.rounds,
+                figures,
+                is_quick=arguments.quickly,
+            )
     except SwiftBoltError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -193,15 +200,26 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="days to measure, by default 3",
     )
+    parser.add_argument(
+        "--quickly",
+        action="store_true",
+        help="train few symbols and copy their versions to the others",
+    )
     return parser.parse_args()
 
 
 def measure(
-    warehouse: Warehouse, bars: pl.DataFrame, rounds: int, figures: Figures
+    warehouse: Warehouse,
+    bars: pl.DataFrame,
+    rounds: int,
+    figures: Figures,
+    *,
+    is_quick: bool,
 ) -> None:
     """Fill the ledger, then measure one day after the other."""
     days = bars["ts"].unique().sort()[-rounds:].to_list()
-    prepare(warehouse, bars.filter(pl.col("ts") < days[0]))
+    earlier = bars.filter(pl.col("ts") < days[0])
+    prepare(warehouse, earlier, is_quick=is_quick)
     n_forecasts = count_rows(warehouse, "forecasts", "{ml}")
     say(f"{n_forecasts} forecasts in the ledger")
     for day in days:
@@ -234,7 +252,9 @@ def measure(
     ]
 
 
-def prepare(warehouse: Warehouse, bars: pl.DataFrame) -> None:
+def prepare(
+    warehouse: Warehouse, bars: pl.DataFrame, *, is_quick: bool
+) -> None:
     """Load and build all earlier days, train, forecast and fill the ledger."""
     say(f"loading {len(bars)} bars of {bars['symbol'].n_unique()} symbols")
     load(warehouse, bars)
@@ -242,8 +262,7 @@ def prepare(warehouse: Warehouse, bars: pl.DataFrame) -> None:
     say("building")
     run(warehouse, "build")
     settle(warehouse, "features")
-    say("training")
-    run(warehouse, "train", "--all", "--promote=always", f"--jobs={N_CORES}")
+    train_all(warehouse, is_quick=is_quick, sample_seconds=MEMORY_SECONDS)
     say("forecasting for the first time")
     run(warehouse, "forecast")
     say("filling the ledger")
