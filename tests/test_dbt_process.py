@@ -10,6 +10,7 @@ import jinja2.nativetypes
 import pytest
 from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.context.macros import MacroNamespace
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.clients.jinja import MacroFuzzEnvironment, get_template
 from dbt_common.events import event_manager
 
@@ -17,6 +18,7 @@ from python_ml.exceptions import BuildError
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.dbt_process import (
+    callers_found_at_once,
     macros_looked_up_at_once,
     parsing_in_turn,
     templates_compiled_once,
@@ -167,6 +169,15 @@ def test_macros_go_before_others_as_they_do_in_dbt() -> None:
         assert namespace.get("no_such_macro") is None
         assert namespace.get_from_package("other", "theirs") == 5
     assert dict(namespace) == before
+
+
+def test_behaviour_flags_name_the_module_that_dbt_would() -> None:
+    source = BehaviorFlagRendered._default_source
+    before = source()
+    with callers_found_at_once():
+        assert BehaviorFlagRendered._default_source() == before == __name__
+        assert BehaviorFlagRendered._default_source is not source
+    assert BehaviorFlagRendered._default_source is source
 
 
 def test_garbage_is_collected_as_before_once_dbt_has_ended(
