@@ -7,7 +7,9 @@ goes on, and is told of the signal as of Ctrl-C. Where it does not come back to
 Python in time, what was to be said last is said for it.
 """
 
+import _thread
 import contextlib
+import ctypes
 import os
 import signal
 import threading
@@ -118,6 +120,22 @@ def ending_on_signals() -> Iterator[None]:
         os.close(writer)
         thread.join()
         os.close(reader)
+
+
+def interrupt_main() -> None:
+    """Have `KeyboardInterrupt` raised in the main thread, by another one.
+
+    Also where SIGINT is ignored, as in what a script starts with `&`: the
+    exception is then set, for the main thread to find when it is in Python.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        _thread.interrupt_main()
+        return
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(threading.main_thread().ident or 0),
+        ctypes.py_object(KeyboardInterrupt),
+    )
+    _cancel_all()
 
 
 def _listen(reader: int, is_raised: threading.Event) -> None:

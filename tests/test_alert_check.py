@@ -235,7 +235,7 @@ def test_a_message_for_a_channel_that_is_gone_is_dropped(clean, receiver):
 
 KILLED = """
     import os, signal
-    from python_ml.monitoring.alerts import check, delivery
+    from python_ml.monitoring.alerts import check, delivery, records
     from python_ml.monitoring.alerts.kinds import KINDS
     from python_ml.settings import load_settings
     from python_ml.warehouse.connection import open_warehouse
@@ -249,7 +249,7 @@ KILLED = """
 
     send = delivery.send
     if {point!r} == "before the commit":
-        check._mark_told = die
+        records._mark_told = die
     elif {point!r} == "before sending":
         check.deliver_pending = die
     elif {point!r} == "while sending":

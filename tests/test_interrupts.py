@@ -181,7 +181,21 @@ def take_over(warehouse):
     return other
 
 
-@pytest.mark.parametrize("is_noticed_amid", [True, False])
+@pytest.fixture
+def ignored(request):
+    """A signal that is ignored, as in what a script starts with `&`."""
+    before = request.param and signal.signal(request.param, signal.SIG_IGN)
+    yield
+    if request.param:
+        signal.signal(request.param, before)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "is_noticed_amid"),
+    [(None, True), (signal.SIGINT, True), (None, False)],
+    indirect=["ignored"],
+)
+@pytest.mark.usefixtures("ignored")
 def test_a_job_whose_lock_somebody_else_took_ends(
     warehouse, monkeypatch, is_noticed_amid
 ):

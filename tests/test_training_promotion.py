@@ -18,7 +18,10 @@ SERIES = {"symbols": ["AAPL", "IBM"], "timeframes": ["d1"], "n_jobs": 1}
 
 @pytest.fixture(scope="module")
 def sample(sample_database, fresh_warehouse):
+    """With a first version of each series."""
     with fresh_warehouse(template=sample_database) as made:
+        summary = train(made, as_of=AS_OF, **SERIES)
+        assert set(summary.decisions["verdict"]) == {"first_version"}
         yield made
 
 
@@ -28,8 +31,10 @@ def read(warehouse, query):
 
 @pytest.mark.slow
 def test_a_training_that_died_before_its_verdict_gets_it_from_the_next(
-    sample, monkeypatch
+    sample_database, fresh_warehouse, monkeypatch
 ):
+    sample = fresh_warehouse(template=sample_database)
+
     def fail(*_, **__):
         raise RuntimeError("the power went")
 

@@ -388,7 +388,7 @@ def test_late_forecasts_weigh_nothing(settled):
 
 
 def test_members_without_skill_leave_climatology_alone(settled):
-    # Bold, and wherever the price goes by turns: no luck makes skill of that.
+    # Bold, and the price never goes where it says: no luck makes skill of that.
     execute(
         settled,
         """
@@ -398,7 +398,8 @@ def test_members_without_skill_leave_climatology_alone(settled):
                 jsonb_object_agg(
                     key,
                     case
-                        when key = 'climatology' then value
+                        when key = 'climatology'
+                            then '[0.333, 0.334, 0.333]'::jsonb
                         when forecasts.bar_number % 2 = 0
                             then '[0.8, 0.1, 0.1]'::jsonb
                         else '[0.1, 0.1, 0.8]'::jsonb
@@ -413,8 +414,8 @@ def test_members_without_skill_leave_climatology_alone(settled):
         """
         update {forecasting}.forecast_outcomes as outcomes
         set outcome = (
-            array['BEARISH', 'BEARISH', 'NEUTRAL', 'NEUTRAL', 'BULLISH',
-            'BULLISH']
+            array['BULLISH', 'BEARISH', 'NEUTRAL', 'NEUTRAL', 'BULLISH',
+            'BEARISH']
         )[1 + forecasts.bar_number % 6]
         from {ml}.forecasts as forecasts
         where outcomes.forecast_id = forecasts.forecast_id

@@ -6,7 +6,6 @@ lock is taken again at once; where somebody else was quicker, the job that lost
 it ends before it writes any more.
 """
 
-import _thread
 import contextlib
 import threading
 from typing import Any
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 from python_ml import schema
 from python_ml.console.logs import get_logger, log_event
 from python_ml.exceptions import JobRunningError
+from python_ml.interrupts import interrupt_main
 from python_ml.warehouse.connection import Warehouse
 
 logger = get_logger(__name__)
@@ -100,7 +100,7 @@ class JobLock:
                 self.check()
             except JobRunningError:
                 # The main thread says why; see `jobs.job_run`.
-                _thread.interrupt_main()
+                interrupt_main()
                 return
             except Exception:
                 # Nobody can be reached; the job finds that out by itself.
