@@ -393,7 +393,8 @@ def test_members_without_skill_leave_climatology_alone(settled):
         settled,
         """
         update {ml}.forecasts as forecasts
-        set member_probabilities = (
+        set climatology_bearish = 0.333, climatology_neutral = 0.334,
+        climatology_bullish = 0.333, member_probabilities = (
             select
                 jsonb_object_agg(
                     key,
