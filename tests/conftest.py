@@ -60,19 +60,21 @@ FOLDER_PREFIX = "swiftbolt-test-"
 OWN_VARIABLES = ("PG", "SWIFTBOLT_", "DBT_")
 STATEMENT_SECONDS = 120
 LONGEST_FIRST = (
-    "test_planted_faults",
     "test_training",
-    "test_odd_market",
-    "test_backtest",
-    "test_knowledge",
-    "test_main_job",
-    "test_dbt_project",
-    "test_features",
-    "test_incremental",
-    "test_dbt_unchanged",
-    "test_training_sets",
+    "test_planted_faults",
     "test_web_browser",
-    "test_faults",
+    "test_embedded",
+    "test_knowledge",
+    "test_incremental",
+    "test_main_job",
+    "test_backtest",
+    "test_dbt_project",
+    "test_odd_market",
+    "test_forecasting",
+    "test_features",
+    "test_expectations",
+    "test_drift",
+    "test_interrupts",
 )
 
 

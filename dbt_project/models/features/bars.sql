@@ -226,12 +226,22 @@ whole_enough as (
 ),
 
 -- Where the first part is missing the bar opens with the next that is there.
-late_opens as (
+-- Not a left join: guessed to find one row, it would go through all loaded bars
+-- for each.
+opened as (
 
     select
-        whole_enough.symbol_id,
-        whole_enough.timeframe,
-        whole_enough.bar_number,
+        whole_enough.*,
+        whole_enough.first_adjusted_open as adjusted_open
+
+    from whole_enough
+
+    where whole_enough.first_adjusted_open is not null
+
+    union all
+
+    select
+        whole_enough.*,
         loaded.adjusted_open
 
     from whole_enough
@@ -243,24 +253,6 @@ late_opens as (
             and whole_enough.first_part_number = loaded.bar_number
 
     where whole_enough.first_adjusted_open is null
-
-),
-
-opened as (
-
-    select
-        whole_enough.*,
-        coalesce(
-            whole_enough.first_adjusted_open, late_opens.adjusted_open
-        ) as adjusted_open
-
-    from whole_enough
-
-    left join late_opens
-        on
-            whole_enough.symbol_id = late_opens.symbol_id
-            and whole_enough.timeframe = late_opens.timeframe
-            and whole_enough.bar_number = late_opens.bar_number
 
 ),
 
