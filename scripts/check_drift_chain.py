@@ -70,7 +70,7 @@ FIRST_DAY = "2005-01-03"
 TRAINED_AS_OF = "2012-01-31"
 CHANGES_AT = "2012-04-02"
 # Sessions after the change that are replayed with those before it.
-N_REPLAYED = 8
+N_REPLAYED = 17
 MAX_DAYS = 30
 AFTER_CLOSE = datetime.timedelta(hours=22)
 PRICES = ["open", "high", "low", "close"]
