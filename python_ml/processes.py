@@ -6,6 +6,7 @@ killed job would leave its workers waiting for ever, with their memory.
 """
 
 import contextlib
+import errno
 import os
 import signal
 import threading
@@ -15,13 +16,26 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import joblib
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import (
+    TerminatedWorkerError,
+    _RemoteTraceback,
+)
 
 from python_ml.exceptions import SwiftBoltError, WorkerError
 
 T = TypeVar("T")
 
 PARENT_CHECK_SECONDS = 1.0
+# What semaphores and files in /dev/shm and the temporary folder fail by.
+NOT_SHARED = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOSYS,
+)
 
 
 class Outcomes(Iterator[T]):
@@ -48,7 +62,8 @@ class Outcomes(Iterator[T]):
         n_workers: int,
     ) -> None:
         self._found: Generator[T, None, None]
-        if n_workers <= 1 or not tasks:
+        self._is_shared = n_workers > 1 and bool(tasks)
+        if not self._is_shared:
             self._found = (function(*task) for task in tasks)
             return
         with (
@@ -67,6 +82,8 @@ class Outcomes(Iterator[T]):
 
     def __next__(self) -> T:
         """The next one; raises WorkerError if a process was killed."""
+        if not self._is_shared:
+            return next(self._found)
         with _explained():
             return next(self._found)
 
@@ -152,6 +169,17 @@ def _explained() -> Iterator[None]:
             "a smaller --jobs."
         ) from error
     except OSError as error:
+        # A task's own error comes with what it left in the other process.
+        if isinstance(error.__cause__, _RemoteTraceback):
+            raise
+        if error.errno == errno.ENOMEM:
+            raise WorkerError(
+                "There is not enough memory for another process. End other "
+                "programs, or run the same command again with a smaller "
+                "--jobs."
+            ) from error
+        if error.errno not in NOT_SHARED:
+            raise
         raise WorkerError(
             f"Processes cannot share the work: {error}. They do so through "
             "/dev/shm or the temporary folder: see that there is room and "

@@ -10,20 +10,28 @@ command again. Afterwards every table must hold what it does after a clean run,
 by count and checksum, every artifact on record must be there and no other, no
 row of `ml.job_runs` may be `running`, and no process may be left.
 
-Prints a line for each kill. The embedded server's home is thrown away.
+A moment at which there is nothing to kill, because the job has ended or has no
+lock or worker any more, is no kill: another is tried. Only training shares the
+four series of the sample among workers, so that all kills of workers are its.
+
+Prints a line for each kill and how many there were, by job and victim. The
+embedded server's home is thrown away.
 """
 
 import argparse
 import contextlib
+import itertools
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg2
@@ -47,8 +55,27 @@ JOBS = {
     "update-weights": ("update-weights",),
 }
 VICTIMS = ("python", "server", "worker", "lock")
+WITH_WORKERS = ("train",)
 END_SECONDS = 120
 ATTEMPTS = 20
+# Between two looks for a victim that is not there yet.
+LOOK_SECONDS = 0.05
+MISSES_IN_A_ROW = 20
+
+# Sessions that hold the lock of a job that runs.
+LOCK_HOLDERS = """
+    select locks.pid
+    from pg_locks as locks
+    inner join ml.job_runs as runs
+        on (cast(cast(locks.classid as bigint) as bit(64)) << 32
+            | cast(cast(locks.objid as bigint) as bit(64)))
+        = cast(hashtextextended('swiftbolt job ' || runs.job, 0) as bit(64))
+    where
+        locks.locktype = 'advisory'
+        and locks.objsubid = 1
+        and locks.granted
+        and runs.status = 'running'
+"""
 
 
 @dataclass(frozen=True)
@@ -83,22 +110,46 @@ def main() -> int:
     parser.add_argument("--jobs", default=",".join(JOBS))
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
-    n_sound = 0
+    ended_well: dict[tuple[str, str], list[bool]] = {}
     with throwaway_settings() as settings:
         stages = prepare(settings, arguments.jobs.split(","))
-        for number in range(1, arguments.kills + 1):
-            stage = stages[number % len(stages)]
-            victim = VICTIMS[number // len(stages) % len(VICTIMS)]
-            seconds = chance.uniform(0.05, 1.0) * stage.seconds
-            faults = kill_and_finish(settings, stage, victim, seconds)
-            n_sound += not faults
+        plan = itertools.islice(kills(stages), arguments.kills)
+        for number, (stage, victim) in enumerate(plan, start=1):
+            seconds, faults = kill_and_finish(settings, stage, victim, chance)
+            ended_well.setdefault((stage.name, victim), []).append(not faults)
             print(
                 f"{number}: {stage.name}, {victim} killed after "
                 f"{seconds:.1f} s: {'; '.join(faults) or 'as a clean run'}",
                 flush=True,
             )
+    print(table(ended_well))
+    n_sound = sum(map(sum, ended_well.values()))
     print(f"RESULT faults_ended_well {n_sound} of {arguments.kills}")
     return 0 if n_sound == arguments.kills else 1
+
+
+def kills(stages: Sequence[Stage]) -> Iterator[tuple[Stage, str]]:
+    """What to kill, for ever: each victim in turn, each amid its next job."""
+    victims = {
+        victim: itertools.cycle(stages)
+        for victim in VICTIMS
+        if victim != "worker"
+    }
+    if able := [stage for stage in stages if stage.name in WITH_WORKERS]:
+        victims["worker"] = itertools.cycle(able)
+    for victim in itertools.cycle(victims):
+        yield next(victims[victim]), victim
+
+
+def table(ended_well: dict[tuple[str, str], list[bool]]) -> str:
+    """How many kills there were and how many ended well, by job and victim."""
+    lines = [f"{'':<16}" + "".join(f"{victim:>12}" for victim in VICTIMS)]
+    for job in JOBS:
+        found = [ended_well.get((job, victim), []) for victim in VICTIMS]
+        if any(found):
+            cells = [f"{sum(each)} of {len(each)}" for each in found]
+            lines.append(f"{job:<16}" + "".join(f"{it:>12}" for it in cells))
+    return "\n".join(lines)
 
 
 def prepare(settings: Settings, chosen: Sequence[str]) -> list[Stage]:
@@ -120,51 +171,97 @@ def prepare(settings: Settings, chosen: Sequence[str]) -> list[Stage]:
 
 
 def kill_and_finish(
-    settings: Settings, stage: Stage, victim: str, seconds: float
-) -> list[str]:
-    """Kill amid a job, run it again and return what is wrong afterwards."""
-    restore(settings, stage.before)
-    process = start(settings, stage.name)
-    time.sleep(seconds)
-    kill(settings, process, victim)
-    try:
-        process.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return [f"it did not end in {END_SECONDS} s"]
+    settings: Settings, stage: Stage, victim: str, chance: random.Random
+) -> tuple[float, list[str]]:
+    """Kill amid a job and run it again.
+
+    Returns
+    -------
+    seconds : float
+        After which it was killed.
+    faults : list of str
+        What is wrong afterwards.
+    """
+    for _ in range(MISSES_IN_A_ROW):
+        restore(settings, stage.before)
+        began = time.monotonic()
+        process = start(settings, stage.name)
+        is_struck = strike(settings, stage, process, victim, chance)
+        seconds = time.monotonic() - began
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return seconds, [f"it did not end in {END_SECONDS} s"]
+        if is_struck:
+            break
+    else:
+        return seconds, [f"there was no {victim} in {MISSES_IN_A_ROW} runs"]
     for _ in range(ATTEMPTS):
         if start(settings, stage.name).wait() == 0:
-            return find_faults(settings, stage)
+            return seconds, find_faults(settings, stage)
         # The server notices a moment later that the lock's holder is gone.
         time.sleep(0.5)
-    return ["the same command failed afterwards"]
+    return seconds, ["the same command failed afterwards"]
 
 
-def kill(
-    settings: Settings, process: "subprocess.Popen[bytes]", victim: str
-) -> None:
-    """Kill one of those that take part in a job."""
-    if victim == "server":
-        pid = EmbeddedServer(settings).status().pid
-        if pid is not None:
-            os.kill(pid, 9)
-    elif victim == "lock":
-        with contextlib.suppress(psycopg2.Error):
+def strike(
+    settings: Settings,
+    stage: Stage,
+    process: "subprocess.Popen[bytes]",
+    victim: str,
+    chance: random.Random,
+) -> bool:
+    """Kill one of those that take part in a job; False if it was not there.
+
+    The moment is any between the first sight of the victim and the time at
+    which the job should end.
+    """
+    began = time.monotonic()
+    while not (found := find_victims(settings, process, victim)):
+        if process.poll() is not None:
+            return False
+        time.sleep(LOOK_SECONDS)
+    left = max(stage.seconds - (time.monotonic() - began), 0.0)
+    time.sleep(chance.uniform(0, left))
+    found = find_victims(settings, process, victim)
+    if not found or process.poll() is not None:
+        return False
+    if victim == "lock":
+        return any(
             execute(
                 settings,
                 "swiftbolt",
-                "select pg_terminate_backend(pid) from pg_locks "
-                "where locktype = 'advisory'",
+                f"select pg_terminate_backend(pid) from ({LOCK_HOLDERS}) as _",
             )
-    else:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            workers = [
-                child
-                for child in psutil.Process(process.pid).children()
-                if "popen_loky" in " ".join(child.cmdline())
-            ]
-            chosen = workers[0] if victim == "worker" and workers else process
-            chosen.kill()
+        )
+    try:
+        os.kill(chance.choice(found), signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def find_victims(
+    settings: Settings, process: "subprocess.Popen[bytes]", victim: str
+) -> list[int]:
+    """Processes, or for the lock sessions of the server, to choose from."""
+    if victim == "python":
+        return [process.pid]
+    if victim == "server":
+        pid = EmbeddedServer(settings).status().pid
+        return [] if pid is None else [pid]
+    if victim == "lock":
+        return [
+            int(row[0]) for row in execute(settings, "swiftbolt", LOCK_HOLDERS)
+        ]
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "popen_loky" in " ".join(child.cmdline()):
+                    found.append(child.pid)
+    return found
 
 
 def find_faults(settings: Settings, stage: Stage) -> list[str]:
@@ -249,8 +346,10 @@ def _copy_artifacts(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
 
 
-def execute(settings: Settings, database: str, *statements: str) -> None:
-    """Run statements, each a transaction, in a session of its own."""
+def execute(
+    settings: Settings, database: str, *statements: str
+) -> list[tuple[Any, ...]]:
+    """Run statements, each a transaction; the rows of the last one."""
     parameters = EmbeddedServer(settings).start()
     with contextlib.closing(
         psycopg2.connect(
@@ -265,6 +364,7 @@ def execute(settings: Settings, database: str, *statements: str) -> None:
         with connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
 
 if __name__ == "__main__":

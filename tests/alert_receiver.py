@@ -20,8 +20,8 @@ class Receiver(ThreadingHTTPServer):
         Also those that it failed.
     faults : deque
         What is done in place of taking the next ones: a status, "hang", "cut"
-        (before an answer), "cut body" (behind the status 200), or None; the
-        last stands while `fault_stays`.
+        (before an answer), "cut body" (behind the status 200), "take and
+        hang", or None; the last stands while `fault_stays`.
     """
 
     daemon_threads = True
@@ -61,6 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.n_requests += 1
         fault = self.server.next_fault()
         if fault == "hang":
+            self.server.released.wait(30)
+        elif fault == "take and hang":
+            self.server.messages.append(json.loads(body))
             self.server.released.wait(30)
         elif fault == "cut":
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -8,7 +8,11 @@ import pytest
 
 from python_ml.exceptions import AlertChannelError
 from python_ml.monitoring.alerts import channels
-from python_ml.monitoring.alerts.channels import read_channels, send
+from python_ml.monitoring.alerts.channels import (
+    known_to_apprise,
+    read_channels,
+    send,
+)
 from tests.alert_receiver import running_receiver
 
 SECRETS = ("topsecretword", "T0SECRET", "b0tsecret")
@@ -109,12 +113,19 @@ def test_addresses_are_parted_by_spaces_or_commas_and_count_once():
     assert found.problems == ()
 
 
+def test_a_problem_names_the_place_of_its_address(receiver):
+    urls = f"json://{receiver.address} nothing://b"
+    found = known_to_apprise(read_channels({"SWIFTBOLT_ALERT_URLS": urls}))
+    assert [channel.number for channel in found.usable] == [1]
+    assert found.problems[0].startswith("Address 2 of SWIFTBOLT_ALERT_URLS")
+
+
 @pytest.mark.parametrize(
     "urls",
     ["notaurl", "nothing://topsecretword", "http://topsecretword", "://", "%"],
 )
 def test_a_malformed_address_is_a_problem_that_does_not_repeat_it(urls):
-    found = read_channels({"SWIFTBOLT_ALERT_URLS": urls})
+    found = known_to_apprise(read_channels({"SWIFTBOLT_ALERT_URLS": urls}))
     assert found.usable == ()
     assert "Address 1 of SWIFTBOLT_ALERT_URLS" in found.problems[0]
     assert "topsecretword" not in json.dumps(found.problems)

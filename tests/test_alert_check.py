@@ -221,16 +221,73 @@ def test_what_cannot_be_delivered_for_days_is_given_up(clean, receiver):
     assert check(clean, receiver, now=now + 98 * HOUR).delivery.delivered >= 1
 
 
-def test_a_message_for_a_channel_that_is_gone_is_dropped(clean, receiver):
+def check_elsewhere(warehouse, *, now):
+    """Check in an environment without any address."""
+    return check_alerts(
+        warehouse, channels=read_channels({}), now=now, kinds=KINDS[:1]
+    )
+
+
+def test_a_message_waits_for_a_process_that_knows_its_channel(clean, receiver):
     fail(clean)
     receiver.faults, receiver.fault_stays = deque([500]), True
     now = datetime.datetime.now(datetime.UTC)
     check(clean, receiver, now=now)
-    check_alerts(
-        clean, channels=read_channels({}), now=now + HOUR, kinds=KINDS[:1]
+    receiver.reset()
+    elsewhere = check_elsewhere(clean, now=now + HOUR).delivery
+    assert (elsewhere.waiting, len(elsewhere.failures)) == (1, 1)
+    assert "no address of it" in elsewhere.failures[0]
+    assert check(clean, receiver, now=now + HOUR).delivery.delivered == 1
+    assert len(receiver.messages) == 1
+
+
+def test_a_message_whose_channel_nobody_knows_for_days_is_dropped(
+    clean, receiver
+):
+    fail(clean)
+    receiver.faults, receiver.fault_stays = deque([500]), True
+    now = datetime.datetime.now(datetime.UTC)
+    check(clean, receiver, now=now)
+    for hours, expected in ((71, "pending"), (73, "dropped")):
+        check_elsewhere(clean, now=now + hours * HOUR)
+        found = read_frame(clean, "select status from {ml}.alert_deliveries")
+        assert found["status"].tolist() == [expected]
+
+
+def test_an_address_that_apprise_does_not_read_is_told_and_tells_nothing(
+    clean, receiver
+):
+    unreadable = read_channels({"SWIFTBOLT_ALERT_URLS": "nothing://b"})
+    fail(clean)
+    summary = check_alerts(clean, channels=unreadable, kinds=KINDS[:1])
+    assert summary.problems[0].startswith("Address 1 of SWIFTBOLT_ALERT_URLS")
+    assert not summary.has_channels
+    # The alert was told to nobody, so it is still new.
+    assert check(clean, receiver).delivery.delivered == 1
+
+
+QUIET = """
+    import sys
+    from python_ml.monitoring.alerts.check import check_alerts
+    from python_ml.settings import load_settings
+    from python_ml.warehouse.connection import open_warehouse
+
+    with open_warehouse(load_settings()) as warehouse:
+        assert check_alerts(warehouse, kinds=()).has_channels
+    assert "apprise" not in sys.modules
+"""
+
+
+def test_a_check_with_nothing_to_tell_does_not_wait_for_apprise(
+    clean, receiver
+):
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(QUIET)],
+        check=True,
+        cwd=PROJECT_ROOT,
+        env=warehouse_environment(clean) | urls(receiver),
+        timeout=60,
     )
-    found = read_frame(clean, "select status from {ml}.alert_deliveries")
-    assert found["status"].tolist() == ["dropped"]
 
 
 KILLED = """

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from python_ml import schema
-from python_ml.monitoring import evidence
+from python_ml.monitoring import drift, evidence
 from python_ml.monitoring.drift import check_drift
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
@@ -368,6 +368,21 @@ def record_training(warehouse: Warehouse, at: datetime.datetime) -> None:
         at=at,
     )
     execute(warehouse, "update {ml}.retrain_requests set status = 'served'")
+
+
+def test_a_check_that_leaves_no_record_has_asked_for_nothing(
+    settled, monkeypatch
+):
+    """A request without its check would look like nobody's."""
+
+    def die(*arguments, **keywords):
+        raise RuntimeError("the power went")
+
+    add_up(settled, anew=True)
+    monkeypatch.setattr(drift, "insert_frame", die)
+    with pytest.raises(RuntimeError, match="power"):
+        check_drift(settled)
+    assert read_frame(settled, "select * from {ml}.retrain_requests").empty
 
 
 def test_a_check_asks_once_and_evidence_begins_anew_after_the_training(settled):

@@ -1,4 +1,4 @@
-"""Ten kills amid jobs, each followed by the same job: as if nothing had been.
+"""Ten kills amid jobs, followed by the same jobs: as if nothing had been.
 
 `scripts/check_faults.py` does the same with a hundred, over all commands.
 """
@@ -47,11 +47,20 @@ def issue(warehouse: Warehouse) -> None:
 JOBS = {"ingest": load, "forecast": issue}
 
 
+def do(job, warehouse):
+    """Do a job, once the server has noticed that a killed one is gone."""
+    while True:
+        try:
+            return JOBS[job](warehouse)
+        except JobRunningError:
+            time.sleep(0.1)
+
+
 def work(job, settings, parameters, begun):
     """Do a job in a process of its own, with connections of its own."""
     with connect(settings, parameters) as warehouse:
         begun.set()
-        JOBS[job](warehouse)
+        do(job, warehouse)
 
 
 @pytest.fixture(scope="module")
@@ -96,38 +105,35 @@ def begun(fresh_warehouse, market_database, processes):
 
 
 CHANCE = random.Random(17)
+# One after the other on the same warehouse, as a scheduler that never gives up
+# would have them; what they come to is compared once.
 KILLS = [
-    (job, victim, round(CHANCE.uniform(0, 0.9), 2))
+    (job, [(victim, round(CHANCE.uniform(0, 0.9), 2)) for victim in victims])
     for job, victims in (
-        ("ingest", ("python", "python", "lock")),
-        ("forecast", ("python",) * 5 + ("lock",) * 2),
+        ("ingest", ("python", "lock", "python")),
+        ("forecast", ("python", "lock", "python", "python")),
+        ("forecast", ("python", "python", "lock")),
     )
-    for victim in victims
 ]
 
 
-@pytest.mark.parametrize(("job", "victim", "share"), KILLS)
-def test_a_job_killed_at_any_moment_is_finished_by_the_next(
-    begun, fresh_warehouse, processes, job, victim, share
+@pytest.mark.parametrize(("job", "kills"), KILLS)
+def test_a_job_killed_at_any_moments_is_finished_by_the_next(
+    begun, fresh_warehouse, processes, job, kills
 ):
     template, expected, seconds = begun[job]
     with fresh_warehouse(template=template) as made:
-        process, _ = begin(processes, job, made)
-        time.sleep(share * seconds)
-        if victim == "python":
-            process.kill()
-        else:
-            with made.begin() as connection:
-                connection.exec_driver_sql(LOCKS)
-        process.join(60)
-        assert process.exitcode is not None
-        while True:
-            try:
-                JOBS[job](made)
-                break
-            except JobRunningError:
-                # The server notices a moment later that the holder is gone.
-                time.sleep(0.1)
+        for victim, share in kills:
+            process, _ = begin(processes, job, made)
+            time.sleep(share * seconds)
+            if victim == "python":
+                process.kill()
+            else:
+                with made.begin() as connection:
+                    connection.exec_driver_sql(LOCKS)
+            process.join(60)
+            assert process.exitcode is not None
+        do(job, made)
         found = end_state.end_state(made)
         assert end_state.differences(expected, found) == []
         assert "running" not in set(

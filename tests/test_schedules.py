@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -165,9 +166,16 @@ def test_a_failure_is_logged_told_and_leaves_the_job_due(market, work):
         run_scheduled(market, "daily_run", now=FRIDAY)
     assert "too few bars" in log_of(market)
     assert read_due(market, "daily_run", "day", now=FRIDAY).n_missed == 1
-    told = read_frame(market, "select subject, kind from {ml}.alerts")
+    told = read_frame(
+        market, "select subject, kind, first_seen_at from {ml}.alerts"
+    )
+    # By the job's clock, not by the machine's.
     assert told.to_dict("records") == [
-        {"subject": "daily_run", "kind": "job_failed"}
+        {
+            "subject": "daily_run",
+            "kind": "job_failed",
+            "first_seen_at": pd.Timestamp(FRIDAY),
+        }
     ]
 
 

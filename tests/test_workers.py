@@ -1,8 +1,10 @@
+import errno
 import os
 import subprocess
 import sys
 import time
 
+import joblib
 import numpy as np
 import psutil
 import pytest
@@ -48,6 +50,33 @@ def test_little_work_starts_no_process():
 def test_a_killed_worker_is_told():
     with pytest.raises(WorkerError, match="smaller --jobs"):
         list(Outcomes(os._exit, [(9,)] * 2, 2))
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_an_error_of_a_task_is_its_own_and_not_of_the_sharing(n_workers):
+    tasks = [("/there/is/no/such/file",)] * 2
+    with pytest.raises(FileNotFoundError):
+        list(Outcomes(open, tasks, n_workers))
+
+
+@pytest.mark.parametrize(
+    ("number", "expected", "message"),
+    [
+        (errno.ENOSPC, WorkerError, "/dev/shm"),
+        (errno.EACCES, WorkerError, "/dev/shm"),
+        (errno.ENOMEM, WorkerError, "smaller --jobs"),
+        (errno.EMFILE, OSError, "^.Errno"),
+    ],
+)
+def test_what_keeps_processes_from_sharing_is_told_apart(
+    monkeypatch, number, expected, message
+):
+    def fail(*arguments, **keywords):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(joblib, "Parallel", fail)
+    with pytest.raises(expected, match=message):
+        Outcomes(abs, [(1,)] * 2, 2)
 
 
 def test_what_is_closed_ends_and_leaves_the_next_alone():

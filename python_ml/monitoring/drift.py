@@ -13,7 +13,11 @@ from python_ml.console.logs import (
     log_event,
 )
 from python_ml.console.text_tables import to_text
-from python_ml.monitoring.retraining import ask_for_trainings, begin_anew
+from python_ml.monitoring.retraining import (
+    ask_for_trainings,
+    begin_anew,
+    read_candidates,
+)
 from python_ml.warehouse.bulk import insert_frame, read_frame
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
@@ -114,20 +118,15 @@ def check_drift(warehouse: Warehouse) -> pd.DataFrame:
         begin_anew(warehouse, job_run_id=job.job_run_id)
         run_dbt(warehouse, SETTLE)
         status = read_frame(warehouse, STATUS_QUERY)
-        asked = ask_for_trainings(warehouse)
-        status = status.merge(
-            asked[["symbol_id", "timeframe", "action", "kind"]].rename(
-                columns={"kind": "request_kind"}
-            ),
-            how="left",
-            on=["symbol_id", "timeframe"],
-        )
-        # Without any candidate the column is one of missing numbers.
-        status["action"] = status["action"].astype(object).fillna("none")
-        checks = status[CHECK_COLUMNS].assign(
-            checked_at=pd.Timestamp.now("UTC"), job_run_id=job.job_run_id
-        )
+        candidates = read_candidates(warehouse)
+        # What was asked for and the record of it: both or neither.
         with warehouse.begin() as connection:
+            status = _with_actions(
+                status, ask_for_trainings(connection, candidates)
+            )
+            checks = status[CHECK_COLUMNS].assign(
+                checked_at=pd.Timestamp.now("UTC"), job_run_id=job.job_run_id
+            )
             insert_frame(connection, schema.drift_checks, checks)
         job.counts["series"] = len(status)
         job.counts["drifted"] = int(status["drift_detected"].eq(True).sum())
@@ -140,6 +139,19 @@ def check_drift(warehouse: Warehouse) -> pd.DataFrame:
                 logger, "drift_checked", recommendation=name, series=len(rows)
             )
     return status
+
+
+def _with_actions(status: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
+    """Add what was done about each series, and why."""
+    status = status.merge(
+        asked[["symbol_id", "timeframe", "action", "kind"]].rename(
+            columns={"kind": "request_kind"}
+        ),
+        how="left",
+        on=["symbol_id", "timeframe"],
+    )
+    # Without any candidate the column is one of missing numbers.
+    return status.assign(action=status["action"].astype(object).fillna("none"))
 
 
 def drift_table(status: pd.DataFrame) -> str:

@@ -100,21 +100,40 @@ def begin_anew(warehouse: Warehouse, *, job_run_id: int) -> int:
     return n_restarts
 
 
-def ask_for_trainings(warehouse: Warehouse) -> pd.DataFrame:
-    """File what evidence and age ask for.
-
-    A series has at most one open request, and asks for none for a time after a
-    training (seed `retraining`).
+def read_candidates(warehouse: Warehouse) -> pd.DataFrame:
+    """Series that evidence or age asks to train, and whether they may ask.
 
     Returns
     -------
     DataFrame of shape (n_candidates, n_columns)
-        `symbol_id`, `timeframe`, `kind`, `reason` and `action`:
-        retrain_requested, request_is_open or cooling_down.
+        `symbol_id`, `timeframe`, `kind`, `reason`, `has_open_request`,
+        `is_cooling_down`.
     """
-    candidates = read_frame(warehouse, CANDIDATES_QUERY)
+    return read_frame(warehouse, CANDIDATES_QUERY)
+
+
+def ask_for_trainings(
+    connection: sa.Connection, candidates: pd.DataFrame
+) -> pd.DataFrame:
+    """File what candidates ask for, in the caller's transaction.
+
+    A series has at most one open request, and asks for none for a time after a
+    training (seed `retraining`).
+
+    Parameters
+    ----------
+    connection : Connection
+    candidates : DataFrame
+        As `read_candidates` returns them.
+
+    Returns
+    -------
+    DataFrame of shape (n_candidates, n_columns)
+        The same with `action`: retrain_requested, request_is_open or
+        cooling_down.
+    """
     filed = _file(
-        warehouse,
+        connection,
         candidates[
             ~candidates["has_open_request"].astype(bool)
             & ~candidates["is_cooling_down"].astype(bool)
@@ -136,7 +155,7 @@ def ask_for_trainings(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def _file(
-    warehouse: Warehouse, candidates: pd.DataFrame
+    connection: sa.Connection, candidates: pd.DataFrame
 ) -> set[tuple[int, str]]:
     """Write requests, but where one is open by now; those written."""
     if candidates.empty:
@@ -155,14 +174,13 @@ def _file(
         }
         for row in candidates.to_dict("records")
     ]
-    with warehouse.begin() as connection:
-        written = connection.execute(
-            insert(table)
-            .values(rows)
-            .on_conflict_do_nothing(
-                index_elements=["symbol_id", "timeframe"],
-                index_where=sa.text("status = 'open'"),
-            )
-            .returning(table.c.symbol_id, table.c.timeframe)
+    written = connection.execute(
+        insert(table)
+        .values(rows)
+        .on_conflict_do_nothing(
+            index_elements=["symbol_id", "timeframe"],
+            index_where=sa.text("status = 'open'"),
         )
-        return {(row.symbol_id, row.timeframe) for row in written}
+        .returning(table.c.symbol_id, table.c.timeframe)
+    )
+    return {(row.symbol_id, row.timeframe) for row in written}

@@ -26,6 +26,7 @@ TIMEOUT_SECONDS = 10.0
 # For all of a message, however slowly a service answers.
 DEADLINE_SECONDS = 30.0
 LABEL_DIGITS = 8
+ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://\S+")
 # Loggers of libraries that write addresses down.
 TALKATIVE = ("apprise", "urllib3", "requests")
 
@@ -41,11 +42,14 @@ class Channel:
     address : str
         With its secrets; in no representation.
     is_slack_webhook : bool
+    number : int
+        Place among the addresses of its variable, from 1.
     """
 
     label: str
     address: str = field(repr=False)
     is_slack_webhook: bool = False
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,9 @@ def read_channels(environment: Mapping[str, str] | None = None) -> Channels:
     Returns
     -------
     Channels
-        Each address once. What cannot be read is a problem, not an error:
+        Each address once, if it has the form of one: most checks have nothing
+        to tell, and apprise takes half a second to be imported. See
+        `known_to_apprise`. What cannot be read is a problem, not an error:
         nobody's job ends for it.
 
     Examples
@@ -91,15 +97,11 @@ from Slack, whole.
     problems = []
     urls = re.split(r",?\s+|,(?=[\w+.-]+://)|,$", values.get(URLS_VARIABLE, ""))
     for number, url in enumerate(filter(None, urls), start=1):
-        if not _can_be_read(url):
-            problems.append(
-                f"Address {number} of {URLS_VARIABLE} is none that apprise "
-                "reads. Write it as its list of services says, addresses "
-                "parted by spaces."
-            )
+        if not ADDRESS.fullmatch(url):
+            problems.append(_unreadable(number))
             continue
         kind = url.partition("://")[0].lower()
-        channel = Channel(_label(kind, url), url)
+        channel = Channel(_label(kind, url), url, number=number)
         channels.setdefault(channel.label, channel)
     if webhook := values.get(SLACK_VARIABLE, "").strip():
         if _is_web_address(webhook):
@@ -115,6 +117,29 @@ from Slack, whole.
                 "Copy it again from Slack, whole."
             )
     return Channels(tuple(channels.values()), tuple(problems))
+
+
+def known_to_apprise(channels: Channels) -> Channels:
+    """Leave out addresses that apprise does not read; these are problems.
+
+    Parameters
+    ----------
+    channels : Channels
+        As `read_channels` returns them.
+
+    Examples
+    --------
+    >>> found = read_channels({"SWIFTBOLT_ALERT_URLS": "jsn://example.com"})
+    >>> len(found.usable), len(known_to_apprise(found).usable)
+    (1, 0)
+    """
+    usable, problems = [], list(channels.problems)
+    for channel in channels.usable:
+        if channel.is_slack_webhook or _can_be_read(channel.address):
+            usable.append(channel)
+        else:
+            problems.append(_unreadable(channel.number))
+    return Channels(tuple(usable), tuple(problems))
 
 
 def send(
@@ -246,6 +271,13 @@ def _can_be_read(url: str) -> bool:
             return bool(apprise.Apprise(asset=_asset()).add(url))
         except Exception:
             return False
+
+
+def _unreadable(number: int) -> str:
+    return (
+        f"Address {number} of {URLS_VARIABLE} is none that apprise reads. "
+        "Write it as its list of services says, addresses parted by spaces."
+    )
 
 
 def _is_web_address(text: str) -> bool:

@@ -15,6 +15,7 @@ from python_ml.monitoring.alerts.channels import (
     SLACK_VARIABLE,
     URLS_VARIABLE,
     Channels,
+    known_to_apprise,
     read_channels,
 )
 from python_ml.monitoring.alerts.delivery import (
@@ -141,8 +142,9 @@ def check_alerts(
                 read_stored(connection), observed, judged_kinds=judged, now=now
             )
             write_changes(connection, changes, now, job.job_run_id)
-            if channels.usable:
-                write_digest(connection, rules, channels, now, job.job_run_id)
+            channels = write_digest(
+                connection, rules, channels, now, job.job_run_id
+            )
         report = deliver_pending(warehouse, channels, now=now, sleep=sleep)
         job.counts.update(
             opened=len(changes.opened),
@@ -163,23 +165,31 @@ def check_alerts(
 
 
 @contextlib.contextmanager
-def alerts_told_after(warehouse: Warehouse) -> Iterator[None]:
+def alerts_told_after(
+    warehouse: Warehouse, *, now: datetime.datetime | None = None
+) -> Iterator[None]:
     """Check alerts when a job has ended, well or not; that never fails it.
 
     Whoever ends a job by a signal wants it to end soon, so then the next check
     tells of it.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    now : datetime, optional
+        The clock of the check, by default the real one.
     """
     try:
         yield
     except Exception:
-        _check_quietly(warehouse)
+        _check_quietly(warehouse, now)
         raise
-    _check_quietly(warehouse)
+    _check_quietly(warehouse, now)
 
 
-def _check_quietly(warehouse: Warehouse) -> None:
+def _check_quietly(warehouse: Warehouse, now: datetime.datetime | None) -> None:
     try:
-        check_alerts(warehouse)
+        check_alerts(warehouse, now=now)
     except JobRunningError:
         # The check that runs now sees what this one would, or the next.
         log_event(logger, "alerts_checked_by_another")
@@ -206,7 +216,9 @@ def send_test(
     JobRunningError
         If a check runs.
     """
-    channels = read_channels() if channels is None else channels
+    channels = known_to_apprise(
+        read_channels() if channels is None else channels
+    )
     if not channels.usable:
         raise SettingsError(
             " ".join(

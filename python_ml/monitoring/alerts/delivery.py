@@ -32,6 +32,10 @@ WAITS_OF_A_RUN = (1.0, 4.0)
 FIRST_WAIT = datetime.timedelta(minutes=1)
 LONGEST_WAIT = datetime.timedelta(hours=1)
 GIVEN_UP_AFTER = datetime.timedelta(days=3)
+NOT_KNOWN_HERE = (
+    "the environment of this process has no address of it; messages wait for "
+    "one that has"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +122,18 @@ def deliver_pending(
     down: set[str] = set()
     for row in _due(warehouse, now):
         channel = by_label.get(row["channel"])
-        if channel is None:
-            _set_status(warehouse, row["delivery_id"], "dropped")
-            failures.append(f"{row['channel']}: no longer configured")
-            continue
-        if channel.label in down:
+        is_too_old = now - row["created_at"] > GIVEN_UP_AFTER
+        if row["channel"] in down:
             waiting += 1
+            continue
+        if channel is None:
+            # Perhaps another process knows it, so that its time stays as set.
+            failures.append(f"{row['channel']}: {NOT_KNOWN_HERE}")
+            if is_too_old:
+                _set_status(warehouse, row["delivery_id"], "dropped")
+            else:
+                down.add(row["channel"])
+                waiting += 1
             continue
         reason = _attempt_some(warehouse, channel, row, sleep)
         if reason is None:
@@ -131,7 +141,7 @@ def deliver_pending(
             continue
         down.add(channel.label)
         failures.append(f"{channel.label}: {reason}")
-        if now - row["created_at"] > GIVEN_UP_AFTER:
+        if is_too_old:
             _set_status(warehouse, row["delivery_id"], "given_up")
             given_up += 1
         else:

@@ -12,7 +12,7 @@ from python_ml.monitoring.alerts.changes import (
     StoredAlert,
     due_announcements,
 )
-from python_ml.monitoring.alerts.channels import Channels
+from python_ml.monitoring.alerts.channels import Channels, known_to_apprise
 from python_ml.monitoring.alerts.delivery import write_message
 from python_ml.monitoring.alerts.digests import make_digest
 from python_ml.monitoring.alerts.rules import AlertRule
@@ -120,8 +120,14 @@ def write_digest(
     channels: Channels,
     now: datetime.datetime,
     job_run_id: int,
-) -> None:
-    """Write the message, and that its alerts are told, in one transaction."""
+) -> Channels:
+    """Write the message, and that its alerts are told, in one transaction.
+
+    Returns
+    -------
+    Channels
+        Those that it is for. Where there is none, nothing counts as told.
+    """
     rows = connection.execute(
         sa.select(ALERTS)
         .where(
@@ -141,7 +147,10 @@ def write_digest(
         [dict(row) for row in rows.mappings()], rules, now=now
     )
     if not announcements:
-        return
+        return channels
+    channels = known_to_apprise(channels)
+    if not channels.usable:
+        return channels
     write_message(
         connection,
         make_digest(announcements),
@@ -151,6 +160,7 @@ def write_digest(
         job_run_id=job_run_id,
     )
     _mark_told(connection, announcements, now)
+    return channels
 
 
 def _mark_told(

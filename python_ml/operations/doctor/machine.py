@@ -8,6 +8,7 @@ from pathlib import Path
 from python_ml.monitoring.alerts.channels import (
     SLACK_VARIABLE,
     URLS_VARIABLE,
+    known_to_apprise,
     read_channels,
 )
 from python_ml.operations.doctor.finding import NOTICE, PROBLEM, Finding
@@ -110,7 +111,7 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
 
 def check_channels(warehouse: Warehouse) -> Iterator[Finding]:
     """Whether somebody is told of alerts."""
-    channels = read_channels()
+    channels = known_to_apprise(read_channels())
     for problem in channels.problems:
         yield Finding(
             "channels",

@@ -82,7 +82,7 @@ def run_scheduled(
         Loads new bars first. If that fails the job goes on with the bars there
         are, and the failure is raised at the end.
     now : datetime, optional
-        The clock, by default the real one.
+        The clock, of alerts as well; by default the real one.
 
     Raises
     ------
@@ -94,10 +94,10 @@ def run_scheduled(
         As its work raises it; alerts are told all the same.
     """
     job = find_job(name)
-    now = now or datetime.datetime.now(datetime.UTC)
+    clock = now or datetime.datetime.now(datetime.UTC)
     folder = warehouse.settings.logs_dir / job.name
     with LogFile(folder / f"{job.name}.log") as log:
-        due = read_due(warehouse, job.name, job.span, now=now)
+        due = read_due(warehouse, job.name, job.span, now=clock)
         # The first load may bring the first symbols and with them sessions.
         is_first = load is not None and due.last_success_at is None
         if due.due_since is None and not (is_forced or is_first):
@@ -108,7 +108,7 @@ def run_scheduled(
                 last_success_at=due.last_success_at,
             )
             return ScheduledSummary(job.name, due, None)
-        with alerts_told_after(warehouse):
+        with alerts_told_after(warehouse, now=now):
             result = _run(warehouse, job, due, load, log)
     return ScheduledSummary(job.name, due, result)
 

@@ -1,0 +1,563 @@
+"""Watch a change of the market go all the way to a retraining, on real bars.
+
+    .venv/bin/python scripts/check_drift_chain.py [--kill]
+
+The bars are those of the sample, but the sessions of every week are dated anew
+by the size of their moves: the largest is Monday's, the smallest Friday's. An
+ensemble learns that and forecasts well. Then the market changes: from a day on
+weeks begin with their smallest moves and end with their largest. The daily job
+of the schedule loads the sessions, and its alerts go to a receiver of this
+script: evidence grows, an alert opens, trainings are requested, the emergency
+job serves them, promotion decides, and the next daily job finds the evidence
+acted on and the alert over. All of it is printed. The two months before the
+change and its first sessions are replayed in one go; from then on the daily job
+runs session by session.
+
+With `--kill` the days from the alarm on are done once more from the same
+warehouse. At each step the job is killed (SIGKILL) and the schedule starts it
+again, until it gets by. What comes of it must be what came of the undisturbed
+days, and no message may come twice.
+
+The jobs are those of `swiftbolt jobs run`, with the market's clock for the real
+one. The ledger cannot be told another time than the server's, so that forecasts
+are dated back when they are written, as if they had been issued in time and by
+no job: an audit knows when jobs ran. A request is dated by the server, too, so
+that the job that serves it is forced.
+
+Outcomes moved by half a year alone are found on daily bars after many months
+(`benchmark_drift_real.py`), since there is little skill to lose. Who was sure
+of the order of the week is found out within weeks, which is what can be done
+day by day. The embedded server's home is thrown away.
+"""
+
+import argparse
+import datetime
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from benchmarking import go_when_told, positive, throwaway_settings
+from check_faults import execute, keep, restore
+from end_state import State, differences, end_state
+
+from python_ml.console.logs import configure_logging
+from python_ml.forecasting.issue import forecast
+from python_ml.forecasting.summary import ForecastSummary
+from python_ml.ingestion.load import ingest
+from python_ml.ingestion.readers.bar_file import BarFile
+from python_ml.ingestion.readers.sample import sample_prices
+from python_ml.operations import daily
+from python_ml.operations.schedules.run import run_scheduled
+from python_ml.settings import PROJECT_ROOT, Settings, load_settings
+from python_ml.warehouse.bulk import read_frame
+from python_ml.warehouse.connection import Warehouse, open_warehouse
+from python_ml.warehouse.ledgers import rewriting
+
+# The tests of alerts have the same receiver.
+sys.path.insert(0, str(PROJECT_ROOT))
+from tests.alert_receiver import Receiver, running_receiver
+
+FIRST_DAY = "2005-01-03"
+TRAINED_AS_OF = "2012-01-31"
+CHANGES_AT = "2012-04-02"
+# Sessions after the change that are replayed with those before it.
+N_REPLAYED = 17
+MAX_DAYS = 30
+AFTER_CLOSE = datetime.timedelta(hours=22)
+PRICES = ["open", "high", "low", "close"]
+SNAPSHOT = "before_the_alarm"
+TAKEN = "a message is taken"
+RUNNING = "is already running"
+LOOK_SECONDS = 0.01
+# A line of the log, and with it a step, at which a job is killed.
+KILLS = {
+    "alarm": (
+        "event=job_started job=daily_run",
+        "event=job_started job=ingest",
+        "event=job_started job=build",
+        "event=job_started job=validate",
+        "event=job_started job=forecast",
+        "event=job_started job=check-drift",
+        "event=retrain_asked",
+        "event=drift_checked",
+        "event=job_started job=alerts",
+        TAKEN,
+    ),
+    "training": (
+        "event=job_started job=emergency_retrain",
+        "event=job_started job=serve-requests",
+        "event=job_started job=train",
+        "event=pooled_member_fitted",
+        "event=series_trained",
+        "event=promotion_decided",
+        "event=job_succeeded job=train",
+        "event=job_succeeded job=serve-requests",
+        "event=job_started job=alerts",
+    ),
+    "recovery": (
+        "event=job_started job=daily_run",
+        "event=evidence_restarted",
+        "event=retrain_asked",
+        "event=job_started job=alerts",
+        TAKEN,
+    ),
+}
+# Attempts and checks are more where a job was begun again; what they come to is
+# compared by queries of its own.
+OF_ITS_OWN = (
+    "ml.alerts",
+    "ml.alert_messages",
+    "ml.alert_deliveries",
+    "ml.alert_attempts",
+    "ml.drift_checks",
+)
+
+STRONGEST = """
+    select distinct on (symbol_id is null)
+        coalesce(ticker, 'all series') as about, test, horizon, evidence,
+        threshold
+    from {monitoring}.drift_evidence
+    where timeframe = 'd1'
+    order by symbol_id is null desc, evidence desc
+"""
+IN_TIME = """
+    update {ml}.forecasts
+    set
+        is_late = false,
+        issued_at = closed_at + interval '1 hour',
+        written_at = closed_at + interval '1 hour',
+        job_run_id = null
+    where run_kind = 'live' and is_late
+"""
+ALERTS = """
+    select kind, subject, state, severity, message
+    from {ml}.alerts order by kind, subject, message
+"""
+COUNTS = """
+    select
+        (select count(*) from {ml}.alerts where state = 'open') as n_alerts,
+        (
+            select count(*) from {ml}.retrain_requests where status = 'open'
+        ) as n_requests
+"""
+SERVED = """
+    select symbols.ticker, requests.kind, requests.status, requests.reason
+    from {ml}.retrain_requests as requests
+    inner join {raw}.symbols as symbols
+        on requests.symbol_id = symbols.symbol_id
+    order by symbols.ticker
+"""
+DECIDED = """
+    select horizon, is_promoted, reason
+    from {ml}.promotions
+    where as_of = (select max(as_of) from {ml}.promotions)
+    order by horizon
+"""
+ASKED = """
+    select distinct symbol_id, timeframe, window_ends_at
+    from {ml}.drift_checks
+    where action = 'retrain_requested'
+    order by symbol_id, timeframe, window_ends_at
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the days from the alarm on came to.
+
+    Parameters
+    ----------
+    tables : dict
+        As `end_state` counts them.
+    alerts, asked : DataFrame
+        Alerts, and series whose training was asked for by which check.
+    messages : list of str
+        As they were received, without their numbers.
+    """
+
+    tables: State
+    alerts: pd.DataFrame
+    asked: pd.DataFrame
+    messages: list[str]
+
+
+@dataclass
+class Chain:
+    """A warehouse, the market's next bars and who is told.
+
+    Parameters
+    ----------
+    settings : Settings
+    receiver : Receiver
+    folder : Path
+        Of the files of bars, one a session.
+    kills : list of str
+        Moments at which jobs are still to be killed, the next one first.
+    missed : list of str
+        Moments that never came.
+    """
+
+    settings: Settings
+    receiver: Receiver
+    folder: Path
+    kills: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    n_killed: int = 0
+    n_read: int = 0
+
+    def work(self, job: str, day: pd.Timestamp) -> None:
+        """Have a job done, by as many starts as it takes.
+
+        Raises
+        ------
+        SystemExit
+            If it fails.
+        """
+        while True:
+            began = time.monotonic()
+            moment, status, log = self._start(job, day)
+            seconds = time.monotonic() - began
+            if moment is not None:
+                self.n_killed += 1
+                shown = moment.replace("event=", "")
+                print(f"    {job} killed after {seconds:.0f} s: {shown}")
+            elif status == 0 and self.kills:
+                self.missed.append(f"{job} never came to: {self.kills.pop(0)}")
+            elif status == 0:
+                break
+            elif RUNNING in log:
+                # The server notices a moment later that one was killed.
+                time.sleep(0.5)
+            else:
+                print(*log.splitlines()[-8:], sep="\n", file=sys.stderr)
+                raise SystemExit(f"{job} of {day:%Y-%m-%d} failed.")
+
+    def _start(
+        self, job: str, day: pd.Timestamp
+    ) -> tuple[str | None, int, str]:
+        """Start a job: at what it was killed, its status and its log."""
+        is_to_be_taken = bool(self.kills) and self.kills[0] == TAKEN
+        if is_to_be_taken:
+            self.receiver.faults.append("take and hang")
+        n_before = len(self.receiver.messages)
+        moment = None
+        with tempfile.NamedTemporaryFile("w") as log:
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    __file__,
+                    f"--job={job}",
+                    f"--day={day:%Y-%m-%d}",
+                    f"--bars={self.folder}",
+                ],
+                cwd=PROJECT_ROOT,
+                env=os.environ
+                | {
+                    "SWIFTBOLT_HOME": str(self.settings.home),
+                    "SWIFTBOLT_ALERT_URLS": f"json://{self.receiver.address}/",
+                },
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+            path = Path(log.name)
+            while process.poll() is None:
+                time.sleep(LOOK_SECONDS)
+                if self.kills and (
+                    len(self.receiver.messages) > n_before
+                    if is_to_be_taken
+                    else self.kills[0] in path.read_text()
+                ):
+                    process.kill()
+                    moment = self.kills.pop(0)
+                    process.wait()
+            self.receiver.faults.clear()
+            return moment, process.returncode, path.read_text()
+
+    def print_messages(self) -> None:
+        """Print what was received since the last time."""
+        for message in self.receiver.messages[self.n_read :]:
+            print(f"    received: {message['title']}")
+            for line in str(message["message"]).splitlines():
+                print(f"      {line}")
+        self.n_read = len(self.receiver.messages)
+
+    def ask(self, query: str) -> pd.DataFrame:
+        """Read from the warehouse."""
+        with open_warehouse(self.settings) as warehouse:
+            return read_frame(warehouse, query)
+
+
+def main() -> int:
+    """Parse, watch, print."""
+    go_when_told()
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument(
+        "--kill", action="store_true", help="kill each step and do it again"
+    )
+    parser.add_argument(
+        "--days", type=positive, default=MAX_DAYS, help="to wait for the alarm"
+    )
+    for name in ("job", "day", "bars"):
+        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.job:
+        do_job(arguments.job, arguments.day, Path(arguments.bars))
+        return 0
+    began = time.monotonic()
+    with (
+        throwaway_settings() as settings,
+        running_receiver() as receiver,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        chain = Chain(settings, receiver, Path(folder))
+        days = prepare(chain)[: arguments.days]
+        alarm, after = wait_for_alarm(chain, days)
+        expected = finish(chain, alarm, after)
+        faults: list[str] = []
+        if arguments.kill:
+            print("\nThe same from the day of the alarm on, with kills:")
+            restore(settings, SNAPSHOT)
+            receiver.reset()
+            chain.n_read = 0
+            found = finish(chain, alarm, after, is_killed=True)
+            faults = find_differences(expected, found) + chain.missed
+            print("\n".join(faults) or "The same end state, no message twice.")
+            print(f"RESULT chain_kills {chain.n_killed}")
+    print(f"RESULT seconds {time.monotonic() - began:.0f}")
+    return 1 if faults else 0
+
+
+def do_job(name: str, day: str, folder: Path) -> None:
+    """Do one job of the schedule by the clock of a day."""
+    configure_logging()
+    now = datetime.datetime.fromisoformat(f"{day}T00:00+00:00") + AFTER_CLOSE
+    with open_warehouse(load_settings()) as warehouse:
+
+        def load() -> None:
+            files = sorted(p for p in folder.glob("2*") if p.stem <= day)
+            ingest(warehouse, BarFile(files, "the chain's bars"), now=now)
+
+        daily.forecast = forecast_in_time
+        run_scheduled(
+            warehouse,
+            name,
+            is_forced=name == "emergency_retrain",
+            load=load if name == "daily_run" else None,
+            now=now,
+        )
+
+
+def forecast_in_time(warehouse: Warehouse) -> ForecastSummary:
+    """Issue what is due and date it back to an hour after its close."""
+    summary = forecast(warehouse)
+    with rewriting(warehouse) as connection:
+        connection.execute(sa.text(warehouse.sql(IN_TIME)))
+    return summary
+
+
+def prepare(chain: Chain) -> list[pd.Timestamp]:
+    """Train, and replay to the first sessions of the change; those after."""
+    bars = read_bars()
+    bars = bars[bars["ts"] >= FIRST_DAY]
+    bars = pd.concat(
+        in_weeks(own, pd.Timestamp(CHANGES_AT))
+        for _, own in bars.groupby("symbol")
+    )
+    changed = sorted(set(bars["ts"][bars["ts"] >= CHANGES_AT]))
+    days = changed[N_REPLAYED:]
+    path = chain.folder / "before.parquet"
+    bars[bars["ts"] < days[0]].to_parquet(path)
+    for day in days[:MAX_DAYS]:
+        own = bars[bars["ts"] == day]
+        own.to_parquet(chain.folder / f"{day:%Y-%m-%d}.parquet")
+    open_warehouse(chain.settings).close()
+    for command in (
+        ("ingest", "bars", str(path)),
+        ("build",),
+        ("train", "--all", "--timeframes", "d1", "--as-of", TRAINED_AS_OF),
+        ("forecast", "--replay-from", TRAINED_AS_OF),
+        ("check-drift",),
+    ):
+        began = time.monotonic()
+        run_command(chain.settings, command)
+        shown = " ".join(command).replace(str(path), "BARS")
+        seconds = time.monotonic() - began
+        print(f"swiftbolt {shown}: {seconds:.0f} s", flush=True)
+    print(
+        f"The market changed on {changed[0]:%Y-%m-%d}. At the close of "
+        f"{changed[N_REPLAYED - 1]:%Y-%m-%d}:"
+    )
+    print_evidence(chain)
+    return days[:MAX_DAYS]
+
+
+def read_bars() -> pd.DataFrame:
+    """Daily bars of the sample, adjusted backwards."""
+    prices = sample_prices()
+    factor = prices["adjusted_close"] / prices["close"]
+    bars = prices[PRICES].mul(factor, axis=0)
+    # What rounding took from the ends of the range is given back.
+    bars["high"], bars["low"] = bars.max(axis=1), bars[PRICES].min(axis=1)
+    return bars.assign(
+        symbol=prices["ticker"],
+        timeframe="d1",
+        ts=pd.to_datetime(prices["session_date"]),
+        volume=prices["volume"].astype(float),
+    )
+
+
+def in_weeks(bars: pd.DataFrame, changes_at: pd.Timestamp) -> pd.DataFrame:
+    """Date the sessions of each week anew, by the size of their moves.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_sessions, n_columns)
+        Of one symbol; the first is left out, since it has no move.
+    changes_at : Timestamp
+        Until then the largest move comes first, from then on last.
+    """
+    before = bars["close"].shift()
+    moves = bars.assign(**{name: bars[name] / before for name in PRICES})[1:]
+    size = np.log(moves["close"]).abs()
+    weeks = moves["ts"].dt.to_period("W")
+    is_changed = moves["ts"] >= changes_at
+    order = pd.DataFrame(
+        {
+            "week": weeks,
+            "change": is_changed,
+            "by": size.where(is_changed, -size),
+        }
+    ).sort_values(["week", "change", "by"])
+    made = moves.loc[order.index].assign(ts=moves["ts"].to_numpy())
+    closes = float(bars["close"].iloc[0]) * made["close"].cumprod()
+    last = closes.shift(fill_value=float(bars["close"].iloc[0]))
+    return made.assign(**{name: made[name] * last for name in PRICES})
+
+
+def run_command(settings: Settings, command: Sequence[str]) -> None:
+    """Run a command of `swiftbolt`."""
+    subprocess.run(
+        [sys.executable, "-m", "python_ml.cli", *command],
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"SWIFTBOLT_HOME": str(settings.home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def wait_for_alarm(
+    chain: Chain, days: Sequence[pd.Timestamp]
+) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Run the daily job day by day until a training is asked for.
+
+    Returns
+    -------
+    alarm, after : Timestamp
+        That day, and the next. The warehouse as it was before is kept.
+    """
+    for day, after in itertools.pairwise(days):
+        chain.receiver.reset()
+        chain.n_read = 0
+        execute(
+            chain.settings,
+            "postgres",
+            f"drop database if exists {SNAPSHOT}",
+        )
+        keep(chain.settings, SNAPSHOT)
+        chain.work("daily_run", day)
+        print_day(chain, day)
+        if len(chain.ask("select 1 from {ml}.retrain_requests")):
+            return day, after
+    raise SystemExit(f"No training was asked for in {len(days)} sessions.")
+
+
+def finish(
+    chain: Chain,
+    alarm: pd.Timestamp,
+    after: pd.Timestamp,
+    *,
+    is_killed: bool = False,
+) -> Outcome:
+    """Serve the requests of the alarm, and run the next day's job."""
+    if is_killed:
+        chain.kills = list(KILLS["alarm"])
+        chain.work("daily_run", alarm)
+        print_day(chain, alarm)
+        chain.kills = list(KILLS["training"])
+    chain.work("emergency_retrain", alarm)
+    print(f"  emergency_retrain of {alarm:%Y-%m-%d}:")
+    for row in chain.ask(SERVED).to_dict("records"):
+        print("    " + " ".join(f"{name}={row[name]}" for name in row))
+    for row in chain.ask(DECIDED).to_dict("records"):
+        print("    " + " ".join(f"{name}={row[name]}" for name in row))
+    chain.print_messages()
+    if is_killed:
+        chain.kills = list(KILLS["recovery"])
+    chain.work("daily_run", after)
+    print_day(chain, after)
+    with open_warehouse(chain.settings) as warehouse:
+        tables = end_state(warehouse)
+    for name in OF_ITS_OWN:
+        tables.pop(name)
+    return Outcome(
+        tables,
+        chain.ask(ALERTS),
+        chain.ask(ASKED),
+        [str(message["message"]) for message in chain.receiver.messages],
+    )
+
+
+def print_day(chain: Chain, day: pd.Timestamp) -> None:
+    """Print what a daily job left: evidence, alerts, requests, messages."""
+    counts = chain.ask(COUNTS).iloc[0]
+    print(
+        f"  daily_run of {day:%Y-%m-%d}: {counts['n_alerts']} alerts and "
+        f"{counts['n_requests']} requests are open"
+    )
+    print_evidence(chain)
+    chain.print_messages()
+
+
+def print_evidence(chain: Chain) -> None:
+    """Print the largest evidence of any series and of all together."""
+    rows = chain.ask(STRONGEST).to_dict("records")
+    print(
+        "    evidence "
+        + ", ".join(
+            f"{row['evidence']:,.0f} ({row['test']} of {row['horizon']}, "
+            f"{row['about']})"
+            for row in rows
+        )
+        + f", alarm at {rows[0]['threshold']:,.0f}",
+        flush=True,
+    )
+
+
+def find_differences(expected: Outcome, found: Outcome) -> list[str]:
+    """What kills have changed, a line each."""
+    faults = differences(expected.tables, found.tables)
+    for name in ("alerts", "asked"):
+        if not getattr(expected, name).equals(getattr(found, name)):
+            faults.append(f"{name}: not those of the undisturbed days")
+    if found.messages != expected.messages:
+        faults.append(
+            f"{len(found.messages)} messages were received, "
+            f"{len(expected.messages)} on the undisturbed days"
+        )
+    return faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())
