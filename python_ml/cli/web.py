@@ -99,7 +99,7 @@ def dashboard(
             click.launch(address)
         # No log of addresses: the first one may hold the token.
         uvicorn.run(
-            make_app(warehouse, token=token, hosts=hosts),
+            make_app(warehouse, token=token, hosts=hosts, is_warmed=True),
             host=host,
             port=port,
             access_log=False,
