@@ -21,8 +21,10 @@ from python_ml.web.content import Query
 
 SHORT_SECONDS = 60
 LONG_SECONDS = 3600
-PAGES_BYTES = 24 << 20
-ANSWERS_BYTES = 48 << 20
+PAGES_BYTES = 12 << 20
+ANSWERS_BYTES = 24 << 20
+# A number and its share of an index, or a short text.
+VALUE_BYTES = 48
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)\b")
 
 Value = TypeVar("Value")
@@ -112,7 +114,7 @@ class KeptAnswers:
     ----------
     clock : callable
         The time now, in UTC.
-    max_bytes : int, default=48 MB
+    max_bytes : int, default=24 MB
         Of all answers together.
     """
 
@@ -146,7 +148,8 @@ class KeptAnswers:
                 key,
                 state,
                 found,
-                n_bytes=int(found.frame.memory_usage(deep=True).sum()),
+                # Values of pages are short; counting them costs more.
+                n_bytes=VALUE_BYTES * found.frame.size,
                 seconds=seconds,
             )
         with self._lock:

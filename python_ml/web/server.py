@@ -11,6 +11,7 @@ import gzip
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -52,6 +53,9 @@ logger = get_logger(__name__)
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 FIRST_PAGE = "overview"
+# Pages made at once. More would not be ready earlier, and each takes memory and
+# a connection.
+N_THREADS = 8
 # Of jobs that the login does not see.
 UNSEEN = State("unseen", is_changing=True)
 MEDIA_TYPES = {
@@ -192,16 +196,21 @@ def make_app(
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
         ],
         exception_handlers={404: _missing},
-        lifespan=functools.partial(_warmed, site) if is_warmed else None,
+        lifespan=functools.partial(_life, site, is_warmed=is_warmed),
     )
 
 
 @contextlib.asynccontextmanager
-async def _warmed(site: Site, app: Starlette) -> AsyncIterator[None]:
+async def _life(
+    site: Site, app: Starlette, *, is_warmed: bool
+) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = N_THREADS
     warmer = Warmer(site.state, site.make_pages)
-    warmer.start()
+    if is_warmed:
+        warmer.start()
     yield
-    warmer.stop()
+    if is_warmed:
+        warmer.stop()
 
 
 def _show(site: Site, request: Request) -> Response:
