@@ -22,11 +22,19 @@ from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, connect
 from python_ml.warehouse.roles import ROLES, grant_on_built, grant_role
 from python_ml.warehouse.snapshot import SnapshotReader
-from python_ml.web.cells import csv_text
-from python_ml.web.content import Block, Choice, Query, Section, Table
+from python_ml.web.cells import csv_text, to_cell
+from python_ml.web.content import (
+    Block,
+    Choice,
+    Column,
+    Empty,
+    Query,
+    Section,
+    Table,
+)
 from python_ml.web.figures.drift import evidence_figure, features_figure
 from python_ml.web.kept import Kept, KeptAnswers, KeptReader, State
-from python_ml.web.pages import PAGES, sql
+from python_ml.web.pages import PAGES, drift, sql
 from python_ml.web.queries.data import AUDITS
 from python_ml.web.report import render_report, write_report
 from python_ml.web.server import make_app
@@ -139,6 +147,31 @@ def test_figures_of_evidence_are_ones_that_plotly_knows():
     assert evidence.data[1]["marker"]["symbol"] == ["circle", "x"]
 
 
+def test_features_without_rows_to_compare_with_are_not_said_to_stand_still():
+    (section,) = (
+        found
+        for found in drift.PAGE.sections(Choice("A", "d1", "1d", "XNYS", NOW))
+        if found.key == "features"
+    )
+    frame = pd.DataFrame(
+        {
+            "feature": ["rsi_14"],
+            "stability_index": [0.0],
+            "stability_index_by_chance": [np.nan],
+            "n_reference": [0],
+        }
+    )
+    choice = Choice("A", "d1", "1d", "XNYS", NOW)
+    assert isinstance(section.build({"features": frame}, choice), Empty)
+    moved = section.build({"features": frame.assign(n_reference=9)}, choice)
+    assert not isinstance(moved, Empty)
+
+
+def test_a_standard_error_has_the_digits_of_its_skill():
+    assert to_cell(0.00347, Column("", "error")).text == "0.35%"
+    assert to_cell(-0.00604, Column("", "skill")).text == "-0.60%"
+
+
 def test_every_colour_of_a_figure_is_in_the_style_sheet(bodies):
     sheet = (PROJECT_ROOT / "python_ml/web/static/style.css").read_text()
     named = {
@@ -149,6 +182,41 @@ def test_every_colour_of_a_figure_is_in_the_style_sheet(bodies):
     }
     assert len(named) > 10
     assert {name for name in named if f"--{name}:" not in sheet} == {"clear"}
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb`, as WCAG 2.2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_what_is_written_can_be_read_in_light_and_dark():
+    """Contrast of each colour of text on each ground it stands on, AA."""
+    sheet = (PROJECT_ROOT / "python_ml/web/static/style.css").read_text()
+    themes = [
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
+        for block in re.findall(r"color-scheme: (?:light|dark);[^}]*", sheet)
+    ]
+    assert len(themes) == 3
+    # By the system's wish and by the button it is the same dark.
+    assert themes[1] == themes[2] != themes[0]
+    pairs = [
+        (ink, ground)
+        for ink in ("ink", "muted", "accent", "good", "bad")
+        for ground in ("surface", "page")
+    ] + [
+        ("accent", "accent-soft"),
+        ("ink", "warn-soft"),
+        *((tone, f"{tone}-soft") for tone in ("good", "warn", "bad")),
+    ]
+    for theme in themes:
+        for ink, ground in pairs:
+            low, high = sorted(luminance(theme[name]) for name in (ink, ground))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
 
 
 def test_nothing_is_asked_of_elsewhere(bodies, market, tmp_path):

@@ -15,6 +15,7 @@ Kind = Literal[
     "signed",
     "share",
     "skill",
+    "error",
     "price",
     "time",
     "date",
@@ -25,7 +26,16 @@ Kind = Literal[
     "json",
 ]
 NUMBERS: frozenset[str] = frozenset(
-    ("count", "number", "signed", "share", "skill", "price", "seconds")
+    (
+        "count",
+        "number",
+        "signed",
+        "share",
+        "skill",
+        "error",
+        "price",
+        "seconds",
+    )
 )
 _RELATION = re.compile(r"\{(?P<schema>[a-z_]+)\}\.(?P<name>[a-z_0-9]+)")
 

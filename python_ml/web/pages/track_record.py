@@ -27,7 +27,7 @@ from python_ml.web.statistics import skill_by_period, wilson_interval
 NOT_YET = "No forecast of this timeframe and horizon has settled yet."
 SKILL_COLUMNS = {
     "skill": Column("Skill (%)", "skill"),
-    "skill_standard_error": Column("standard error", "share"),
+    "skill_standard_error": Column("standard error", "error"),
 }
 
 
@@ -71,7 +71,7 @@ def _whole(scores: pd.DataFrame, session_bars: int) -> str:
     one = scores.assign(closed_at=scores["closed_at"].iloc[0])
     row = skill_by_period(one, session_bars=session_bars).iloc[0]
     error = row["skill_standard_error"]
-    sentence = f"Over all {row['n']} forecasts skill is {row['skill']:+.2%}"
+    sentence = f"Over all {row['n']:,} forecasts skill is {row['skill']:+.2%}"
     if not np.isfinite(error):
         return f"{sentence}; one block of time tells no error, so no more."
     sentence += f" with a standard error of {error:.2%}"
