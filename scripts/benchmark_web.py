@@ -11,16 +11,18 @@ then served by `swiftbolt dashboard`.
 | figure | measures |
 | --- | --- |
 | `first_page_ms` | the overview, kept since a job last changed anything |
-| `first_page_anew_ms` | the same, made anew each time |
+| `first_page_anew_ms` | the same, made anew as soon as a job has ended |
+| `first_page_later_ms` | the same, some seconds after a job has ended |
 | `symbol_switch_ms` | the page of forecasts, another symbol each time |
 | `slowest_page_ms`, `slowest_page_anew_ms` | the slowest of all pages |
 | `page_kilobytes` | the heaviest page, as sent, beside Plotly's script |
 | `readers_median_ms`, `readers_failed` | 20 readers at once for a minute |
-| `dashboard_memory_mb` | most resident memory of the dashboard |
+| `dashboard_memory_mb` | most resident memory of the dashboard at any time |
 | `report_seconds`, `report_megabytes` | `swiftbolt report` |
 | `help_seconds` | `swiftbolt --help` |
 
-Each page is asked ten times, the median counts. Each figure is also a line
+Each page is asked ten times, the median counts; what is asked anew is asked
+without a moment for the dashboard to make it first. Each figure is also a line
 `RESULT name value`.
 """
 
@@ -32,6 +34,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -47,6 +50,7 @@ from benchmark_forecasting import DATE_BACK, FILL_LEDGER
 from benchmarking import (
     DATA_VARIABLE,
     DEFAULT_FILE,
+    MEMORY_SAMPLE_SECONDS,
     N_CORES,
     Figures,
     count_rows,
@@ -58,6 +62,7 @@ from benchmarking import (
     machine_load,
     positive,
     read_bars,
+    resident_bytes,
     run_python,
     say,
     settle,
@@ -71,6 +76,8 @@ from python_ml.warehouse.ledgers import rewriting
 
 FIRST_DATE = date(2018, 1, 1)
 N_ASKED = 10
+N_ASKED_LATER = 5
+LATER_SECONDS = 15
 N_READERS = 20
 READ_SECONDS = 60
 N_TRAINED_QUICKLY = 5
@@ -122,6 +129,37 @@ COPY_VERSIONS = """
         select version_id from {ml}.ensemble_weights
     );
 
+    insert into {ml}.training_runs (
+        symbol_id, timeframe, horizon, run_date, as_of, trigger, cut_id,
+        version_id, status, lookback_bars, n_fit, n_validation, n_purged,
+        n_validation_effective, train_accuracy, ensemble_validation_accuracy,
+        ensemble_validation_accuracy_se, baseline_accuracy, majority_share,
+        skill, skill_se, overfit_margin, is_overfit, is_in_expected_band,
+        model_performances, weights, weight_method, weight_alpha,
+        weight_reason, data_fingerprint, code_version
+    )
+    select
+        copies.symbol_id, runs.timeframe, runs.horizon, runs.run_date,
+        runs.as_of, runs.trigger, runs.cut_id, copies.version_id,
+        runs.status, runs.lookback_bars, runs.n_fit, runs.n_validation,
+        runs.n_purged, runs.n_validation_effective, runs.train_accuracy,
+        runs.ensemble_validation_accuracy,
+        runs.ensemble_validation_accuracy_se, runs.baseline_accuracy,
+        runs.majority_share, runs.skill, runs.skill_se, runs.overfit_margin,
+        runs.is_overfit, runs.is_in_expected_band, runs.model_performances,
+        runs.weights, runs.weight_method, runs.weight_alpha,
+        runs.weight_reason, runs.data_fingerprint, runs.code_version
+    from {ml}.ensembles as copies
+    inner join {ml}.ensembles as first
+        on
+            copies.timeframe = first.timeframe
+            and first.symbol_id = (select min(symbol_id) from {ml}.ensembles)
+    inner join {ml}.training_runs as runs
+        on runs.version_id = first.version_id
+    where copies.version_id not in (
+        select version_id from {ml}.training_runs where version_id is not null
+    );
+
     insert into {ml}.deployments (
         symbol_id, timeframe, version_id, effective_at, reason, horizons
     )
@@ -161,14 +199,12 @@ def main() -> int:
         ):
             prepare(warehouse, bars, is_quick=arguments.quickly)
             symbols = bars["symbol"].unique().sort().to_list()
-            with dashboard(warehouse) as (address, process):
+            with (
+                dashboard(warehouse) as (address, process),
+                watching_memory(process, figures),
+            ):
                 measure_pages(warehouse, address, symbols, figures)
                 measure_readers(address, symbols, figures)
-                figures.add(
-                    "dashboard_memory_mb",
-                    process.memory_info().rss / 1e6,
-                    "MB",
-                )
             measure_commands(warehouse, figures)
     except SwiftBoltError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -269,6 +305,36 @@ def dashboard(warehouse: Warehouse) -> Iterator[tuple[str, psutil.Process]]:
         process.wait(20)
 
 
+@contextlib.contextmanager
+def watching_memory(
+    process: psutil.Process, figures: Figures
+) -> Iterator[None]:
+    """Look at the memory of a process again and again; add the most of it."""
+    is_over = threading.Event()
+    peak = [resident_bytes(process)]
+
+    def watch() -> None:
+        while not is_over.wait(MEMORY_SAMPLE_SECONDS):
+            peak[0] = max(peak[0], resident_bytes(process))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
+    figures.add("dashboard_memory_mb", peak[0] / 1e6, "MB")
+
+
+def end_some_job(warehouse: Warehouse) -> None:
+    """Have the dashboard see that the warehouse has changed."""
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(
+            SOME_JOB.replace("{ml}", warehouse.settings.schema("ml"))
+        )
+
+
 def read(address: str) -> tuple[float, int]:
     """Milliseconds and bytes as sent of a page; an error is raised."""
     request = urllib.request.Request(
@@ -292,12 +358,7 @@ def measure_pages(
             values[path] = []
             for _ in range(N_ASKED):
                 if kind:
-                    with warehouse.begin() as connection:
-                        connection.exec_driver_sql(
-                            SOME_JOB.replace(
-                                "{ml}", warehouse.settings.schema("ml")
-                            )
-                        )
+                    end_some_job(warehouse)
                 milliseconds, size = read(f"{address}{path}")
                 values[path].append(milliseconds)
             sizes.append(size)
@@ -311,6 +372,10 @@ def measure_pages(
         worst = max(values.values(), key=lambda found: sorted(found)[5])
         for value in worst:
             figures.add(f"slowest_page{kind}_ms", value, "ms")
+    for _ in range(N_ASKED_LATER):
+        end_some_job(warehouse)
+        time.sleep(LATER_SECONDS)
+        figures.add("first_page_later_ms", read(address)[0], "ms")
     for symbol in symbols[1 : N_ASKED + 1]:
         query = urlencode({"symbol": symbol})
         figures.add(

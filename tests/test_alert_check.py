@@ -602,7 +602,11 @@ def test_the_commands_list_show_answer_and_test(clean, receiver, monkeypatch):
     shown = run("show", alert).stdout
     assert "advice: mend that" in shown
     assert "delivered" in shown
-    assert run("ack", alert, "--note", "mine").returncode == 0
+    taken = run("ack", alert, "--note", "mine", "--json")
+    assert json.loads(taken.stdout) == {
+        "state": "acknowledged",
+        "alerts": [by_subject["train"]],
+    }
     assert run("silence", alert, "--until", "3d").returncode == 0
     assert run("silence", alert, "--until", "2001-01-01").returncode == 2
     assert run("silence", alert, "--until", "soon").returncode == 2

@@ -1,4 +1,5 @@
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,10 @@ def test_the_life_of_a_server(throwaway_home):
     again = succeed(home, "db", "start")
     assert "Already running: " in again
     assert "Schemas are at migration " in again
+    told = json.loads(succeed(home, "db", "start", "--json"))
+    assert told["was_running"] is True
+    assert told["migration"] == told["migration_before"]
+    assert told["server"] in again
 
     status = json.loads(succeed(home, "db", "status", "--json"))
     assert status["is_running"] is True
@@ -83,12 +88,21 @@ def test_the_life_of_a_server(throwaway_home):
     password.write_text(kept)
     assert "Stopped." in succeed(home, "db", "stop")
     assert "not running" in succeed(home, "db", "stop")
+    assert json.loads(succeed(home, "db", "stop", "--json")) == {
+        "was_running": False
+    }
     assert swiftbolt(home, "db", "status", "--json").returncode == 1
 
 
 @pytest.mark.usefixtures("_stopped")
 def test_the_url_reaches_a_migrated_database(home):
     url = succeed(home, "db", "url").strip()
+    assert json.loads(succeed(home, "db", "url", "--json")) == {"url": url}
+    lines = succeed(home, "db", "env")
+    values = json.loads(succeed(home, "db", "env", "--json"))
+    assert lines.splitlines() == [
+        f"export {name}={shlex.quote(value)}" for name, value in values.items()
+    ]
     connection = psycopg2.connect(url)
     with connection.cursor() as cursor:
         cursor.execute("select count(*) from ml.job_runs")
@@ -242,6 +256,13 @@ def test_the_help_of_every_command_ends_in_an_example_of_it(name, command):
     assert command.epilog is not None
     assert command.epilog.startswith("Example: ")
     assert f"swiftbolt {name}" in command.epilog
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(main)))
+def test_every_command_answers_machines_too(name, command):
+    flags = {flag for option in command.params for flag in option.opts}
+    # What stands behind `db psql` is for psql, which has options of its own.
+    assert ("--json" in flags) == (name != "db psql")
 
 
 def test_every_command_and_group_stands_in_the_table_of_the_readme():

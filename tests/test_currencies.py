@@ -181,5 +181,6 @@ def test_the_commands_give_and_show_it(warehouse, source):
     }
     # The first session is a date.
     assert "00:00" not in command("symbols", "list")
-    command("symbols", "set-currency", "ACME", "CAD")
+    changed = command("symbols", "set-currency", "ACME", "cad ", "--json")
+    assert json.loads(changed) == {"ticker": "ACME", "currency": "CAD"}
     assert "currency: CAD" in command("symbols", "show", "ACME")

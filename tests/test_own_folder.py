@@ -1,5 +1,6 @@
 """A folder of one's own and what completes commands in a shell."""
 
+import json
 import os
 import subprocess
 
@@ -42,8 +43,28 @@ def test_what_is_there_stays(tmp_path):
     assert (tmp_path / "daily").read_text() == "mine"
 
 
+def test_machines_are_told_what_was_made_and_what_stayed(tmp_path):
+    (tmp_path / "daily").write_text("mine")
+    ended = run_command(clean_environment(), "init", str(tmp_path), "--json")
+    told = json.loads(ended.stdout)
+    assert told["stayed"] == [str(tmp_path / "daily")]
+    assert told["made"] == [
+        str(tmp_path / name)
+        for name in ("swiftbolt.env", "schedule.crontab", "README.txt")
+    ]
+    assert (told["folder"], told["bars"]) == (
+        str(tmp_path),
+        str(tmp_path / "bars"),
+    )
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_is_told_how_to_complete(shell):
     ended = run_command(clean_environment(), "completion", shell)
     assert ended.returncode == 0
     assert "_SWIFTBOLT_COMPLETE" in ended.stdout
+    told = run_command(clean_environment(), "completion", shell, "--json")
+    assert json.loads(told.stdout) == {
+        "shell": shell,
+        "script": ended.stdout.removesuffix("\n"),
+    }

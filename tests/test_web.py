@@ -4,8 +4,10 @@ import datetime
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from threading import Barrier
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,14 +22,24 @@ from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, connect
 from python_ml.warehouse.roles import ROLES, grant_on_built, grant_role
 from python_ml.warehouse.snapshot import SnapshotReader
-from python_ml.web.cells import csv_text
-from python_ml.web.content import Block, Choice, Query, Section, Table
+from python_ml.web.cells import csv_text, to_cell
+from python_ml.web.content import (
+    Block,
+    Choice,
+    Column,
+    Empty,
+    Query,
+    Section,
+    Table,
+)
 from python_ml.web.figures.drift import evidence_figure, features_figure
-from python_ml.web.pages import PAGES, sql
+from python_ml.web.kept import Kept, KeptAnswers, KeptReader, State
+from python_ml.web.pages import PAGES, drift, sql
 from python_ml.web.queries.data import AUDITS
 from python_ml.web.report import render_report, write_report
-from python_ml.web.server import KeptPages, make_app
+from python_ml.web.server import make_app
 from python_ml.web.statistics import skill_by_period
+from python_ml.web.warming import Warmer
 from tests.conftest import run_swiftbolt
 from tests.web_market import HOSTILE, NOW
 
@@ -135,6 +147,31 @@ def test_figures_of_evidence_are_ones_that_plotly_knows():
     assert evidence.data[1]["marker"]["symbol"] == ["circle", "x"]
 
 
+def test_features_without_rows_to_compare_with_are_not_said_to_stand_still():
+    (section,) = (
+        found
+        for found in drift.PAGE.sections(Choice("A", "d1", "1d", "XNYS", NOW))
+        if found.key == "features"
+    )
+    frame = pd.DataFrame(
+        {
+            "feature": ["rsi_14"],
+            "stability_index": [0.0],
+            "stability_index_by_chance": [np.nan],
+            "n_reference": [0],
+        }
+    )
+    choice = Choice("A", "d1", "1d", "XNYS", NOW)
+    assert isinstance(section.build({"features": frame}, choice), Empty)
+    moved = section.build({"features": frame.assign(n_reference=9)}, choice)
+    assert not isinstance(moved, Empty)
+
+
+def test_a_standard_error_has_the_digits_of_its_skill():
+    assert to_cell(0.00347, Column("", "error")).text == "0.35%"
+    assert to_cell(-0.00604, Column("", "skill")).text == "-0.60%"
+
+
 def test_every_colour_of_a_figure_is_in_the_style_sheet(bodies):
     sheet = (PROJECT_ROOT / "python_ml/web/static/style.css").read_text()
     named = {
@@ -145,6 +182,41 @@ def test_every_colour_of_a_figure_is_in_the_style_sheet(bodies):
     }
     assert len(named) > 10
     assert {name for name in named if f"--{name}:" not in sheet} == {"clear"}
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb`, as WCAG 2.2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_what_is_written_can_be_read_in_light_and_dark():
+    """Contrast of each colour of text on each ground it stands on, AA."""
+    sheet = (PROJECT_ROOT / "python_ml/web/static/style.css").read_text()
+    themes = [
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
+        for block in re.findall(r"color-scheme: (?:light|dark);[^}]*", sheet)
+    ]
+    assert len(themes) == 3
+    # By the system's wish and by the button it is the same dark.
+    assert themes[1] == themes[2] != themes[0]
+    pairs = [
+        (ink, ground)
+        for ink in ("ink", "muted", "accent", "good", "bad")
+        for ground in ("surface", "page")
+    ] + [
+        ("accent", "accent-soft"),
+        ("ink", "warn-soft"),
+        *((tone, f"{tone}-soft") for tone in ("good", "warn", "bad")),
+    ]
+    for theme in themes:
+        for ink, ground in pairs:
+            low, high = sorted(luminance(theme[name]) for name in (ink, ground))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
 
 
 def test_nothing_is_asked_of_elsewhere(bodies, market, tmp_path):
@@ -360,16 +432,132 @@ def test_an_address_that_others_reach_needs_a_token(market):
     assert ended.returncode == 2
 
 
-def test_pages_are_kept_until_a_job_changes_the_warehouse():
-    kept = KeptPages(max_bytes=10)
-    kept.put("/", "1", b"old")
-    assert kept.get("/", "1") == b"old"
-    assert kept.get("/", "2") is None
-    kept.put("/a", "1", b"123456")
-    kept.put("/b", "1", b"123456")
-    assert kept.get("/a", "1") is None
-    assert kept.get("/b", "1") == b"123456"
-    assert KeptPages(seconds=-1).get("/", "1") is None
+def test_what_is_kept_is_of_one_state_and_fits():
+    kept: Kept[str] = Kept(max_bytes=10)
+    first, second = State("1"), State("2")
+    kept.put("a", first, "old", n_bytes=6)
+    assert kept.get("a", first) == "old"
+    assert kept.get("a", second) is None
+    kept.put("b", first, "new", n_bytes=6)
+    assert kept.get("a", first) is None
+    assert kept.get("b", first) == "new"
+    kept.put("b", first, "gone", n_bytes=1, seconds=-1)
+    assert kept.get("b", first) is None
+
+
+class Counting:
+    """A snapshot that counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def read(self, query: str, parameters: Any = None) -> pd.DataFrame:
+        self.asked.append((query, dict(parameters)))
+        if "fails" in query:
+            raise SwiftBoltError("It fails.")
+        return pd.DataFrame({"n": [len(self.asked)]})
+
+
+def test_an_answer_is_shared_by_all_who_name_the_same_values():
+    snapshot, answers = Counting(), KeptAnswers(lambda: NOW)
+    query = Query("select :horizon, cast(1 as text), x::text")
+
+    def read(state: State, **values: Any) -> int:
+        reader = KeptReader(cast("Any", snapshot), answers, state)
+        return int(reader.read(query, values)["n"].iloc[0])
+
+    assert read(State("1"), horizon="5d", symbol="AAA") == 1
+    assert read(State("1"), horizon="5d", symbol="BBB") == 1
+    assert read(State("1"), horizon="1d", symbol="AAA") == 2
+    assert read(State("2"), horizon="5d", symbol="AAA") == 3
+    assert [values for _, values in snapshot.asked] == [
+        {"horizon": "5d"},
+        {"horizon": "1d"},
+        {"horizon": "5d"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("is_lasting", "is_changing", "n_asked"),
+    [(True, False, 1), (True, True, 2), (False, False, 2)],
+)
+def test_only_what_jobs_alone_change_is_kept_longer_and_never_while_one_runs(
+    monkeypatch, is_lasting, is_changing, n_asked
+):
+    time = [0.0]
+    monkeypatch.setattr("python_ml.web.kept.time.monotonic", lambda: time[0])
+    snapshot, answers = Counting(), KeptAnswers(lambda: NOW)
+    query = Query("select 1", is_changed_by_jobs_alone=is_lasting)
+    state = State("1", is_changing=is_changing)
+    for time[0] in (0.0, 50.0, 100.0):
+        KeptReader(cast("Any", snapshot), answers, state).read(query)
+    assert len(snapshot.asked) == n_asked
+    time[0] = 4000.0
+    KeptReader(cast("Any", snapshot), answers, state).read(query)
+    assert len(snapshot.asked) == n_asked + 1
+
+
+def test_of_many_who_ask_at_once_one_asks_the_warehouse():
+    snapshot, answers = Counting(), KeptAnswers(lambda: NOW)
+    arrived = Barrier(8)
+
+    def ask(_: int) -> int:
+        arrived.wait(30)
+        reader = KeptReader(cast("Any", snapshot), answers, State("1"))
+        return int(reader.read(Query("select 1"))["n"].iloc[0])
+
+    with ThreadPoolExecutor(8) as readers:
+        assert set(readers.map(ask, range(8))) == {1}
+
+
+def test_a_query_that_fails_is_not_kept():
+    snapshot, answers = Counting(), KeptAnswers(lambda: NOW)
+    reader = KeptReader(cast("Any", snapshot), answers, State("1"))
+    for _ in range(2):
+        with pytest.raises(SwiftBoltError, match="It fails"):
+            reader.read(Query("fails"))
+    assert len(snapshot.asked) == 2
+
+
+def test_the_oldest_answer_says_of_when_a_page_is():
+    times = iter((NOW, NOW - datetime.timedelta(minutes=9), NOW))
+    answers = KeptAnswers(lambda: next(times))
+    reader = KeptReader(cast("Any", Counting()), answers, State("1"))
+    for text in ("a", "b", "c", "a"):
+        reader.read(Query(text))
+    assert reader.oldest_at == NOW - datetime.timedelta(minutes=9)
+
+
+def test_pages_are_made_when_a_job_has_ended_and_not_while_it_runs():
+    states = [
+        (State("1"), True),
+        (State("1"), False),
+        (State("2", is_changing=True), False),
+        (State("3"), True),
+    ]
+    made: list[State] = []
+    current = State("1")
+    warmer = Warmer(lambda: current, lambda: made.append(current))
+    for current, is_made in states:
+        assert warmer.look() is is_made, current
+    assert made == [State("1"), State("3")]
+
+
+def test_a_page_tells_a_job_s_end_at_once(market):
+    with TestClient(
+        make_app(market, hosts=["testserver"], clock=lambda: NOW)
+    ) as client:
+        before = client.get("/").text
+        with market.begin() as connection:
+            connection.exec_driver_sql(
+                "insert into ml.job_runs (job, arguments, status, started_at, "
+                "finished_at, duration_seconds, host, pid, code_version) "
+                "values ('told at once', '{}', 'succeeded', now(), "
+                "clock_timestamp(), 0, 'here', 1, 'test')"
+            )
+        after = client.get("/").text
+    assert "told at once" not in before
+    assert "told at once" in after
 
 
 def test_the_report_command_writes_the_file_and_says_where(market, tmp_path):

@@ -38,6 +38,13 @@ def market(
     return fresh_warehouse(template=pages_database)
 
 
+@pytest.fixture(scope="module")
+def home(market: Warehouse) -> Iterator[str]:
+    """Address of one server for all tests, which keeps what it has made."""
+    with served(market) as address:
+        yield address
+
+
 @contextlib.contextmanager
 def watched(browser: Browser, home: str) -> Iterator[tuple[Page, list[str]]]:
     """A tab, and what it says, asks of elsewhere or fails at."""
@@ -84,25 +91,42 @@ def findings(page: Page) -> list[str]:
     ]
 
 
-def test_every_page_is_drawn_quiet_and_accessible(browser, market):
-    with served(market) as home, watched(browser, home) as (page, faults):
-        for one in PAGES:
-            page.emulate_media(color_scheme="light")
-            page.set_viewport_size({"width": WIDE, "height": 900})
+def resize(page: Page, *, is_narrow: bool) -> None:
+    """Look in the dark at a phone's width, or in the light at a desk's."""
+    page.emulate_media(color_scheme="dark" if is_narrow else "light")
+    page.set_viewport_size(
+        {"width": NARROW if is_narrow else WIDE, "height": 900}
+    )
+
+
+def check_drawn(page: Page) -> None:
+    """All figures are there, fill their places, and nothing is cut off."""
+    settle(page)
+    plots = page.locator(".plot").count()
+    assert page.locator(".plot svg.main-svg").count() >= plots
+    assert page.locator(".failure").count() == 0
+    misfits = page.evaluate(
+        """() => [...document.querySelectorAll(".plot")].filter(place =>
+            Math.abs(place.clientHeight
+                - place.querySelector(".main-svg").clientHeight) > 1
+        ).map(place => place.id)"""
+    )
+    assert misfits == []
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= page.viewport_size["width"]
+
+
+def test_every_page_is_drawn_quiet_and_accessible(browser, home):
+    """Each is loaded one way and turned to the other, by turns."""
+    with watched(browser, home) as (page, faults):
+        for number, one in enumerate(PAGES):
             page.goto(f"{home}/{one.key}")
-            settle(page)
-            plots = page.locator(".plot").count()
-            assert page.locator(".plot svg.main-svg").count() >= plots
-            assert page.locator(".failure").count() == 0
+            check_drawn(page)
             assert findings(page) == [], one.key
-            page.set_viewport_size({"width": NARROW, "height": 900})
-            page.emulate_media(color_scheme="dark")
+            resize(page, is_narrow=number % 2 == 0)
             # The change of scheme draws once more.
             page.wait_for_timeout(50)
-            settle(page)
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= NARROW, one.key
-            assert findings(page) == [], one.key
+            check_drawn(page)
         assert faults == []
 
 
@@ -110,20 +134,19 @@ def test_an_empty_warehouse_has_pages_that_name_the_command(
     browser, module_warehouse
 ):
     with (
-        served(module_warehouse) as home,
-        watched(browser, home) as (page, faults),
+        served(module_warehouse) as empty,
+        watched(browser, empty) as (page, faults),
     ):
         for one in PAGES:
-            page.goto(f"{home}/{one.key}")
-            settle(page)
-            assert page.locator(".failure").count() == 0
+            page.goto(f"{empty}/{one.key}")
+            check_drawn(page)
             assert "swiftbolt" in page.locator("main").inner_text(), one.key
-            assert findings(page) == [], one.key
+        assert findings(page) == []
         assert faults == []
 
 
-def test_a_reader_clicks_along_and_comes_back(browser, market):
-    with served(market) as home, watched(browser, home) as (page, faults):
+def test_a_reader_clicks_along_and_comes_back(browser, home):
+    with watched(browser, home) as (page, faults):
         page.goto(home)
         page.keyboard.press("/")
         page.keyboard.type("BBB")

@@ -8,7 +8,7 @@ import sys
 import click
 
 from python_ml.cli.options import json_option
-from python_ml.cli.output import print_frame, print_summary
+from python_ml.cli.output import print_done, print_frame, print_summary
 from python_ml.cli.warehouse import open_warehouse
 
 LIST_COLUMNS = {
@@ -147,15 +147,24 @@ def alerts_test(as_json: bool) -> None:
 )
 @click.option("--note", help="For the record.")
 @by_option
+@json_option
 def alerts_ack(
-    alert_ids: tuple[int, ...], note: str | None, by: str | None
+    alert_ids: tuple[int, ...],
+    note: str | None,
+    by: str | None,
+    as_json: bool,
 ) -> None:
     """Say that you have alerts in hand; you are told when they are over."""
     from python_ml.monitoring.alerts.answers import acknowledge
 
     with open_warehouse() as warehouse:
         acknowledge(warehouse, alert_ids, by=by or getpass.getuser(), note=note)
-    click.echo(f"Acknowledged: {_numbers(alert_ids)}")
+    print_done(
+        f"Acknowledged: {_numbers(alert_ids)}",
+        as_json,
+        state="acknowledged",
+        alerts=alert_ids,
+    )
 
 
 @alerts.command(
@@ -173,11 +182,13 @@ def alerts_ack(
 )
 @click.option("--note", help="For the record.")
 @by_option
+@json_option
 def alerts_silence(
     alert_ids: tuple[int, ...],
     until: datetime.datetime,
     note: str | None,
     by: str | None,
+    as_json: bool,
 ) -> None:
     """Hear nothing of alerts until a time; what is open then is told again."""
     from python_ml.monitoring.alerts.answers import silence
@@ -190,8 +201,12 @@ def alerts_silence(
             by=by or getpass.getuser(),
             note=note,
         )
-    click.echo(
-        f"Silenced until {until:%Y-%m-%d %H:%M} UTC: {_numbers(alert_ids)}"
+    print_done(
+        f"Silenced until {until:%Y-%m-%d %H:%M} UTC: {_numbers(alert_ids)}",
+        as_json,
+        state="silenced",
+        alerts=alert_ids,
+        until=until,
     )
 
 
@@ -204,8 +219,9 @@ def alerts_silence(
 )
 @click.option("--reason", required=True, help="For the record.")
 @by_option
+@json_option
 def alerts_resolve(
-    alert_ids: tuple[int, ...], reason: str, by: str | None
+    alert_ids: tuple[int, ...], reason: str, by: str | None, as_json: bool
 ) -> None:
     """Close alerts by hand; checks close by themselves what is over.
 
@@ -216,7 +232,12 @@ def alerts_resolve(
 
     with open_warehouse() as warehouse:
         resolve(warehouse, alert_ids, by=by or getpass.getuser(), note=reason)
-    click.echo(f"Resolved: {_numbers(alert_ids)}")
+    print_done(
+        f"Resolved: {_numbers(alert_ids)}",
+        as_json,
+        state="resolved",
+        alerts=alert_ids,
+    )
 
 
 def _numbers(alert_ids: tuple[int, ...]) -> str:

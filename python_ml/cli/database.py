@@ -9,7 +9,7 @@ import sys
 import click
 
 from python_ml.cli.options import json_option
-from python_ml.cli.output import print_summary
+from python_ml.cli.output import print_done, print_summary
 from python_ml.cli.warehouse import open_warehouse
 from python_ml.exceptions import SettingsError
 from python_ml.settings import Settings, load_settings
@@ -21,7 +21,8 @@ def db() -> None:
 
 
 @db.command("start", epilog="Example: swiftbolt db start")
-def db_start() -> None:
+@json_option
+def db_start(as_json: bool) -> None:
     """Start the embedded server and bring its schemas up to date."""
     from python_ml.warehouse.connection import migrate_to_head
     from python_ml.warehouse.embedded import EmbeddedServer
@@ -30,23 +31,34 @@ def db_start() -> None:
     was_running = EmbeddedServer(settings).status().is_running
     with open_warehouse(settings, migrate=False) as warehouse:
         before, after = migrate_to_head(warehouse)
-        click.echo(
-            f"{'Already running' if was_running else 'Started'}: "
-            f"{warehouse.parameters}"
-        )
-    if before != after:
-        click.echo(f"Migrated from {before or 'an empty database'} to {after}.")
-    else:
-        click.echo(f"Schemas are at migration {after}.")
+        where = str(warehouse.parameters)
+    print_done(
+        f"{'Already running' if was_running else 'Started'}: {where}\n"
+        + (
+            f"Schemas are at migration {after}."
+            if before == after
+            else f"Migrated from {before or 'an empty database'} to {after}."
+        ),
+        as_json,
+        was_running=was_running,
+        server=where,
+        migration_before=before,
+        migration=after,
+    )
 
 
 @db.command("stop", epilog="Example: swiftbolt db stop")
-def db_stop() -> None:
+@json_option
+def db_stop(as_json: bool) -> None:
     """Stop the embedded server."""
     from python_ml.warehouse.embedded import EmbeddedServer
 
     was_running = EmbeddedServer(_embedded_settings("stop")).stop()
-    click.echo("Stopped." if was_running else "It was not running.")
+    print_done(
+        "Stopped." if was_running else "It was not running.",
+        as_json,
+        was_running=was_running,
+    )
 
 
 @db.command("status", epilog="Example: swiftbolt db status --json")
@@ -65,24 +77,29 @@ def db_status(as_json: bool) -> None:
 
 
 @db.command("url", epilog='Example: psql "$(swiftbolt db url)"')
-def db_url() -> None:
+@json_option
+def db_url(as_json: bool) -> None:
     """Print the database's address, password included."""
     with open_warehouse() as warehouse:
-        click.echo(warehouse.parameters.url())
+        url = warehouse.parameters.url()
+    print_done(url, as_json, url=url)
 
 
 @db.command(
     "env",
     epilog='Example: eval "$(swiftbolt db env)" && cd dbt_project && dbt build',
 )
-def db_env() -> None:
+@json_option
+def db_env(as_json: bool) -> None:
     """Print shell lines after which dbt and psql reach the warehouse."""
     from python_ml.warehouse.dbt import dbt_environment
 
     with open_warehouse() as warehouse:
         values = dbt_environment(warehouse.settings, warehouse.parameters)
-    for name, value in values.items():
-        click.echo(f"export {name}={shlex.quote(value)}")
+    lines = [
+        f"export {name}={shlex.quote(value)}" for name, value in values.items()
+    ]
+    print_done("\n".join(lines), as_json, **values)
 
 
 @db.command(
@@ -139,7 +156,8 @@ def db_verify_ledgers(
     required=True,
     help="What the user may do.",
 )
-def db_grant(user: str, role: str) -> None:
+@json_option
+def db_grant(user: str, role: str, as_json: bool) -> None:
     """Let USER, who can log in, load bars, train or read.
 
     An analyst reads features, forecasting, monitoring and leakage_audit and
@@ -150,15 +168,21 @@ def db_grant(user: str, role: str) -> None:
 
     with open_warehouse() as warehouse:
         left = grant_role(warehouse, role, user)
-    for statement in left:
-        click.echo(f"{statement};")
-    if left:
+    statements = [f"{statement};" for statement in left]
+    print_done(
+        "\n".join(statements) or f"{user} is {role} now.",
+        as_json,
+        user=user,
+        role=role,
+        is_granted=not statements,
+        statements=statements,
+    )
+    if statements:
         click.echo(
             "This login may not do that; have an administrator run the above.",
             err=True,
         )
         sys.exit(1)
-    click.echo(f"{user} is {role} now.")
 
 
 @db.command(
@@ -166,16 +190,21 @@ def db_grant(user: str, role: str) -> None:
     epilog="Example: swiftbolt db accept-clock --reason 'was a month ahead'",
 )
 @click.option("--reason", required=True, help="For the record.")
-def db_accept_clock(reason: str) -> None:
+@json_option
+def db_accept_clock(reason: str, as_json: bool) -> None:
     """Say that the server's clock is right now, and was ahead before."""
     from python_ml.warehouse.clock import accept_clock, check_clock
 
     with open_warehouse() as warehouse:
         accept_clock(warehouse, reason)
         problems = check_clock(warehouse)
-    for problem in problems:
-        click.echo(problem)
-    click.echo("Accepted: what was seen of time before counts no more.")
+    accepted = "Accepted: what was seen of time before counts no more."
+    print_done(
+        "\n".join([*problems, accepted]),
+        as_json,
+        reason=reason,
+        problems=problems,
+    )
 
 
 def _embedded_settings(verb: str) -> Settings:

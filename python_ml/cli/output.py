@@ -1,5 +1,6 @@
 """What commands print, for people or as JSON."""
 
+import datetime
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,20 @@ class Summary(Protocol):
 def print_summary(summary: Summary, as_json: bool) -> None:
     """Print what a job did."""
     click.echo(json.dumps(summary.to_dict()) if as_json else summary.to_text())
+
+
+def print_done(text: str, as_json: bool, **result: Any) -> None:
+    """Print what a command has done: a sentence, or its parts by name.
+
+    Paths and times become text.
+    """
+    click.echo(json.dumps(result, default=_as_text) if as_json else text)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return str(value)
 
 
 def print_frame(

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from python_ml.cli.options import json_option
+from python_ml.cli.output import print_done
 from python_ml.cli.warehouse import open_warehouse
 
 SHELLS = ("bash", "zsh", "fish")
@@ -57,7 +59,8 @@ thresholds) are the seeds in {seeds}; change one, then:
 
 @click.command("init", epilog="Example: swiftbolt init ~/forecasts")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-def init(folder: Path) -> None:
+@json_option
+def init(folder: Path, as_json: bool) -> None:
     """Make a folder of your own: settings, bars, a daily script, a schedule.
 
     What is there already stays as it is.
@@ -86,6 +89,7 @@ def init(folder: Path) -> None:
             "seeds": settings.dbt_project_dir / "seeds",
         }.items()
     }
+    files: dict[Path, str] = {}
     for name, text, mode in (
         ("swiftbolt.env", SETTINGS_FILE, 0o600),
         ("daily", DAILY_FILE, 0o755),
@@ -94,18 +98,32 @@ def init(folder: Path) -> None:
     ):
         path = folder / name
         if path.exists():
-            click.echo(f"{path}: is there, stays")
+            files[path] = "is there, stays"
             continue
         path.touch(mode=mode)
         path.write_text(text.format(**names))
-        click.echo(f"{path}: made")
-    click.echo(f"Put bars into {bars}, then run: {names['daily']}")
+        files[path] = "made"
+    print_done(
+        "\n".join(
+            [
+                *(f"{path}: {became}" for path, became in files.items()),
+                f"Put bars into {bars}, then run: {names['daily']}",
+            ]
+        ),
+        as_json,
+        folder=folder,
+        home=home,
+        bars=bars,
+        made=[path for path, became in files.items() if became == "made"],
+        stayed=[path for path, became in files.items() if became != "made"],
+    )
 
 
 @click.command("completion", epilog="Example: swiftbolt completion bash")
 @click.argument("shell", type=click.Choice(SHELLS))
+@json_option
 @click.pass_context
-def completion(context: click.Context, shell: str) -> None:
+def completion(context: click.Context, shell: str, as_json: bool) -> None:
     """Print the lines that complete commands and options in a shell.
 
     For bash put this into ~/.bashrc: eval "$(swiftbolt completion bash)". For
@@ -114,12 +132,14 @@ def completion(context: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None
     root = context.find_root().command
-    click.echo(found(root, {}, "swiftbolt", "_SWIFTBOLT_COMPLETE").source())
+    script = found(root, {}, "swiftbolt", "_SWIFTBOLT_COMPLETE").source()
+    print_done(script, as_json, shell=shell, script=script)
 
 
 @click.command("docs", epilog="Example: swiftbolt docs --open")
 @click.option("--open", "is_opened", is_flag=True, help="Open them.")
-def docs(is_opened: bool) -> None:
+@json_option
+def docs(is_opened: bool, as_json: bool) -> None:
     """Write dbt's documentation of every table and column to one file.
 
     With the lineage down to trainings, forecasts, pages and the report.
@@ -128,6 +148,6 @@ def docs(is_opened: bool) -> None:
 
     with open_warehouse() as warehouse:
         path = write_documentation(warehouse)
-    click.echo(str(path))
+    print_done(str(path), as_json, path=path)
     if is_opened:
         click.launch(str(path))

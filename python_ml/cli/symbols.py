@@ -5,7 +5,7 @@ import datetime
 import click
 
 from python_ml.cli.options import json_option
-from python_ml.cli.output import print_frame
+from python_ml.cli.output import print_done, print_frame
 from python_ml.cli.warehouse import open_warehouse
 
 DATE = click.DateTime(["%Y-%m-%d"])
@@ -82,7 +82,10 @@ def symbols_show(ticker: str, as_json: bool) -> None:
 @click.option(
     "--currency", metavar="CODE", help="Of its prices, for example USD."
 )
-def symbols_add(ticker: str, calendar: str, currency: str | None) -> None:
+@json_option
+def symbols_add(
+    ticker: str, calendar: str, currency: str | None, as_json: bool
+) -> None:
     """Add a symbol before its first bars are loaded."""
     from python_ml.ingestion import symbol_changes
 
@@ -90,9 +93,13 @@ def symbols_add(ticker: str, calendar: str, currency: str | None) -> None:
         symbol_changes.add_symbol(
             warehouse, ticker, calendar=calendar, currency=currency
         )
-    click.echo(
+    print_done(
         f"Added {ticker} on {calendar}. Load its bars: swiftbolt ingest bars "
-        f"FILE --calendar {calendar}"
+        f"FILE --calendar {calendar}",
+        as_json,
+        ticker=ticker,
+        state="active",
+        calendar=calendar,
     )
 
 
@@ -101,13 +108,19 @@ def symbols_add(ticker: str, calendar: str, currency: str | None) -> None:
 )
 @click.argument("ticker")
 @click.argument("currency")
-def symbols_set_currency(ticker: str, currency: str) -> None:
+@json_option
+def symbols_set_currency(ticker: str, currency: str, as_json: bool) -> None:
     """Say which currency the prices of a symbol are in; none is changed."""
     from python_ml.ingestion import symbol_changes
 
     with open_warehouse(role="loader") as warehouse:
-        symbol_changes.set_currency(warehouse, ticker, currency)
-    click.echo(f"Prices of {ticker} are in {currency.strip()}.")
+        code = symbol_changes.set_currency(warehouse, ticker, currency)
+    print_done(
+        f"Prices of {ticker} are in {code}.",
+        as_json,
+        ticker=ticker,
+        currency=code,
+    )
 
 
 @symbols.command(
@@ -121,7 +134,10 @@ def symbols_set_currency(ticker: str, currency: str) -> None:
     metavar="DATE",
     help="First session under the new ticker; default today.",
 )
-def symbols_rename(old: str, new: str, on: datetime.datetime | None) -> None:
+@json_option
+def symbols_rename(
+    old: str, new: str, on: datetime.datetime | None, as_json: bool
+) -> None:
     """Give a symbol another ticker; history, versions and forecasts stay.
 
     Bars that are loaded under the old ticker go to the same symbol from now on.
@@ -130,34 +146,44 @@ def symbols_rename(old: str, new: str, on: datetime.datetime | None) -> None:
 
     with open_warehouse(role="loader") as warehouse:
         symbol_changes.rename_symbol(warehouse, old, new, on=on and on.date())
-    click.echo(f"{old} is {new} now. Built tables say so after: swiftbolt run")
+    print_done(
+        f"{old} is {new} now. Built tables say so after: swiftbolt run",
+        as_json,
+        ticker=new,
+        former_ticker=old,
+    )
 
 
 @symbols.command(
     "deactivate", epilog="Example: swiftbolt symbols deactivate IBM"
 )
 @click.argument("ticker")
-def symbols_deactivate(ticker: str) -> None:
+@json_option
+def symbols_deactivate(ticker: str, as_json: bool) -> None:
     """Take a symbol out of training and forecasting; its bars stay."""
     from python_ml.ingestion import symbol_changes
 
     with open_warehouse(role="loader") as warehouse:
         symbol_changes.deactivate_symbol(warehouse, ticker)
-    click.echo(
+    print_done(
         f"{ticker} is in no job any more. Take it back with: swiftbolt "
-        f"symbols activate {ticker}"
+        f"symbols activate {ticker}",
+        as_json,
+        ticker=ticker,
+        state="deactivated",
     )
 
 
 @symbols.command("activate", epilog="Example: swiftbolt symbols activate IBM")
 @click.argument("ticker")
-def symbols_activate(ticker: str) -> None:
+@json_option
+def symbols_activate(ticker: str, as_json: bool) -> None:
     """Take a deactivated or delisted symbol back into every job."""
     from python_ml.ingestion import symbol_changes
 
     with open_warehouse(role="loader") as warehouse:
         symbol_changes.activate_symbol(warehouse, ticker)
-    click.echo(f"{ticker} is active.")
+    print_done(f"{ticker} is active.", as_json, ticker=ticker, state="active")
 
 
 @symbols.command(
@@ -170,7 +196,10 @@ def symbols_activate(ticker: str) -> None:
     metavar="DATE",
     help="Its last session; default that of its newest bar.",
 )
-def symbols_delist(ticker: str, on: datetime.datetime | None) -> None:
+@json_option
+def symbols_delist(
+    ticker: str, on: datetime.datetime | None, as_json: bool
+) -> None:
     """Say that a symbol has ceased to trade.
 
     Forecasts whose time comes later settle at its last price, and no more are
@@ -182,9 +211,13 @@ def symbols_delist(ticker: str, on: datetime.datetime | None) -> None:
         closed_at = symbol_changes.delist_symbol(
             warehouse, ticker, on=on and on.date()
         )
-    click.echo(
+    print_done(
         f"{ticker} is delisted as of {closed_at:%Y-%m-%d %H:%M} UTC. Its open "
-        "forecasts settle at its last price with: swiftbolt run"
+        "forecasts settle at its last price with: swiftbolt run",
+        as_json,
+        ticker=ticker,
+        state="delisted",
+        delisted_at=closed_at,
     )
 
 
@@ -208,8 +241,13 @@ def symbols_delist(ticker: str, on: datetime.datetime | None) -> None:
     help="Session that it was found on.",
 )
 @click.option("--reason", required=True, help="Why it is right, in words.")
+@json_option
 def symbols_accept(
-    ticker: str, kind: str, session: datetime.datetime, reason: str
+    ticker: str,
+    kind: str,
+    session: datetime.datetime,
+    reason: str,
+    as_json: bool,
 ) -> None:
     """Accept a finding on a symbol's bars: they are right as they are.
 
@@ -226,7 +264,12 @@ def symbols_accept(
             session_date=session.date(),
             reason=reason,
         )
-    click.echo(
+    print_done(
         f"Accepted: {kind} of {ticker} on {session:%Y-%m-%d}. It is back "
-        "after: swiftbolt run"
+        "after: swiftbolt run",
+        as_json,
+        ticker=ticker,
+        kind=kind,
+        session_date=session.date(),
+        reason=reason,
     )

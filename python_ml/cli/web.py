@@ -1,13 +1,14 @@
 """Commands for who looks at pages rather than at SQL."""
 
 import ipaddress
+import os
 import sys
 from pathlib import Path
 
 import click
 
 from python_ml.cli.options import json_option, split_list
-from python_ml.cli.output import print_summary
+from python_ml.cli.output import print_done, print_summary
 from python_ml.cli.warehouse import open_warehouse
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
@@ -60,7 +61,10 @@ def _is_local(host: str) -> bool:
     "machine see options, but not the variable.",
 )
 @click.option("--open", "is_opened", is_flag=True, help="Open the browser.")
-def dashboard(host: str, port: int, token: str | None, is_opened: bool) -> None:
+@json_option
+def dashboard(
+    host: str, port: int, token: str | None, is_opened: bool, as_json: bool
+) -> None:
     """Serve pages on the warehouse until Ctrl-C.
 
     Overview, forecasts, track record, drift, ensembles, data and SQL, read in
@@ -85,12 +89,17 @@ def dashboard(host: str, port: int, token: str | None, is_opened: bool) -> None:
         hosts = LOCAL_HOSTS if _is_local(host) else ("*",)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{port}/"
-        click.echo(f"Pages at {address} (Ctrl-C ends them)")
+        print_done(
+            f"Pages at {address} (Ctrl-C ends them)",
+            as_json,
+            address=address,
+            pid=os.getpid(),
+        )
         if is_opened:
             click.launch(address)
         # No log of addresses: the first one may hold the token.
         uvicorn.run(
-            make_app(warehouse, token=token, hosts=hosts),
+            make_app(warehouse, token=token, hosts=hosts, is_warmed=True),
             host=host,
             port=port,
             access_log=False,

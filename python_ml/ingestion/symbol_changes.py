@@ -139,13 +139,17 @@ def add_symbol(
         )
 
 
-def set_currency(warehouse: Warehouse, ticker: str, currency: str) -> None:
-    """Say which currency the prices of a symbol are in; none is changed."""
+def set_currency(warehouse: Warehouse, ticker: str, currency: str) -> str:
+    """Say which currency the prices of a symbol are in; its code is returned.
+
+    No price is changed.
+    """
     code = checked_currency(currency)
     with _change(
         warehouse, "set-currency", ticker=ticker, currency=code
     ) as connection:
         _update(connection, _find(connection, ticker), currency=code)
+    return code
 
 
 def rename_symbol(

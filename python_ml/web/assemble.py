@@ -9,7 +9,6 @@ import pandas as pd
 
 from python_ml.console.logs import get_logger, log_event
 from python_ml.warehouse.errors import translate_database_error
-from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.content import (
     Block,
     Choice,
@@ -18,6 +17,7 @@ from python_ml.web.content import (
     Query,
     Section,
 )
+from python_ml.web.kept import KeptReader
 from python_ml.web.relations import Relations
 
 logger = get_logger(__name__)
@@ -45,7 +45,7 @@ class Assembled:
 
 
 def assemble(
-    snapshot: SnapshotReader,
+    reader: KeptReader,
     page: Page,
     choice: Choice,
     relations: Relations,
@@ -56,7 +56,7 @@ def assemble(
 
     Parameters
     ----------
-    snapshot : SnapshotReader
+    reader : KeptReader
     page : Page
     choice : Choice
     relations : frozenset of (str, str)
@@ -75,13 +75,13 @@ def assemble(
     for section in page.sections(choice):
         if wanted is None or section.key in wanted:
             assembled.append(
-                _assemble_section(snapshot, section, choice, relations, answers)
+                _assemble_section(reader, section, choice, relations, answers)
             )
     return assembled
 
 
 def _assemble_section(
-    snapshot: SnapshotReader,
+    reader: KeptReader,
     section: Section,
     choice: Choice,
     relations: Relations,
@@ -110,7 +110,7 @@ def _assemble_section(
         )
     try:
         frames = {
-            name: _answer(snapshot, query, choice, answers)
+            name: _answer(reader, query, choice, answers)
             for name, query in queries.items()
         }
         content = section.build(frames, choice)
@@ -143,14 +143,14 @@ def _told(error: Exception) -> str:
 
 
 def _answer(
-    snapshot: SnapshotReader,
+    reader: KeptReader,
     query: Query,
     choice: Choice,
     answers: dict[str, pd.DataFrame | Exception],
 ) -> pd.DataFrame:
     if query.text not in answers:
         try:
-            answers[query.text] = snapshot.read(query.text, choice.parameters())
+            answers[query.text] = reader.read(query, choice.parameters())
         except Exception as error:
             answers[query.text] = error
     found = answers[query.text]

@@ -171,6 +171,8 @@ def _text(value: Any, kind: Kind) -> str:
         return f"{number:.1%}"
     if kind == "skill":
         return f"{number:+.2%}"
+    if kind == "error":
+        return f"{number:.2%}"
     if kind == "signed":
         return f"{number:+.3f}"
     if kind == "price":

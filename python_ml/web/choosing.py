@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import pandas as pd
 
 from python_ml.exceptions import UnknownSeriesError
-from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.content import Choice, Page
+from python_ml.web.kept import KeptReader
 from python_ml.web.queries import choices as queries
 from python_ml.web.queries.ensembles import VERSIONS
 from python_ml.web.relations import Relations
@@ -38,28 +38,26 @@ class Offer:
     choice: Choice
 
 
-def read_symbols(
-    snapshot: SnapshotReader, relations: Relations
-) -> pd.DataFrame:
+def read_symbols(reader: KeptReader, relations: Relations) -> pd.DataFrame:
     """Tickers in use with their calendars, in order; perhaps no row."""
     query = queries.SYMBOLS.readable(relations)
     if not query.relations - relations:
-        return snapshot.read(query.text)
+        return reader.read(query)
     return pd.DataFrame({"ticker": [], "calendar": []}, dtype=str)
 
 
 def _read_series(
-    snapshot: SnapshotReader, symbol: str | None, relations: Relations
+    reader: KeptReader, symbol: str | None, relations: Relations
 ) -> pd.DataFrame:
     """Timeframes of a symbol with their horizons, perhaps no row."""
     query = queries.SERIES.readable(relations)
     if symbol is not None and not query.relations - relations:
-        return snapshot.read(query.text, {"symbol": symbol})
+        return reader.read(query, {"symbol": symbol})
     return pd.DataFrame(columns=["timeframe", "horizon", "is_base"])
 
 
 def choose(
-    snapshot: SnapshotReader,
+    reader: KeptReader,
     page: Page,
     wanted: Mapping[str, str],
     relations: Relations,
@@ -70,7 +68,7 @@ def choose(
 
     Parameters
     ----------
-    snapshot : SnapshotReader
+    reader : KeptReader
     page : Page
     wanted : mapping of str to str
         `symbol`, `timeframe`, `horizon`, `left`, `right`, `question`,
@@ -84,7 +82,7 @@ def choose(
     UnknownSeriesError
         If the symbol, timeframe or horizon is none of the warehouse's.
     """
-    found = read_symbols(snapshot, relations)
+    found = read_symbols(reader, relations)
     symbols = tuple(found["ticker"])
     symbol = _pick("symbol", wanted.get("symbol"), symbols, None)
     calendar = (
@@ -92,7 +90,7 @@ def choose(
         if symbol
         else None
     )
-    series = _read_series(snapshot, symbol, relations)
+    series = _read_series(reader, symbol, relations)
     timeframes = tuple(dict.fromkeys(series["timeframe"]))
     timeframe = _pick(
         "timeframe",
@@ -119,7 +117,7 @@ def choose(
     )
     versions: tuple[str, ...] = ()
     if "versions" in page.choices and not VERSIONS.relations - relations:
-        rows = snapshot.read(VERSIONS.text, choice.parameters())
+        rows = reader.read(VERSIONS, choice.parameters())
         versions = tuple(dict.fromkeys(rows["version_id"]))
         choice = _with_versions(choice, versions, wanted)
     return Offer(

@@ -15,6 +15,7 @@ Kind = Literal[
     "signed",
     "share",
     "skill",
+    "error",
     "price",
     "time",
     "date",
@@ -25,7 +26,16 @@ Kind = Literal[
     "json",
 ]
 NUMBERS: frozenset[str] = frozenset(
-    ("count", "number", "signed", "share", "skill", "price", "seconds")
+    (
+        "count",
+        "number",
+        "signed",
+        "share",
+        "skill",
+        "error",
+        "price",
+        "seconds",
+    )
 )
 _RELATION = re.compile(r"\{(?P<schema>[a-z_]+)\}\.(?P<name>[a-z_0-9]+)")
 
@@ -39,10 +49,14 @@ class Query:
     text : str
     otherwise : Query, optional
         Asked by who may not read all of the relations, for the same columns.
+    is_changed_by_jobs_alone : bool, default=False
+        Whether the answer stays the same until a job changes the warehouse, so
+        that a dear one need not be asked for again before.
     """
 
     text: str
     otherwise: "Query | None" = None
+    is_changed_by_jobs_alone: bool = False
 
     @property
     def relations(self) -> frozenset[tuple[str, str]]:
@@ -104,7 +118,6 @@ class Choice:
             "calendar": self.calendar,
             "left": self.left,
             "right": self.right,
-            "now": self.now,
         }
 
 

@@ -1,5 +1,6 @@
 """Templates, filled in. Everything is escaped; only our own markup is not."""
 
+import datetime
 import functools
 import hashlib
 import importlib.util
@@ -69,8 +70,10 @@ def render_page(
     offer: Offer,
     sections: Sequence[Assembled],
     pages: Sequence[Page],
+    *,
+    read_at: datetime.datetime,
 ) -> str:
-    """A page of the server."""
+    """A page of the server, with the time at which its oldest part was read."""
 
     def csv_of(section: str, number: int) -> str:
         name = page.key or "overview"
@@ -91,6 +94,7 @@ def render_page(
             choice=offer.choice,
             sections=sections,
             pages=pages,
+            read_at=read_at,
             csv_of=csv_of,
             more_of=more_of,
         )

@@ -17,6 +17,7 @@ from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.assemble import Assembled, assemble
 from python_ml.web.choosing import choose, read_symbols
 from python_ml.web.content import Choice, Page
+from python_ml.web.kept import KeptAnswers, KeptReader, State
 from python_ml.web.pages import (
     data,
     drift,
@@ -121,14 +122,18 @@ def write_report(
     now = now or datetime.datetime.now(datetime.UTC)
     with SnapshotReader(warehouse) as snapshot:
         relations = readable_relations(snapshot)
-        known = tuple(read_symbols(snapshot, relations)["ticker"])
+        # Of one moment, however many chapters ask.
+        reader = KeptReader(
+            snapshot, KeptAnswers(lambda: now), State("this report")
+        )
+        known = tuple(read_symbols(reader, relations)["ticker"])
         wanted = (
             tuple(symbols)
             if symbols
-            else _most_telling(snapshot, relations, known)
+            else _most_telling(reader, relations, known)
         )
         while True:
-            chapters = list(_chapters(snapshot, relations, wanted, now))
+            chapters = list(_chapters(reader, relations, wanted, now))
             body = render_report(chapters, wanted, now).encode()
             if len(body) < MAX_BYTES:
                 break
@@ -153,17 +158,17 @@ def write_report(
 
 
 def _most_telling(
-    snapshot: SnapshotReader, relations: Relations, known: Sequence[str]
+    reader: KeptReader, relations: Relations, known: Sequence[str]
 ) -> tuple[str, ...]:
     """Symbols whose newest forecasts say most beyond climatology."""
     if LATEST.relations - relations:
         return tuple(known[:N_SYMBOLS])
-    ordered = [*snapshot.read(LATEST.text)["ticker"], *known]
+    ordered = [*reader.read(LATEST)["ticker"], *known]
     return tuple(dict.fromkeys(ordered))[:N_SYMBOLS]
 
 
 def _chapters(
-    snapshot: SnapshotReader,
+    reader: KeptReader,
     relations: Relations,
     symbols: Sequence[str],
     now: datetime.datetime,
@@ -171,18 +176,18 @@ def _chapters(
     """Chapters in order: the overview, each symbol, then what all share."""
 
     def chapter(page: Page, title: str, **wanted: str) -> Chapter:
-        offer = choose(snapshot, page, wanted, relations, now=now)
+        offer = choose(reader, page, wanted, relations, now=now)
         return Chapter(
             "-".join([page.key or "overview", *map(_slug, wanted.values())]),
             title,
             offer.choice,
-            assemble(snapshot, page, offer.choice, relations),
+            assemble(reader, page, offer.choice, relations),
         )
 
     yield chapter(overview.PAGE, "Overview")
     for symbol in progress(symbols, total=len(symbols), description="symbols"):
         offer = choose(
-            snapshot, forecasts.PAGE, {"symbol": symbol}, relations, now=now
+            reader, forecasts.PAGE, {"symbol": symbol}, relations, now=now
         )
         for timeframe in offer.timeframes or (None,):
             wanted = {"symbol": symbol}

@@ -1,18 +1,17 @@
 """The pages over HTTP: read-only, without an address from elsewhere.
 
-A page is read in one transaction that cannot write. What was rendered is kept
-until a job changes the warehouse, a minute at most.
+A page is read in one transaction that cannot write. What was rendered, and the
+answers that it is made of, are kept until a job changes the warehouse.
 """
 
+import contextlib
 import datetime
 import functools
 import gzip
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from threading import Lock
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -32,6 +31,13 @@ from python_ml.web.cells import csv_text
 from python_ml.web.choosing import choose
 from python_ml.web.content import Page
 from python_ml.web.guard import Guard
+from python_ml.web.kept import (
+    PAGES_BYTES,
+    Kept,
+    KeptAnswers,
+    KeptReader,
+    State,
+)
 from python_ml.web.pages import BY_KEY, PAGES
 from python_ml.web.queries.choices import STATE
 from python_ml.web.relations import Relations, readable_relations
@@ -41,65 +47,22 @@ from python_ml.web.render import (
     render_message,
     render_page,
 )
+from python_ml.web.warming import Warmer
 
 logger = get_logger(__name__)
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 FIRST_PAGE = "overview"
-KEPT_SECONDS = 60
-KEPT_BYTES = 24 << 20
+# Pages made at once. More would not be ready earlier, and each takes memory and
+# a connection.
+N_THREADS = 8
+# Of jobs that the login does not see.
+UNSEEN = State("unseen", is_changing=True)
 MEDIA_TYPES = {
     ".css": "text/css",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-
-
-@dataclass
-class KeptPages:
-    """Rendered pages by address, the least used ones dropped first.
-
-    Parameters
-    ----------
-    seconds : float
-        Until a page is rendered anew, whatever happened.
-    max_bytes : int
-        Of all pages together.
-    """
-
-    seconds: float = KEPT_SECONDS
-    max_bytes: int = KEPT_BYTES
-    _pages: OrderedDict[str, tuple[str, float, bytes]] = field(
-        default_factory=OrderedDict
-    )
-    _bytes: int = 0
-    _lock: Lock = field(default_factory=Lock)
-
-    def get(self, address: str, state: str) -> bytes | None:
-        """The page if it is young and of this state of the warehouse."""
-        with self._lock:
-            kept = self._pages.get(address)
-            if kept is None:
-                return None
-            known_state, rendered_at, body = kept
-            if (
-                known_state != state
-                or time.monotonic() - rendered_at > self.seconds
-            ):
-                return None
-            self._pages.move_to_end(address)
-            return body
-
-    def put(self, address: str, state: str, body: bytes) -> None:
-        """Keep a page."""
-        with self._lock:
-            if address in self._pages:
-                self._bytes -= len(self._pages.pop(address)[2])
-            self._pages[address] = (state, time.monotonic(), body)
-            self._bytes += len(body)
-            while self._bytes > self.max_bytes and self._pages:
-                _, (_, _, dropped) = self._pages.popitem(last=False)
-                self._bytes -= len(dropped)
 
 
 @dataclass
@@ -111,13 +74,15 @@ class Site:
     warehouse : Warehouse
     clock : callable
         The time now, in UTC.
-    kept : KeptPages
     """
 
     warehouse: Warehouse
     clock: Callable[[], datetime.datetime]
-    kept: KeptPages = field(default_factory=KeptPages)
-    _relations: tuple[str, Relations] = ("", frozenset())
+    _relations: tuple[State, Relations] = (UNSEEN, frozenset())
+
+    def __post_init__(self) -> None:
+        self.pages: Kept[bytes] = Kept(PAGES_BYTES)
+        self.answers = KeptAnswers(self.clock)
 
     def page(
         self, page: Page, wanted: Mapping[str, str], address: str
@@ -125,14 +90,20 @@ class Site:
         """A page as HTML."""
         with SnapshotReader(self.warehouse) as snapshot:
             state, relations = self._state(snapshot)
-            body = self.kept.get(address, state)
+            body = self.pages.get(address, state)
             if body is None:
-                offer = choose(
-                    snapshot, page, wanted, relations, now=self.clock()
-                )
-                sections = assemble(snapshot, page, offer.choice, relations)
-                body = render_page(page, offer, sections, PAGES).encode()
-                self.kept.put(address, state, body)
+                reader = KeptReader(snapshot, self.answers, state)
+                now = self.clock()
+                offer = choose(reader, page, wanted, relations, now=now)
+                sections = assemble(reader, page, offer.choice, relations)
+                body = render_page(
+                    page,
+                    offer,
+                    sections,
+                    PAGES,
+                    read_at=reader.oldest_at or now,
+                ).encode()
+                self.pages.put(address, state, body, n_bytes=len(body))
         return body
 
     def table(
@@ -140,10 +111,11 @@ class Site:
     ) -> str | None:
         """A table as CSV, None where there is none."""
         with SnapshotReader(self.warehouse) as snapshot:
-            _, relations = self._state(snapshot)
-            offer = choose(snapshot, page, wanted, relations, now=self.clock())
+            state, relations = self._state(snapshot)
+            reader = KeptReader(snapshot, self.answers, state)
+            offer = choose(reader, page, wanted, relations, now=self.clock())
             found = assemble(
-                snapshot, page, offer.choice, relations, only=[section]
+                reader, page, offer.choice, relations, only=[section]
             )
         blocks = found[0].blocks if found else ()
         if not 1 <= number <= len(blocks):
@@ -151,18 +123,33 @@ class Site:
         table = blocks[number - 1].table
         return None if table is None else csv_text(table)
 
-    def _state(self, snapshot: SnapshotReader) -> tuple[str, Relations]:
+    def state(self) -> State:
+        """What jobs have done to the warehouse by now."""
+        with SnapshotReader(self.warehouse) as snapshot:
+            return self._state(snapshot)[0]
+
+    def make_pages(self) -> None:
+        """Make each page as it is before anything is chosen."""
+        for page in PAGES:
+            self.page(page, {}, f"/{page.key}?")
+
+    def _state(self, snapshot: SnapshotReader) -> tuple[State, Relations]:
         """What the warehouse's jobs have done, and what there is to read."""
         known, relations = self._relations
-        state = "none"
-        if not STATE.relations - relations:
-            state = str(snapshot.read(STATE.text)["state"].iloc[0])
-        if state != known or not relations or state == "none":
+        state = _read_state(snapshot, relations)
+        if state != known or state == UNSEEN:
             relations = readable_relations(snapshot)
-            if not STATE.relations - relations:
-                state = str(snapshot.read(STATE.text)["state"].iloc[0])
+            state = _read_state(snapshot, relations)
             self._relations = (state, relations)
         return state, relations
+
+
+def _read_state(snapshot: SnapshotReader, relations: Relations) -> State:
+    """The state where the login may see it."""
+    if STATE.relations - relations:
+        return UNSEEN
+    row = snapshot.read(STATE.text).iloc[0]
+    return State(str(row["state"]), bool(row["is_changing"]))
 
 
 def make_app(
@@ -171,6 +158,7 @@ def make_app(
     token: str | None = None,
     hosts: Iterable[str] = LOCAL_HOSTS,
     clock: Callable[[], datetime.datetime] | None = None,
+    is_warmed: bool = False,
 ) -> Starlette:
     """The pages as an application.
 
@@ -183,6 +171,9 @@ def make_app(
         Names under which it may be asked for; `*` for any.
     clock : callable, optional
         By default the real one.
+    is_warmed : bool, default=False
+        Whether pages are made as soon as a job has ended, not when somebody
+        asks.
     """
     site = Site(
         warehouse, clock or (lambda: datetime.datetime.now(datetime.UTC))
@@ -205,7 +196,21 @@ def make_app(
             Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
         ],
         exception_handlers={404: _missing},
+        lifespan=functools.partial(_life, site, is_warmed=is_warmed),
     )
+
+
+@contextlib.asynccontextmanager
+async def _life(
+    site: Site, app: Starlette, *, is_warmed: bool
+) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = N_THREADS
+    warmer = Warmer(site.state, site.make_pages)
+    if is_warmed:
+        warmer.start()
+    yield
+    if is_warmed:
+        warmer.stop()
 
 
 def _show(site: Site, request: Request) -> Response:

@@ -47,7 +47,7 @@ def wilson_interval(
 
 
 def skill_by_period(
-    scores: pd.DataFrame, *, session_bars: int = 1, prefix: str = ""
+    scores: pd.DataFrame, *, session_bars: int = 1
 ) -> pd.DataFrame:
     """Skill of each month in which bars closed, with a standard error.
 
@@ -61,8 +61,6 @@ def skill_by_period(
         summed over series, `horizon_bars`.
     session_bars : int, default=1
         Bars of a session.
-    prefix : str, default=""
-        Before the names of the three sums.
 
     Returns
     -------
@@ -70,30 +68,26 @@ def skill_by_period(
         `period`, `n`, `n_blocks`, `skill`, `skill_standard_error` (NaN with
         fewer than two blocks).
     """
-    counts = scores[f"{prefix}n"].fillna(0)
-    known = scores[counts > 0].reset_index(drop=True)
-    if known.empty:
+    if scores.empty:
         return pd.DataFrame(
             columns=["period", "n", "n_blocks", "skill", "skill_standard_error"]
         )
-    n_bars = block_bars(int(known["horizon_bars"].max()), session_bars)
-    blocks = np.arange(len(known)) // n_bars
-    months = known["closed_at"].dt.strftime("%Y-%m")
-    span = _months_together(months.nunique(), len(known), n_bars)
+    n_bars = block_bars(int(scores["horizon_bars"].max()), session_bars)
+    blocks = np.arange(len(scores)) // n_bars
+    months = scores["closed_at"].dt.strftime("%Y-%m")
+    span = _months_together(months.nunique(), len(scores), n_bars)
     order = {name: place for place, name in enumerate(sorted(set(months)))}
     groups = months.map(order) // span
     rows = []
-    for _, part in known.groupby(groups):
-        losses = part[f"{prefix}log_loss"].to_numpy(dtype=np.float64)
-        baseline = part[f"{prefix}climatology_log_loss"].to_numpy(
-            dtype=np.float64
-        )
+    for _, part in scores.groupby(groups):
+        losses = part["log_loss"].to_numpy(dtype=np.float64)
+        baseline = part["climatology_log_loss"].to_numpy(dtype=np.float64)
         own_blocks = blocks[part.index.to_numpy()]
         first, last = months[part.index[0]], months[part.index[-1]]
         rows.append(
             {
                 "period": first if first == last else f"{first} to {last}",
-                "n": int(part[f"{prefix}n"].sum()),
+                "n": int(part["n"].sum()),
                 "n_blocks": len(np.unique(own_blocks)),
                 "skill": skill(losses, baseline),
                 "skill_standard_error": skill_standard_error(

@@ -94,7 +94,9 @@ def whiskers(
         ys += [place, place, None]
     return {
         "type": "scatter",
-        "mode": "lines",
+        # Markers nobody sees keep the ends off the edge of the figure.
+        "mode": "lines+markers",
+        "marker": {"size": 16, "opacity": 0},
         "x": xs,
         "y": ys,
         "line": {"color": colour, "width": 9},

@@ -141,7 +141,7 @@ def features_figure(rows: pd.DataFrame) -> Figure:
             },
         ],
         layout(
-            axis("Population stability index", rangemode="tozero"),
+            axis("Stability index", rangemode="tozero"),
             axis("", type="category", autorange="reversed"),
             bargap=0.3,
         ),

@@ -147,6 +147,10 @@ def _features(frames: Frames, choice: Choice) -> Content:
     features = frames["features"]
     if features.empty:
         return Empty("No feature of this series is compared yet.")
+    if not (features["n_reference"] > 0).any():
+        return Empty(
+            "There are no rows of the time of training to compare with."
+        )
     named = features.assign(name=features["feature"].map(spelled))
     return (
         Block(

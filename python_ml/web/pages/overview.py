@@ -1,5 +1,9 @@
 """The first page: what changed, what is wrong, what it cost."""
 
+import datetime
+
+import pandas as pd
+
 from python_ml.monitoring.health import MAX_SESSIONS_AGO, REMEDIES
 from python_ml.web.content import (
     Block,
@@ -13,52 +17,87 @@ from python_ml.web.content import (
     Section,
     Table,
 )
-from python_ml.web.pages.shared import count_of, listing, spelled
+from python_ml.web.pages.shared import listing, spelled
+from python_ml.web.queries import data as data_queries
+from python_ml.web.queries import drift as drift_queries
 from python_ml.web.queries import overview as queries
 
 
+def _expected(health: pd.DataFrame) -> pd.DataFrame:
+    """Series that should be forecast, by symbol."""
+    expected = health[health["is_expected"].astype(bool)]
+    return expected.sort_values("ticker", kind="stable")
+
+
 def _today(frames: Frames, choice: Choice) -> Content:
-    health = frames["health"]
-    n_series = len(health)
-    if not n_series:
+    health = _expected(frames["health"])
+    if health.empty:
         return Empty(
             "No series is loaded yet.", "swiftbolt ingest bars ~/downloads"
         )
-    n_missing = int((health["status"] != "forecast").sum())
-    ages = health.drop_duplicates("calendar")
-    n_drifting = count_of(frames["drift"], "n_drifting")
-    cards = [
-        Card(
-            "Forecast at their newest bar",
-            f"{n_series - n_missing} of {n_series}",
-            "series",
-            "warn" if n_missing else "good",
-        ),
-        Card(
-            "Drift",
-            f"{n_drifting} of {count_of(frames['drift'], 'n_series')}",
-            f"{count_of(frames['drift'], 'n_judged')} judged",
-            "warn" if n_drifting else "good",
-        ),
-    ]
-    for age in ages.to_dict("records"):
-        sessions = int(age["sessions_ago"])
-        cards.append(
-            Card(
-                f"Newest bar of {age['calendar']}",
-                f"{age['calendar_newest_closed_at']:%Y-%m-%d}",
-                f"{age['calendar_newest_closed_at']:%H:%M} UTC, "
-                f"{sessions:,} sessions ago",
-                "warn" if sessions > MAX_SESSIONS_AGO else "good",
-            )
-        )
+    ages = _ages(health, frames["sessions"], choice.now)
     notes: tuple[str, ...] = ()
-    if len(ages) and (ages["sessions_ago"] > MAX_SESSIONS_AGO).all():
+    if all(n_sessions > MAX_SESSIONS_AGO for _, _, n_sessions in ages):
         notes = (
             "All bars are old, and so is every forecast made from them. Load "
             "newer ones with swiftbolt ingest, then swiftbolt run.",
         )
-    return (Block(cards=tuple(cards), notes=notes),)
+    cards = (
+        _forecast_card(health),
+        _drift_card(frames["drift"]),
+        *(_age_card(*age) for age in ages),
+    )
+    return (Block(cards=cards, notes=notes),)
+
+
+def _ages(
+    health: pd.DataFrame, sessions: pd.DataFrame, now: datetime.datetime
+) -> list[tuple[str, pd.Timestamp, int]]:
+    """Each calendar with its newest bar and the sessions closed since."""
+    newest = health.groupby("calendar")["newest_closed_at"].max()
+    return [
+        (
+            str(calendar),
+            closed_at,
+            int(
+                (
+                    (sessions["calendar"] == calendar)
+                    & (sessions["closed_at"] > closed_at)
+                    & (sessions["closed_at"] <= now)
+                ).sum()
+            ),
+        )
+        for calendar, closed_at in newest.items()
+    ]
+
+
+def _forecast_card(health: pd.DataFrame) -> Card:
+    n_missing = int((health["status"] != "forecast").sum())
+    return Card(
+        "Forecast at their newest bar",
+        f"{len(health) - n_missing} of {len(health)}",
+        "series",
+        "warn" if n_missing else "good",
+    )
+
+
+def _drift_card(status: pd.DataFrame) -> Card:
+    n_drifting = int(status["drift_detected"].fillna(False).sum())
+    return Card(
+        "Drift",
+        f"{n_drifting} of {len(status)}",
+        f"{int(status['drift_detected'].notna().sum())} judged",
+        "warn" if n_drifting else "good",
+    )
+
+
+def _age_card(calendar: str, closed_at: pd.Timestamp, n_sessions: int) -> Card:
+    return Card(
+        f"Newest bar of {calendar}",
+        f"{closed_at:%Y-%m-%d}",
+        f"{closed_at:%H:%M} UTC, {n_sessions:,} sessions ago",
+        "warn" if n_sessions > MAX_SESSIONS_AGO else "good",
+    )
 
 
 def _latest(frames: Frames, choice: Choice) -> Content:
@@ -146,7 +185,7 @@ def _alerts(frames: Frames, choice: Choice) -> Content:
 
 
 def _missing(frames: Frames, choice: Choice) -> Content:
-    health = frames["health"]
+    health = _expected(frames["health"])
     missing = health[health["status"] != "forecast"]
     if missing.empty:
         return Empty("Every series that should be forecast is.")
@@ -220,7 +259,11 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
         Section(
             "today",
             "Today",
-            {"health": queries.HEALTH, "drift": queries.DRIFT},
+            {
+                "health": data_queries.HEALTH,
+                "sessions": queries.SESSIONS,
+                "drift": drift_queries.STATUS,
+            },
             _today,
             command="swiftbolt build",
         ),
@@ -248,7 +291,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
         Section(
             "missing",
             "Not forecast, and why",
-            {"health": queries.HEALTH},
+            {"health": data_queries.HEALTH},
             _missing,
         ),
         Section(

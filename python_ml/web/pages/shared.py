@@ -47,11 +47,6 @@ def _kind(name: str, values: pd.Series) -> Kind:
     return "text"
 
 
-def count_of(frame: pd.DataFrame, name: str) -> int:
-    """A count in the only row of a frame."""
-    return int(frame[name].iloc[0])
-
-
 def listing(
     rows: pd.DataFrame,
     columns: Mapping[str, Column],

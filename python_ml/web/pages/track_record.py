@@ -27,7 +27,7 @@ from python_ml.web.statistics import skill_by_period, wilson_interval
 NOT_YET = "No forecast of this timeframe and horizon has settled yet."
 SKILL_COLUMNS = {
     "skill": Column("Skill (%)", "skill"),
-    "skill_standard_error": Column("standard error", "share"),
+    "skill_standard_error": Column("standard error", "error"),
 }
 
 
@@ -38,13 +38,14 @@ def _skill(frames: Frames, choice: Choice) -> Content:
     per_day = scores.groupby(scores["closed_at"].dt.date).size()
     session_bars = int(per_day.median())
     blocks = []
-    for prefix, title in (("", "All series"), ("symbol_", str(choice.symbol))):
-        periods = skill_by_period(
-            scores, session_bars=session_bars, prefix=prefix
-        )
+    for rows, title in (
+        (scores, "All series"),
+        (frames["symbol_scores"], str(choice.symbol)),
+    ):
+        periods = skill_by_period(rows, session_bars=session_bars)
         if periods.empty:
             continue
-        whole = _whole(scores, prefix, session_bars)
+        whole = _whole(rows, session_bars)
         blocks.append(
             Block(
                 title=title,
@@ -65,12 +66,12 @@ def _skill(frames: Frames, choice: Choice) -> Content:
     return tuple(blocks)
 
 
-def _whole(scores: pd.DataFrame, prefix: str, session_bars: int) -> str:
+def _whole(scores: pd.DataFrame, session_bars: int) -> str:
     """Skill over everything in a sentence that says what it proves."""
     one = scores.assign(closed_at=scores["closed_at"].iloc[0])
-    row = skill_by_period(one, session_bars=session_bars, prefix=prefix).iloc[0]
+    row = skill_by_period(one, session_bars=session_bars).iloc[0]
     error = row["skill_standard_error"]
-    sentence = f"Over all {row['n']} forecasts skill is {row['skill']:+.2%}"
+    sentence = f"Over all {row['n']:,} forecasts skill is {row['skill']:+.2%}"
     if not np.isfinite(error):
         return f"{sentence}; one block of time tells no error, so no more."
     sentence += f" with a standard error of {error:.2%}"
@@ -228,7 +229,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
         Section(
             "skill",
             f"Skill over time, {name}",
-            {"scores": queries.SCORES},
+            {"scores": queries.SCORES, "symbol_scores": queries.SYMBOL_SCORES},
             _skill,
             note="1 less the log loss over that of climatology, the forecast "
             "of someone with no skill.",

@@ -81,15 +81,24 @@ SERIES = Query(
     otherwise=ANALYSTS_SERIES,
 )
 
-# Every command that changes something leaves a row, and ends it.
+# Every command that changes something leaves a row, and ends it; one that was
+# killed left none for good.
 STATE = Query("""
-    select coalesce(
-        max(job_run_id) || ':' || count(finished_at) || ':'
-        || coalesce(cast(max(finished_at) as text), ''),
-        'none'
-    ) as state
+    select
+        coalesce(
+            max(job_run_id) || ':' || count(finished_at) || ':'
+            || coalesce(cast(max(finished_at) as text), ''),
+            'none'
+        ) as state,
+        coalesce(
+            bool_or(
+                finished_at is null
+                and started_at > now() - interval '1 day'
+            ),
+            false
+        ) as is_changing
     from (
-        select job_run_id, finished_at
+        select job_run_id, started_at, finished_at
         from {ml}.job_runs
         order by job_run_id desc
         limit 50

@@ -3,16 +3,20 @@
 from python_ml.web.content import Query
 from python_ml.web.queries.symbols import of_symbol
 
-HEALTH = Query("""
+# Asked by the overview as well, which then costs nothing more.
+HEALTH = Query(
+    """
     select
-        ticker, calendar, timeframe, status, reason, details, since,
-        newest_closed_at, sessions_behind, n_bars, n_missing_bars,
-        n_suspected_splits
+        ticker, calendar, timeframe, status, is_expected, reason, details,
+        since, recovers_on, newest_closed_at, sessions_behind, n_bars,
+        n_missing_bars, n_suspected_splits
     from {monitoring}.series_health
     order by
         case when is_expected and status <> 'forecast' then 0 else 1 end,
         ticker, timeframe_order
-""")
+""",
+    is_changed_by_jobs_alone=True,
+)
 
 GAPS = of_symbol("""
     select
@@ -23,14 +27,17 @@ GAPS = of_symbol("""
     limit 200
 """)
 
-SPLITS = Query("""
+SPLITS = Query(
+    """
     select
         ticker, timeframe, session_date, kind, jump, factor,
         suggested_factor, remedy
     from {monitoring}.suspected_splits
     order by session_date desc, ticker
     limit 200
-""")
+""",
+    is_changed_by_jobs_alone=True,
+)
 
 REJECTED = Query("""
     select

@@ -2,7 +2,9 @@
 
 from python_ml.web.content import Query
 
-STATUS = Query("""
+# Asked by the overview as well, which then costs nothing more.
+STATUS = Query(
+    """
     select
         ticker, timeframe, n_predictions, n_effective, accuracy,
         accuracy_lower, accuracy_upper, baseline_accuracy, drift_margin,
@@ -10,7 +12,9 @@ STATUS = Query("""
         window_ends_at
     from {monitoring}.drift_status
     order by drift_detected desc nulls last, drift_margin, ticker, timeframe
-""")
+""",
+    is_changed_by_jobs_alone=True,
+)
 
 DAYS = Query("""
     select

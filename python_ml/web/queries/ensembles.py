@@ -49,16 +49,17 @@ COMPARED_RUNS = Query("""
         weight_method, weight_reason, as_of
     from {ml}.training_runs
     where version_id in (:left, :right)
-    order by horizon, version_id
+    order by length(horizon), horizon, version_id
 """)
 
 COMPARED_WEIGHTS = Query("""
     select version_id, horizon, member, weight
     from {ml}.ensemble_weights
     where version_id in (:left, :right)
-    order by horizon, member
+    order by length(horizon), horizon, member
 """)
 
+# By length first, 5d comes before 20d.
 PROMOTIONS = Query("""
     select
         created_at, as_of, horizon, verdict, is_promoted, n_series, n_bars,
@@ -67,6 +68,6 @@ PROMOTIONS = Query("""
     from {ml}.promotions
     where
         calendar = :calendar and timeframe = :timeframe and run_name is null
-    order by created_at desc, horizon
+    order by created_at desc, length(horizon), horizon
     limit 60
 """)

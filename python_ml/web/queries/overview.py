@@ -2,65 +2,38 @@
 
 from python_ml.web.content import Query
 
-# One look at the view, which is the dearest of the page, for three sections.
-_HEALTH = """
-    with
-    health as materialized (
-        select
-            ticker, calendar, timeframe, timeframe_order, status, reason,
-            details, since, recovers_on, newest_closed_at
-        from {monitoring}.series_health
-        where is_expected
-    ),
-    newest as (
-        select calendar, max(newest_closed_at) as newest_closed_at
-        from health
-        group by calendar
-    ),
-    ages as (
-        select
-            newest.calendar,
-            newest.newest_closed_at,
-            count(sessions.closed_at) as sessions_ago
-        from newest
-        left join SESSIONS as sessions
-            on
-                newest.calendar = sessions.calendar
-                and sessions.closed_at > newest.newest_closed_at
-                and sessions.closed_at <= :now
-        group by newest.calendar, newest.newest_closed_at
-    )
-    select
-        health.*,
-        ages.newest_closed_at as calendar_newest_closed_at,
-        ages.sessions_ago
-    from health
-    inner join ages
-        on health.calendar = ages.calendar
-    order by health.ticker, health.timeframe_order
-"""
-
-# The queries of analysts are for who reads what dbt has built, no more.
-ANALYSTS_HEALTH = Query(
-    _HEALTH.replace(
-        "SESSIONS",
-        "(select calendar, closed_at from {features}.bar_grid "
-        "where timeframe = 'd1')",
-    )
+# The grid's daily bars stand for sessions where the reader may see no more than
+# what dbt has built.
+ANALYSTS_SESSIONS = Query(
+    """
+    select calendar, closed_at
+    from {features}.bar_grid
+    where timeframe = 'd1'
+""",
+    is_changed_by_jobs_alone=True,
 )
 
-HEALTH = Query(
-    _HEALTH.replace("SESSIONS", "{raw}.sessions"), otherwise=ANALYSTS_HEALTH
+SESSIONS = Query(
+    """
+    select calendar, closed_at
+    from {raw}.sessions
+    where calendar in (select calendar from {raw}.symbols)
+""",
+    otherwise=ANALYSTS_SESSIONS,
+    is_changed_by_jobs_alone=True,
 )
 
-ANALYSTS_CHANGES = Query("""
+ANALYSTS_CHANGES = Query(
+    """
     select
         ticker, timeframe, horizon, previous_direction, direction, has_turned,
         probability_distance, close_move, moved_by, previous_closed_at,
         closed_at
     from {monitoring}.forecast_changes
     order by has_turned desc, probability_distance desc
-""")
+""",
+    is_changed_by_jobs_alone=True,
+)
 
 CHANGES = Query(
     """
@@ -74,17 +47,11 @@ CHANGES = Query(
     order by changes.has_turned desc, changes.probability_distance desc
 """,
     otherwise=ANALYSTS_CHANGES,
+    is_changed_by_jobs_alone=True,
 )
 
-DRIFT = Query("""
-    select
-        count(*) filter (where drift_detected) as n_drifting,
-        count(*) filter (where drift_detected is not null) as n_judged,
-        count(*) as n_series
-    from {monitoring}.drift_status
-""")
-
-ANALYSTS_LATEST = Query("""
+ANALYSTS_LATEST = Query(
+    """
     select
         latest.ticker, latest.timeframe, latest.horizon, latest.direction,
         latest.probability_bearish, latest.probability_neutral,
@@ -98,7 +65,9 @@ ANALYSTS_LATEST = Query("""
             and latest.timeframe = summary.timeframe
             and latest.horizon = summary.base_horizon
     order by latest.confidence desc, latest.ticker, latest.timeframe
-""")
+""",
+    is_changed_by_jobs_alone=True,
+)
 
 LATEST = Query(
     """
@@ -136,6 +105,7 @@ LATEST = Query(
     order by latest.confidence desc, latest.ticker, latest.timeframe
 """,
     otherwise=ANALYSTS_LATEST,
+    is_changed_by_jobs_alone=True,
 )
 
 JOBS = Query("""

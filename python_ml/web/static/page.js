@@ -31,13 +31,22 @@
     layout.height = figure.height;
     if (place.clientWidth < 520) {
       layout.font.size = 11;
-      layout.height = Math.max(240, Math.round(figure.height * 0.9));
-      if (layout.xaxis.tickvals && layout.xaxis.tickvals.length > 4) {
-        var keep = function (_, number) { return number % 2 === 0; };
+      // The legend takes rows of two where it takes one elsewhere.
+      layout.height += 10 * made.data.filter(function (trace) {
+        return trace.showlegend !== false && trace.name;
+      }).length;
+      layout.xaxis.nticks = 4;
+      if (layout.yaxis.side === "right") layout.yaxis.title.text = "";
+      if (layout.xaxis.tickvals) {
+        layout.xaxis.tickangle = 0;
+        var step = Math.ceil(layout.xaxis.tickvals.length / 3);
+        var keep = function (_, number) { return number % step === 0; };
         layout.xaxis.tickvals = layout.xaxis.tickvals.filter(keep);
         layout.xaxis.ticktext = layout.xaxis.ticktext.filter(keep);
       }
     }
+    // Plotly fits a figure to its place when the window changes.
+    place.style.height = layout.height + "px";
     return Plotly.react(place, made.data, layout, {
       displayModeBar: false, responsive: true, scrollZoom: false,
       doubleClick: false, showTips: false
@@ -128,5 +137,7 @@
   }
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  // A phone that is turned gets the figures of its new width.
+  matchMedia("(max-width: 600px)").addEventListener("change", drawAll);
   drawAll();
 })();
