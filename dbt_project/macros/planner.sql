@@ -112,3 +112,23 @@
 {% macro postgres__read_first(column) -%}
     {{ column }} + 0 = {{ column }}
 {%- endmacro %}
+
+
+{#
+    Condition that `column` is among what `query` yields. PostgreSQL looks first
+    and takes the answer into the views that `column` comes from; a join it puts
+    on top of all that they read.
+#}
+{% macro is_among(column, query) -%}
+    {{ return(adapter.dispatch('is_among')(column, query)) }}
+{%- endmacro %}
+
+
+{% macro default__is_among(column, query) -%}
+    {{ column }} in ({{ query }})
+{%- endmacro %}
+
+
+{% macro postgres__is_among(column, query) -%}
+    {{ column }} = any(array({{ query }}))
+{%- endmacro %}

@@ -25,16 +25,15 @@ from python_ml.warehouse.jobs import job_run
 
 logger = get_logger(__name__)
 
-# Outcomes are written, added to the evidence, and what lies between them and
-# drift is tested. Its views stay: made again, they would take with them all
-# others that stand on them.
+# Outcomes are written, added to the evidence, and these and what is judged by
+# them are tested; all days of the past are by each build. Views stay: made
+# again, they would take with them all others that stand on them.
 SETTLE = (
     "build",
     "--select",
     "forecast_outcomes",
     "evidence_streams",
-    "forecast_outcomes+,+drift_monitoring,resource_type:test",
-    "forecast_outcomes+,+drift_status,resource_type:test",
+    "drift_status,resource_type:test",
     "--exclude-resource-type",
     "unit_test",
 )

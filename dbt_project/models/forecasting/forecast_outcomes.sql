@@ -11,6 +11,17 @@
     )
 }}
 
+{%- set unsettled -%}
+    select forecasts.forecast_id
+
+    from {{ ref('stg_ml__forecasts') }} as forecasts
+
+    left join {{ this }} as settled
+        on forecasts.forecast_id = settled.forecast_id
+
+    where settled.forecast_id is null
+{%- endset %}
+
 with
 
 scored as (
@@ -68,14 +79,9 @@ newly_settled as (
     from scored
     {% if is_incremental() %}
 
+        -- By their numbers: bars are looked up for these alone then.
         where
-            not exists (
-                select 1 as is_settled
-
-                from {{ this }} as settled
-
-                where settled.forecast_id = scored.forecast_id
-            )
+            {{ is_among('scored.forecast_id', unsettled) }}
 
     {% endif %}
 )
