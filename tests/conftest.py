@@ -17,7 +17,7 @@ importing what it needs costs seconds. `run_command_process` runs a real one;
 for tests that run an embedded server of their own; whatever runs there is
 stopped at the end.
 
-The processes of one run (`pytest -n 3`) share a folder, the server in it, the
+The processes of one run (`pytest -n 2`) share a folder, the server in it, the
 templates and what dbt has parsed; whoever needs a part first makes it.
 """
 
