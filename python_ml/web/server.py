@@ -55,7 +55,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 FIRST_PAGE = "overview"
 # Pages made at once. More would not be ready earlier, and each takes memory and
 # a connection.
-N_THREADS = 8
+N_THREADS = 4
 # Of jobs that the login does not see.
 UNSEEN = State("unseen", is_changing=True)
 MEDIA_TYPES = {
