@@ -145,9 +145,11 @@ LOCKS = (
 
 
 def lose_locks(warehouse):
-    """End the sessions that hold locks, from another one."""
+    """End the sessions that hold locks, from another one, and see them gone."""
     with warehouse.begin() as connection:
-        connection.exec_driver_sql(f"select pg_terminate_backend(pid) {LOCKS}")
+        connection.exec_driver_sql(
+            f"select pg_terminate_backend(pid, 10000) {LOCKS}"
+        )
 
 
 def n_locks(warehouse):
