@@ -1,6 +1,7 @@
 """The pages in a real Chromium: drawn, quiet, at home and accessible."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from tests.web_market import (
 
 SERIOUS = ("serious", "critical")
 NARROW, WIDE = 390, 1440
+FIT_SECONDS = 10
+# Figures that do not fill their places.
+MISFITS = """() => [...document.querySelectorAll(".plot")].filter(place =>
+    Math.abs(place.clientHeight
+        - place.querySelector(".main-svg").clientHeight) > 1
+).map(place => place.id)"""
+FITS = f"""() => ({MISFITS})().length === 0
+    && document.documentElement.scrollWidth <= innerWidth"""
 
 
 @pytest.fixture(scope="module")
@@ -102,16 +111,15 @@ def resize(page: Page, *, is_narrow: bool) -> None:
 def check_drawn(page: Page) -> None:
     """All figures are there, fill their places, and nothing is cut off."""
     settle(page)
+    # Plotly fits them to a window of another width a moment later.
+    deadline = time.monotonic() + FIT_SECONDS
+    while not page.evaluate(FITS) and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    settle(page)
     plots = page.locator(".plot").count()
     assert page.locator(".plot svg.main-svg").count() >= plots
     assert page.locator(".failure").count() == 0
-    misfits = page.evaluate(
-        """() => [...document.querySelectorAll(".plot")].filter(place =>
-            Math.abs(place.clientHeight
-                - place.querySelector(".main-svg").clientHeight) > 1
-        ).map(place => place.id)"""
-    )
-    assert misfits == []
+    assert page.evaluate(MISFITS) == []
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= page.viewport_size["width"]
 
