@@ -156,39 +156,13 @@ def read_labelled_rows(
         if name in feature_names
     ]
     of_row = [name for name in feature_names if name not in by_horizon]
-    columns = ", ".join(f'feature_rows."{name}"' for name in of_row)
-    rows = read_frame(
+    rows = _read_rows(warehouse, window, keys, of_row, every)
+    labels = _read_labels(
         warehouse,
-        f"""
-        select feature_rows.symbol_id, feature_rows.bar_number, {columns}
-        {_rows_in(window)} {every}
-        order by feature_rows.symbol_id, feature_rows.bar_number
-        """,
+        window,
         keys,
-    )
-    labels = read_frame(
-        warehouse,
-        f"""
-        select
-            {
-            ", ".join(
-                (
-                    "symbol_id, bar_number, horizon, horizon_bars",
-                    "label, label_end_at, split_part",
-                    *measures,
-                    *by_horizon,
-                )
-            )
-        }
-        from {{features}}.{window.view}
-        where
-            cut_id = :cut_id
-            and timeframe = :timeframe
-            and symbol_id = any(:symbol_ids)
-            {every}
-        order by {order_by}
-        """,
-        keys,
+        (*measures, *by_horizon),
+        f"{every} order by {order_by}",
     )
     log_event(
         logger,
@@ -215,6 +189,56 @@ def read_labelled_rows(
         y=codes_of(labels["label"], classes),
         split_parts=codes_of(labels["split_part"], SPLIT_PARTS),
         label_end_at=to_times(labels["label_end_at"]),
+    )
+
+
+def _read_rows(
+    warehouse: Warehouse,
+    window: Window,
+    keys: Mapping[str, Any],
+    names: Sequence[str],
+    condition: str,
+) -> pd.DataFrame:
+    """Features of the usable rows in a window, in the order of their keys."""
+    columns = ", ".join(f'feature_rows."{name}"' for name in names)
+    return read_frame(
+        warehouse,
+        f"""
+        select feature_rows.symbol_id, feature_rows.bar_number, {columns}
+        {_rows_in(window)} {condition}
+        order by feature_rows.symbol_id, feature_rows.bar_number
+        """,
+        keys,
+    )
+
+
+def _read_labels(
+    warehouse: Warehouse,
+    window: Window,
+    keys: Mapping[str, Any],
+    names: Sequence[str],
+    ending: str,
+) -> pd.DataFrame:
+    """Labels of all horizons with further columns of the window's view."""
+    columns = ", ".join(
+        (
+            "symbol_id, bar_number, horizon, horizon_bars",
+            "label, label_end_at, split_part",
+            *names,
+        )
+    )
+    return read_frame(
+        warehouse,
+        f"""
+        select {columns}
+        from {{features}}.{window.view}
+        where
+            cut_id = :cut_id
+            and timeframe = :timeframe
+            and symbol_id = any(:symbol_ids)
+            {ending}
+        """,
+        keys,
     )
 
 

@@ -236,14 +236,14 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
                 f"The query yields two columns named {field.name!r}; rename "
                 "one with `as`."
             )
-        columns[field.name] = _columnto_pandas(
+        columns[field.name] = _column_to_pandas(
             table.column(number),
             (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode(),
         )
     return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
 
 
-def _columnto_pandas(column: pa.ChunkedArray, kind: str) -> Any:
+def _column_to_pandas(column: pa.ChunkedArray, kind: str) -> Any:
     if kind in ("json", "jsonb"):
         return pd.Series(
             [

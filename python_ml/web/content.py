@@ -4,39 +4,18 @@ import datetime
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
-Kind = Literal[
-    "text",
-    "count",
-    "number",
-    "signed",
-    "share",
-    "skill",
-    "error",
-    "price",
-    "time",
-    "date",
-    "seconds",
-    "symbol",
-    "version",
-    "verdict",
-    "json",
+NumberKind = Literal[
+    "count", "number", "signed", "share", "skill", "error", "price", "seconds"
 ]
-NUMBERS: frozenset[str] = frozenset(
-    (
-        "count",
-        "number",
-        "signed",
-        "share",
-        "skill",
-        "error",
-        "price",
-        "seconds",
-    )
+Kind = (
+    NumberKind
+    | Literal["text", "time", "date", "symbol", "version", "verdict", "json"]
 )
+NUMBERS: frozenset[str] = frozenset(get_args(NumberKind))
 _RELATION = re.compile(r"\{(?P<schema>[a-z_]+)\}\.(?P<name>[a-z_0-9]+)")
 
 

@@ -142,18 +142,20 @@ class KeptAnswers:
         with turn:
             if (kept := self._kept.get(key, state)) is not None:
                 return kept
-            read_at = self.clock()
-            found = Answer(ask(), read_at)
-            self._kept.put(
-                key,
-                state,
-                found,
-                # Values of pages are short; counting them costs more.
-                n_bytes=VALUE_BYTES * found.frame.size,
-                seconds=seconds,
-            )
-        with self._lock:
-            self._turns.pop(key, None)
+            try:
+                read_at = self.clock()
+                found = Answer(ask(), read_at)
+                self._kept.put(
+                    key,
+                    state,
+                    found,
+                    # Values of pages are short; counting them costs more.
+                    n_bytes=VALUE_BYTES * found.frame.size,
+                    seconds=seconds,
+                )
+            finally:
+                with self._lock:
+                    self._turns.pop(key, None)
         return found
 
 

@@ -19,6 +19,14 @@ from python_ml.web.queries import ensembles as queries
 
 NOT_YET = "This series has not been trained yet."
 COMMAND = "swiftbolt train --all"
+VALIDATION_COLUMNS = {
+    "skill": Column("Skill (%)", "skill"),
+    "skill_se": Column("standard error", "error"),
+    "ensemble_validation_accuracy": Column("Accuracy", "share"),
+    "baseline_accuracy": Column("Baseline", "share"),
+    "n_fit": Column("Rows fitted", "count"),
+    "n_validation": Column("validated", "count"),
+}
 
 
 def _weights(frames: Frames, choice: Choice) -> Content:
@@ -80,12 +88,7 @@ def _versions(frames: Frames, choice: Choice) -> Content:
         {
             "version_id": Column("Version", "version"),
             "as_of": Column("As of (UTC)", "time"),
-            "skill": Column("Skill (%)", "skill"),
-            "skill_se": Column("standard error", "error"),
-            "ensemble_validation_accuracy": Column("Accuracy", "share"),
-            "baseline_accuracy": Column("Baseline", "share"),
-            "n_fit": Column("Rows fitted", "count"),
-            "n_validation": Column("validated", "count"),
+            **VALIDATION_COLUMNS,
             "is_overfit": Column("Overfit", "verdict"),
             "weight_method": Column("Weights by"),
             "created_at": Column("Trained (UTC)", "time"),
@@ -117,12 +120,7 @@ def _compare(frames: Frames, choice: Choice) -> Content:
                 {
                     "horizon": Column("Horizon"),
                     "side": Column("Side"),
-                    "skill": Column("Skill (%)", "skill"),
-                    "skill_se": Column("standard error", "error"),
-                    "ensemble_validation_accuracy": Column("Accuracy", "share"),
-                    "baseline_accuracy": Column("Baseline", "share"),
-                    "n_fit": Column("Rows fitted", "count"),
-                    "n_validation": Column("validated", "count"),
+                    **VALIDATION_COLUMNS,
                     "weight_reason": Column("Weights"),
                 },
                 "What validation said of both",
