@@ -51,7 +51,6 @@ from benchmarking import (
     DATA_VARIABLE,
     DEFAULT_FILE,
     MEMORY_SAMPLE_SECONDS,
-    N_CORES,
     Figures,
     count_rows,
     environment_of,
@@ -68,6 +67,7 @@ from benchmarking import (
     settle,
     throwaway_settings,
 )
+from copied_versions import train_all
 
 from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT
@@ -80,7 +80,6 @@ N_ASKED_LATER = 5
 LATER_SECONDS = 15
 N_READERS = 20
 READ_SECONDS = 60
-N_TRAINED_QUICKLY = 5
 PATHS = (
     "",
     "forecasts",
@@ -95,77 +94,6 @@ LAST_YEAR = """
         and labels.closed_at >= (
             select max(closed_at) - interval '1 year' from {features}.labels
         )
-"""
-COPY_VERSIONS = """
-    insert into {ml}.ensembles
-    select
-        replace(first.version_id, first_symbol.ticker, symbols.ticker),
-        symbols.symbol_id, first.timeframe, first.as_of, first.cut_id,
-        first.artifact_path || '.' || symbols.ticker, first.sha256,
-        first.horizons, first.feature_names, first.classes,
-        first.data_fingerprint, first.settings_fingerprint,
-        first.code_version, first.library_versions, first.job_run_id,
-        first.created_at, first.members_version_id, first.pooled_members,
-        first.run_name
-    from {ml}.ensembles as first
-    inner join {raw}.symbols as first_symbol using (symbol_id)
-    cross join {raw}.symbols as symbols
-    where
-        first.symbol_id = (select min(symbol_id) from {ml}.ensembles)
-        and symbols.symbol_id not in (select symbol_id from {ml}.ensembles);
-
-    insert into {ml}.ensemble_weights
-    select
-        copies.version_id, weights.horizon, weights.member, weights.weight,
-        weights.method, weights.alpha, weights.reason, weights.created_at
-    from {ml}.ensembles as copies
-    inner join {ml}.ensembles as first
-        on
-            copies.timeframe = first.timeframe
-            and first.symbol_id = (select min(symbol_id) from {ml}.ensembles)
-    inner join {ml}.ensemble_weights as weights
-        on weights.version_id = first.version_id
-    where copies.version_id not in (
-        select version_id from {ml}.ensemble_weights
-    );
-
-    insert into {ml}.training_runs (
-        symbol_id, timeframe, horizon, run_date, as_of, trigger, cut_id,
-        version_id, status, lookback_bars, n_fit, n_validation, n_purged,
-        n_validation_effective, train_accuracy, ensemble_validation_accuracy,
-        ensemble_validation_accuracy_se, baseline_accuracy, majority_share,
-        skill, skill_se, overfit_margin, is_overfit, is_in_expected_band,
-        model_performances, weights, weight_method, weight_alpha,
-        weight_reason, data_fingerprint, code_version
-    )
-    select
-        copies.symbol_id, runs.timeframe, runs.horizon, runs.run_date,
-        runs.as_of, runs.trigger, runs.cut_id, copies.version_id,
-        runs.status, runs.lookback_bars, runs.n_fit, runs.n_validation,
-        runs.n_purged, runs.n_validation_effective, runs.train_accuracy,
-        runs.ensemble_validation_accuracy,
-        runs.ensemble_validation_accuracy_se, runs.baseline_accuracy,
-        runs.majority_share, runs.skill, runs.skill_se, runs.overfit_margin,
-        runs.is_overfit, runs.is_in_expected_band, runs.model_performances,
-        runs.weights, runs.weight_method, runs.weight_alpha,
-        runs.weight_reason, runs.data_fingerprint, runs.code_version
-    from {ml}.ensembles as copies
-    inner join {ml}.ensembles as first
-        on
-            copies.timeframe = first.timeframe
-            and first.symbol_id = (select min(symbol_id) from {ml}.ensembles)
-    inner join {ml}.training_runs as runs
-        on runs.version_id = first.version_id
-    where copies.version_id not in (
-        select version_id from {ml}.training_runs where version_id is not null
-    );
-
-    insert into {ml}.deployments (
-        symbol_id, timeframe, version_id, effective_at, reason, horizons
-    )
-    select symbol_id, timeframe, version_id, as_of, 'copied', horizons
-    from {ml}.ensembles
-    where version_id not in (select version_id from {ml}.deployments)
 """
 SOME_JOB = """
     insert into {ml}.job_runs (
@@ -252,26 +180,13 @@ def prepare(
     say("building")
     run_python(warehouse, [*CLI, "build"])
     settle(warehouse, "features")
-    say("training")
-    chosen = bars["symbol"].unique().sort()[:N_TRAINED_QUICKLY]
-    run_python(
-        warehouse,
-        [
-            *CLI,
-            "train",
-            f"--symbols={','.join(chosen)}" if is_quick else "--all",
-            "--promote=always",
-            f"--jobs={N_CORES}",
-        ],
-    )
+    train_all(warehouse, is_quick=is_quick)
     run_python(warehouse, [*CLI, "forecast"])
     say("filling the ledger")
     fill = FILL_LEDGER.replace(
         "    where labels.forecast_volatility is not null\n", LAST_YEAR
     )
     with rewriting(warehouse) as connection:
-        if is_quick:
-            connection.exec_driver_sql(warehouse.sql(COPY_VERSIONS))
         connection.exec_driver_sql(warehouse.sql(fill))
         connection.exec_driver_sql(warehouse.sql(DATE_BACK))
     settle(warehouse, "ml")

@@ -42,11 +42,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
-from benchmarking import go_when_told, positive, throwaway_settings
+from benchmarking import (
+    go_when_told,
+    positive,
+    run_python,
+    throwaway_settings,
+)
 from check_faults import execute, keep, restore
+from drift_chain_market import in_weeks, read_bars
 from end_state import State, differences, end_state
 
 from python_ml.console.logs import configure_logging
@@ -54,7 +59,6 @@ from python_ml.forecasting.issue import forecast
 from python_ml.forecasting.summary import ForecastSummary
 from python_ml.ingestion.load import ingest
 from python_ml.ingestion.readers.bar_file import BarFile
-from python_ml.ingestion.readers.sample import sample_prices
 from python_ml.operations import daily
 from python_ml.operations.schedules.run import run_scheduled
 from python_ml.settings import PROJECT_ROOT, Settings, load_settings
@@ -73,7 +77,6 @@ CHANGES_AT = "2012-04-02"
 N_REPLAYED = 17
 MAX_DAYS = 30
 AFTER_CLOSE = datetime.timedelta(hours=22)
-PRICES = ["open", "high", "low", "close"]
 SNAPSHOT = "before_the_alarm"
 TAKEN = "a message is taken"
 RUNNING = "is already running"
@@ -381,80 +384,25 @@ def prepare(chain: Chain) -> list[pd.Timestamp]:
     for day in days[:MAX_DAYS]:
         own = bars[bars["ts"] == day]
         own.to_parquet(chain.folder / f"{day:%Y-%m-%d}.parquet")
-    open_warehouse(chain.settings).close()
-    for command in (
-        ("ingest", "bars", str(path)),
-        ("build",),
-        ("train", "--all", "--timeframes", "d1", "--as-of", TRAINED_AS_OF),
-        ("forecast", "--replay-from", TRAINED_AS_OF),
-        ("check-drift",),
-    ):
-        began = time.monotonic()
-        run_command(chain.settings, command)
-        shown = " ".join(command).replace(str(path), "BARS")
-        seconds = time.monotonic() - began
-        print(f"swiftbolt {shown}: {seconds:.0f} s", flush=True)
+    with open_warehouse(chain.settings) as warehouse:
+        for command in (
+            ("ingest", "bars", str(path)),
+            ("build",),
+            ("train", "--all", "--timeframes", "d1", "--as-of", TRAINED_AS_OF),
+            ("forecast", "--replay-from", TRAINED_AS_OF),
+            ("check-drift",),
+        ):
+            began = time.monotonic()
+            run_python(warehouse, ["-m", "python_ml.cli", *command])
+            shown = " ".join(command).replace(str(path), "BARS")
+            seconds = time.monotonic() - began
+            print(f"swiftbolt {shown}: {seconds:.0f} s", flush=True)
     print(
         f"The market changed on {changed[0]:%Y-%m-%d}. At the close of "
         f"{changed[N_REPLAYED - 1]:%Y-%m-%d}:"
     )
     print_evidence(chain)
     return days[:MAX_DAYS]
-
-
-def read_bars() -> pd.DataFrame:
-    """Daily bars of the sample, adjusted backwards."""
-    prices = sample_prices()
-    factor = prices["adjusted_close"] / prices["close"]
-    bars = prices[PRICES].mul(factor, axis=0)
-    # What rounding took from the ends of the range is given back.
-    bars["high"], bars["low"] = bars.max(axis=1), bars[PRICES].min(axis=1)
-    return bars.assign(
-        symbol=prices["ticker"],
-        timeframe="d1",
-        ts=pd.to_datetime(prices["session_date"]),
-        volume=prices["volume"].astype(float),
-    )
-
-
-def in_weeks(bars: pd.DataFrame, changes_at: pd.Timestamp) -> pd.DataFrame:
-    """Date the sessions of each week anew, by the size of their moves.
-
-    Parameters
-    ----------
-    bars : DataFrame of shape (n_sessions, n_columns)
-        Of one symbol; the first is left out, since it has no move.
-    changes_at : Timestamp
-        Until then the largest move comes first, from then on last.
-    """
-    before = bars["close"].shift()
-    moves = bars.assign(**{name: bars[name] / before for name in PRICES})[1:]
-    size = np.log(moves["close"]).abs()
-    weeks = moves["ts"].dt.to_period("W")
-    is_changed = moves["ts"] >= changes_at
-    order = pd.DataFrame(
-        {
-            "week": weeks,
-            "change": is_changed,
-            "by": size.where(is_changed, -size),
-        }
-    ).sort_values(["week", "change", "by"])
-    made = moves.loc[order.index].assign(ts=moves["ts"].to_numpy())
-    closes = float(bars["close"].iloc[0]) * made["close"].cumprod()
-    last = closes.shift(fill_value=float(bars["close"].iloc[0]))
-    return made.assign(**{name: made[name] * last for name in PRICES})
-
-
-def run_command(settings: Settings, command: Sequence[str]) -> None:
-    """Run a command of `swiftbolt`."""
-    subprocess.run(
-        [sys.executable, "-m", "python_ml.cli", *command],
-        cwd=PROJECT_ROOT,
-        env=os.environ | {"SWIFTBOLT_HOME": str(settings.home)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
 
 
 def wait_for_alarm(

@@ -1,4 +1,4 @@
-"""Versions of a few symbols under the names of all others of their calendar.
+"""Versions of a few symbols under the names of all others.
 
 Training a market takes most of an hour. What a benchmark then times cannot tell
 a copy from what was trained: each is an artifact of its own, with a checksum,
@@ -12,7 +12,7 @@ from typing import Any
 
 import joblib
 import sqlalchemy as sa
-from benchmarking import N_CORES, run_python, say
+from benchmarking import MEMORY_SAMPLE_SECONDS, N_CORES, run_python, say
 
 from python_ml import schema
 from python_ml.registry.artifacts import save_ensemble
@@ -33,7 +33,10 @@ N_TRAINED = 5
 
 
 def train_all(
-    warehouse: Warehouse, *, is_quick: bool, sample_seconds: float
+    warehouse: Warehouse,
+    *,
+    is_quick: bool,
+    sample_seconds: float = MEMORY_SAMPLE_SECONDS,
 ) -> None:
     """Train every series, or a few symbols and copy what they have learnt."""
     say("training")

@@ -15,7 +15,7 @@ def scripts():
         patch.syspath_prepend(str(PROJECT_ROOT / "scripts"))
         yield {
             name: importlib.import_module(name)
-            for name in ("check_faults", "check_drift_chain")
+            for name in ("check_faults", "drift_chain_market")
         }
 
 
@@ -40,7 +40,7 @@ def test_without_a_job_that_has_workers_the_others_are_killed(scripts):
 
 
 def test_weeks_begin_with_their_largest_moves_until_the_market_changes(scripts):
-    chain = scripts["check_drift_chain"]
+    market = scripts["drift_chain_market"]
     # A Friday, and two weeks of five sessions.
     days = pd.bdate_range("2011-12-30", periods=11)
     factors = [1.01, 0.95, 1.02, 1.03, 0.99, 1.04, 0.98, 1.01, 0.97, 1.05]
@@ -54,7 +54,7 @@ def test_weeks_begin_with_their_largest_moves_until_the_market_changes(scripts):
             "close": closes,
         }
     )
-    made = chain.in_weeks(bars, days[6])
+    made = market.in_weeks(bars, days[6])
     assert made["ts"].tolist() == list(days[1:])
     before = np.concatenate([[100.0], made["close"][:-1]])
     np.testing.assert_allclose(
@@ -68,7 +68,7 @@ def test_weeks_begin_with_their_largest_moves_until_the_market_changes(scripts):
 
 
 def test_the_sample_is_adjusted_without_breaking_its_bars(scripts):
-    bars = scripts["check_drift_chain"].read_bars()
+    bars = scripts["drift_chain_market"].read_bars()
     assert (bars["low"] <= bars[["open", "close"]].min(axis=1)).all()
     assert (bars["high"] >= bars[["open", "close"]].max(axis=1)).all()
     # Splits are gone: no share halves or doubles overnight.
