@@ -406,6 +406,29 @@ def test_forecasts_settle_once_and_only_when_their_target_bar_is_there(
         pd.testing.assert_frame_equal(kept.reset_index(drop=True), before)
 
 
+def test_outcomes_kept_from_before_a_check_was_declared_get_it(deployed):
+    name = "a_hit_is_an_outcome_in_the_forecast_direction"
+    plant_forecasts(deployed, n_forecasts=20)
+    check_drift(deployed)
+    with deployed.begin() as connection:
+        connection.exec_driver_sql(
+            deployed.sql(
+                "alter table {forecasting}.forecast_outcomes "
+                f"drop constraint {name}"
+            )
+        )
+    check_drift(deployed)
+    with (
+        pytest.raises(sa.exc.IntegrityError, match=name),
+        deployed.begin() as connection,
+    ):
+        connection.exec_driver_sql(
+            deployed.sql(
+                "update {forecasting}.forecast_outcomes set is_hit = not is_hit"
+            )
+        )
+
+
 def test_every_check_leaves_one_row_for_each_deployed_series(deployed):
     plant_forecasts(deployed, n_forecasts=200)
     first = check_drift(deployed)

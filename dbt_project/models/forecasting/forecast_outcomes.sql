@@ -6,7 +6,10 @@
         full_refresh=none
             if is_of_the_past() or var('backtest', none) is not none
             else false,
-        pre_hook="{{ decide_what_counts(ref('stg_ml__forecasts')) }}",
+        pre_hook=[
+            "{{ decide_what_counts(ref('stg_ml__forecasts')) }}",
+            "{{ add_new_checks() }}",
+        ],
         indexes=[{'columns': ['symbol_id', 'timeframe', 'settled_at']}],
     )
 }}

@@ -222,6 +222,12 @@ pooled_rates as (
         inner join outcomes
             on fresh.forecast_id = outcomes.forecast_id
 
+        where
+            {{ is_among(
+                'outcomes.forecast_id',
+                'select found.forecast_id from fresh as found',
+            ) }}
+
     ),
 {% else %}
 
