@@ -4,10 +4,12 @@ Needs nothing but Python's own library. Two at once wait for each other; what
 is up to date is left alone.
 """
 
+import compileall
 import fcntl
 import hashlib
 import subprocess
 import sys
+import sysconfig
 import venv
 from pathlib import Path
 
@@ -33,6 +35,7 @@ def run_pip(*arguments: str) -> None:
         "--disable-pip-version-check",
         "install",
         "--quiet",
+        "--no-compile",
         *arguments,
     ]
     result = subprocess.run(command, capture_output=True, text=True)
@@ -41,6 +44,13 @@ def run_pip(*arguments: str) -> None:
             f"{result.stdout}{result.stderr}\npip could not install what is "
             "needed (above). Mend that and run this again."
         )
+
+
+def compile_packages() -> None:
+    """Compile what pip installed on all cores; pip would do so on one."""
+    packages = sysconfig.get_path("purelib", vars={"base": str(ENVIRONMENT)})
+    # A package may bring files of other Pythons, which cannot be compiled.
+    compileall.compile_dir(packages, quiet=2, workers=0)
 
 
 def install(kind: str) -> None:
@@ -58,6 +68,7 @@ def install(kind: str) -> None:
     for lock in locks:
         run_pip("--requirement", str(lock))
     run_pip("--no-deps", "--editable", str(ROOT))
+    compile_packages()
     stamp.write_text(wanted)
 
 
