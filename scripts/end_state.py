@@ -20,13 +20,14 @@ LEFT_OUT = {
     "ml.ledger_digests",
     "ml.backtest_steps",
 }
-# A run that was killed has added its own, and the next adds them again.
+# A run that was killed has added its own, and the next adds them again; what it
+# did (`action`) hangs on what was asked for before, which is compared itself.
 ADDED_BY_EVERY_RUN = {"ml.validation_results", "ml.drift_checks"}
 OF_THE_RUN = re.compile(
     r"(\w+_)?ids?|(created|written|issued|ingested|found|rejected|validated"
     r"|checked|quarantined|released|requested|served|removed)_at|run_date"
     r"|\w+_seconds|\w+_mb|pid|host|code_version|\w*artifact_path|sha256"
-    r"|pooled_members|row_hash|details|reason|effective_at"
+    r"|pooled_members|row_hash|details|reason|effective_at|action"
 )
 
 State = dict[str, tuple[int, str]]

@@ -37,23 +37,6 @@ forecasts as (
 
 ),
 
-bars as (
-
-    select
-        symbol_id,
-        ticker,
-        calendar,
-        timeframe,
-        bar_number,
-        session_date,
-        closed_at,
-        adjusted_close,
-        max_recorded_at
-
-    from {{ ref('bars') }}
-
-),
-
 delisted as (
 
     select
@@ -79,54 +62,7 @@ grid as (
 
     from {{ ref('bar_grid') }}
 
-),
-
-last_bar_numbers as (
-
-    select
-        bars.symbol_id,
-        bars.timeframe,
-        max(bars.bar_number) as bar_number
-
-    from bars
-
-    inner join delisted
-        on
-            bars.symbol_id = delisted.symbol_id
-            and bars.closed_at <= delisted.delisted_at
-
-    group by bars.symbol_id, bars.timeframe
-
-),
-
--- What a delisted symbol was last traded at. That no bar follows is known when
--- the next one of the grid should have closed.
-last_bars as (
-
-    select
-        bars.symbol_id,
-        bars.timeframe,
-        bars.bar_number,
-        bars.adjusted_close,
-        bars.max_recorded_at,
-        grid.session_date,
-        grid.closed_at
-
-    from last_bar_numbers
-
-    inner join bars
-        on
-            last_bar_numbers.symbol_id = bars.symbol_id
-            and last_bar_numbers.timeframe = bars.timeframe
-            and last_bar_numbers.bar_number = bars.bar_number
-
-    inner join grid
-        on
-            bars.calendar = grid.calendar
-            and bars.timeframe = grid.timeframe
-            and bars.bar_number + 1 = grid.bar_number
-
-    where {{ is_not_after_as_of('grid.closed_at') }}
+    where {{ is_not_after_as_of('closed_at') }}
 
 ),
 
@@ -136,7 +72,9 @@ last_bars as (
 -- basis, so a split between them is no move.
 --
 -- Forecasts are named once and bars where they are joined: what leaves out
--- those that have settled does so before anything is joined to them.
+-- those that have settled does so before anything is joined to them. The last
+-- bar is looked up for forecasts of delisted symbols alone; that no bar follows
+-- it is known when the next one of the grid should have closed.
 joined as (
 
     select
@@ -170,8 +108,9 @@ joined as (
         forecasts.closed_at,
         forecasts.target_at,
         reference_bars.ticker,
-        coalesce(targets.session_date, last_bars.session_date) as settled_date,
-        coalesce(targets.closed_at, last_bars.closed_at) as settled_at,
+        coalesce(targets.session_date, next_places.session_date)
+            as settled_date,
+        coalesce(targets.closed_at, next_places.closed_at) as settled_at,
         coalesce(targets.max_recorded_at, last_bars.max_recorded_at)
             as target_recorded_at,
         {{ forward_log_return(
@@ -194,16 +133,42 @@ joined as (
             and forecasts.target_bar_number = targets.bar_number
 
     -- Where a delisted symbol is traded again after all, its bar counts.
-    left join last_bars
+    left join delisted
         on
-            forecasts.symbol_id = last_bars.symbol_id
-            and forecasts.timeframe = last_bars.timeframe
-            and forecasts.target_bar_number > last_bars.bar_number
+            forecasts.symbol_id = delisted.symbol_id
             and targets.symbol_id is null
+
+    left join
+        lateral (
+            select
+                bars.calendar,
+                bars.timeframe,
+                bars.bar_number,
+                bars.adjusted_close,
+                bars.max_recorded_at
+
+            from {{ ref('bars') }} as bars
+
+            where
+                bars.symbol_id = delisted.symbol_id
+                and bars.timeframe = forecasts.timeframe
+                and bars.closed_at <= delisted.delisted_at
+
+            order by bars.bar_number desc
+
+            limit 1
+        ) as last_bars
+        on forecasts.target_bar_number > last_bars.bar_number
+
+    left join grid as next_places
+        on
+            last_bars.calendar = next_places.calendar
+            and last_bars.timeframe = next_places.timeframe
+            and last_bars.bar_number + 1 = next_places.bar_number
 
     where
         targets.symbol_id is not null
-        or last_bars.symbol_id is not null
+        or next_places.bar_number is not null
 
 )
 
