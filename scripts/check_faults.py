@@ -1,6 +1,7 @@
 """Check that every job killed at any moment ends as a clean run ends.
 
     .venv/bin/python scripts/check_faults.py [--kills 100] [--jobs train,build]
+        [--victims python,worker]
 
 Runs ingest, build, validate, train, forecast, check-drift and update-weights on
 the sample once and keeps what each began with and came to. Then it begins one
@@ -108,12 +109,15 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", default=",".join(JOBS))
+    parser.add_argument("--victims", default=",".join(VICTIMS))
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     ended_well: dict[tuple[str, str], list[bool]] = {}
     with throwaway_settings() as settings:
         stages = prepare(settings, arguments.jobs.split(","))
-        plan = itertools.islice(kills(stages), arguments.kills)
+        plan = itertools.islice(
+            kills(stages, arguments.victims.split(",")), arguments.kills
+        )
         for number, (stage, victim) in enumerate(plan, start=1):
             seconds, faults = kill_and_finish(settings, stage, victim, chance)
             ended_well.setdefault((stage.name, victim), []).append(not faults)
@@ -128,15 +132,19 @@ def main() -> int:
     return 0 if n_sound == arguments.kills else 1
 
 
-def kills(stages: Sequence[Stage]) -> Iterator[tuple[Stage, str]]:
+def kills(
+    stages: Sequence[Stage], chosen: Sequence[str] = VICTIMS
+) -> Iterator[tuple[Stage, str]]:
     """What to kill, for ever: each victim in turn, each amid its next job."""
-    victims = {
-        victim: itertools.cycle(stages)
-        for victim in VICTIMS
-        if victim != "worker"
-    }
-    if able := [stage for stage in stages if stage.name in WITH_WORKERS]:
-        victims["worker"] = itertools.cycle(able)
+    victims = {}
+    for victim in chosen:
+        able = [
+            stage
+            for stage in stages
+            if victim != "worker" or stage.name in WITH_WORKERS
+        ]
+        if able:
+            victims[victim] = itertools.cycle(able)
     for victim in itertools.cycle(victims):
         yield next(victims[victim]), victim
 
