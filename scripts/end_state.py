@@ -21,13 +21,14 @@ LEFT_OUT = {
     "ml.backtest_steps",
 }
 # A run that was killed has added its own, and the next adds them again; what it
-# did (`action`) hangs on what was asked for before, which is compared itself.
+# did (`action`, `n_attempts`) hangs on what was asked for before, which is
+# compared itself.
 ADDED_BY_EVERY_RUN = {"ml.validation_results", "ml.drift_checks"}
 OF_THE_RUN = re.compile(
     r"(\w+_)?ids?|(created|written|issued|ingested|found|rejected|validated"
     r"|checked|quarantined|released|requested|served|removed)_at|run_date"
     r"|\w+_seconds|\w+_mb|pid|host|code_version|\w*artifact_path|sha256"
-    r"|pooled_members|row_hash|details|reason|effective_at|action"
+    r"|pooled_members|row_hash|details|reason|effective_at|action|n_attempts"
 )
 
 State = dict[str, tuple[int, str]]
