@@ -230,7 +230,12 @@ def test_a_missing_table_names_the_command_that_makes_it(warehouse):
     assert "swiftbolt run" in str(translated)
     with pytest.raises(Exception) as read:  # noqa: PT011
         read_frame(warehouse, "select * from {features}.bars")
-    assert isinstance(translate_database_error(read.value), SchemaError)
+    translated = translate_database_error(read.value)
+    assert isinstance(translated, SchemaError)
+    assert str(translated) == (
+        'The warehouse is not complete: relation "features.bars" does not '
+        "exist. Build it with: swiftbolt run"
+    )
 
 
 def test_a_missing_privilege_names_the_relation(warehouse):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from python_ml import schema
 from python_ml.exceptions import IngestionError
 from python_ml.ingestion import parts as parts_module
+from python_ml.ingestion.dry_run import try_ingest
 from python_ml.ingestion.load import ingest
 from python_ml.ingestion.readers import parquet_rows, text_lines
 from python_ml.ingestion.readers import spool as spool_module
@@ -702,6 +703,30 @@ def test_a_dry_run_says_what_would_be_loaded_and_writes_nothing(
     assert stored_bars(warehouse)["volume"].tolist() == [1000.0, 1_000_000.0]
 
 
+def test_a_ticker_that_differs_from_a_known_one_in_case_is_pointed_out(
+    warehouse, write
+):
+    load(warehouse, write([row("2024-07-02", "d1")]))
+    path = write([row("2024-07-03", "d1", "Acme")], "lower.csv")
+    said = "Acme is new and another symbol than ACME"
+
+    tried = try_ingest(warehouse, BarFile([path], name="test"), now=NOW)
+
+    assert said in tried.to_text()
+    assert said in load(warehouse, path).to_text()
+    assert load(warehouse, path).notes == ()
+
+
+def test_files_that_need_different_options_are_to_be_loaded_apart(write):
+    paths = [
+        write("Date,Open,High,Low,Close,Volume\n2024-07-02,1,2,1,2,9\n", name)
+        for name in ("ACME.csv", "BULL.csv")
+    ]
+
+    with pytest.raises(IngestionError, match=r"None of 2 .* one after the o"):
+        BarFile(paths, name="test").read()
+
+
 def test_bars_named_by_their_close_are_stored_by_their_open(warehouse, write):
     path = write(
         [
@@ -760,8 +785,8 @@ def test_an_option_that_does_not_fit_is_explained(write, options, message):
             "Date,Open,High,Low,Close,Volume",
             "2024-07-02,10,12,9,11,100",
             r"no column of the symbol and the timeframe; .* Say --symbol AAPL "
-            r"and --timeframe d1, or .* --path-pattern '\{symbol\}\.csv' "
-            r"--timeframe d1, or",
+            r"and --timeframe d1 \(or m15, h1, h4, w1\), or .* "
+            r"--path-pattern '\{symbol\}\.csv' --timeframe d1, or",
         ),
         (
             "date,timestamp,open,high,low,close,volume",

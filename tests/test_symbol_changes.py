@@ -156,6 +156,7 @@ def test_the_commands_change_and_print_symbols(loaded: Warehouse) -> None:
     assert accepted["reason"] == "a takeover bid"
     assert "former_tickers: FB" in run("show", "META")
     assert "There is no symbol XYZ" in run("show", "XYZ", status=1)
+    assert "Did you mean META?" in run("show", "meta", status=1)
     jobs = read_frame(
         loaded, "select arguments from {ml}.job_runs where job = 'symbols'"
     )

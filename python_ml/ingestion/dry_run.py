@@ -91,6 +91,8 @@ class DryRun:
         Splits and dividends that were read, also beside the bars.
     bars_repaired : int
         Bars whose high or low would be widened by what rounding took of it.
+    notes : tuple of str
+        What else should be known.
     """
 
     source: str
@@ -105,6 +107,7 @@ class DryRun:
     rejected_rows: tuple[RejectedRow, ...]
     n_adjustments: int
     bars_repaired: int
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, dates as ISO text."""
@@ -122,6 +125,7 @@ class DryRun:
             f"Calendar {self.calendar}; zone of times that name none: {zone}; "
             f"currency of prices: {', '.join(self.currencies) or 'not said'}.",
             series_table(self.series),
+            *self.notes,
             f"Would be stored: {n_bars} bars, less those known already. "
             f"Splits and dividends read: {self.n_adjustments}.",
             *(f"Would be refused: {one.to_text()}" for one in self.refused),
@@ -175,6 +179,7 @@ def try_ingest(
         parts = as_parts(load.bars, symbols.aliases)
         symbols.check_calendars({*parts.tickers})
         symbols.check_currencies(load, {*parts.tickers})
+        notes = symbols.notes_on_case({*parts.tickers})
         grid = _grid(warehouse, connection, source.calendar, now)
     series: list[SeriesSummary] = []
     refused: list[RefusedSeries] = []
@@ -211,6 +216,7 @@ def try_ingest(
         rejected_rows=tuple(shown[:ROWS_SHOWN]),
         n_adjustments=n_adjustments,
         bars_repaired=bars_repaired,
+        notes=(*load.notes, *notes),
     )
 
 

@@ -6,6 +6,7 @@ what `raw` knows (`known`) and the rest is written (`batch`).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -188,6 +189,8 @@ def _write(
     parts = as_parts(load.bars, symbols.aliases)
     symbols.check_calendars({*parts.tickers})
     symbols.check_currencies(load, {*parts.tickers})
+    notes = symbols.notes_on_case({*parts.tickers})
+    load = replace(load, notes=(*load.notes, *notes))
     series: list[SeriesSummary] = []
     for bars in progress(parts, total=len(parts), description="loading bars"):
         series += _write_bars(

@@ -362,10 +362,15 @@ def _find(
     known: Sequence[str] = connection.scalars(
         sa.select(SYMBOLS.c.ticker).order_by(SYMBOLS.c.ticker)
     ).all()
+    alike = [name for name in known if name.upper() == ticker.upper()]
+    advice = (
+        f"Did you mean {alike[0]}?"
+        if alike
+        else f"Add it with: swiftbolt symbols add {ticker}"
+    )
     raise UnknownSeriesError(
         f"There is no symbol {ticker}; raw.symbols has "
-        f"{some_names(known) or 'none'}. Add it with: swiftbolt symbols add "
-        f"{ticker}"
+        f"{some_names(known) or 'none'}. {advice}"
     )
 
 

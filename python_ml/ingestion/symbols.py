@@ -84,6 +84,17 @@ class Symbols:
                     f"it with --calendar {known}, or give it another ticker."
                 )
 
+    def notes_on_case(self, tickers: set[str]) -> tuple[str, ...]:
+        """Name new tickers that differ from known ones in case alone."""
+        known = {ticker.upper(): ticker for ticker in self.by_ticker}
+        return tuple(
+            f"{ticker} is new and another symbol than "
+            f"{known[ticker.upper()]}, which raw.symbols has: case counts. If "
+            f"the same is meant, say --symbol {known[ticker.upper()]}."
+            for ticker in sorted(tickers - self.by_ticker.keys())
+            if ticker.upper() in known
+        )
+
     def check_currencies(self, load: Load, tickers: set[str]) -> None:
         """Refuse symbols that the warehouse has in another currency.
 

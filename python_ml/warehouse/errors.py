@@ -4,6 +4,7 @@ One place for all three ways of talking to it: SQLAlchemy, psycopg2 and ADBC.
 """
 
 import errno
+import re
 
 from python_ml.exceptions import (
     ExhaustedError,
@@ -34,6 +35,7 @@ EXHAUSTED = {
 }
 UNDEFINED_CODES = ("3F000", "42P01", "42703")
 PRIVILEGE_CODE = "42501"
+WHAT_SERVER_SAID = re.compile(r"ERROR: (.*?) LINE \d+: ")
 
 
 def translate_database_error(error: BaseException) -> SwiftBoltError | None:
@@ -152,8 +154,11 @@ def _translate_one(error: BaseException) -> SwiftBoltError | None:
     if (code or "").startswith(SERVER_FULL_CLASS):
         return ServerError(explain_exhaustion(message))
     if code in UNDEFINED_CODES:
+        # ADBC puts its own words before and the whole query behind.
+        said = WHAT_SERVER_SAID.search(message)
         return SchemaError(
-            f"The warehouse is not complete: {message}. Build it with: "
+            "The warehouse is not complete: "
+            f"{said.group(1) if said else message}. Build it with: "
             "swiftbolt run"
         )
     if code == PRIVILEGE_CODE:

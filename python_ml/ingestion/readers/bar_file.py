@@ -140,7 +140,8 @@ class BarFile:
                 first_files.setdefault(reading, str(path))
         if len(refused) == len(paths):
             raise IngestionError(
-                f"None of {len(paths)} files can be read. The first: "
+                f"None of {len(paths)} files can be read. Load files that "
+                "need different options one after the other. The first: "
                 f"{refused[0]}"
             )
         if not len(spool):
@@ -220,7 +221,7 @@ class BarFile:
         if missing:
             examples = {
                 "symbol": "--symbol AAPL",
-                "timeframe": "--timeframe d1",
+                "timeframe": "--timeframe d1 (or m15, h1, h4, w1)",
             }
             raise IngestionError(
                 f"{path} has no column of the {' and the '.join(missing)}; it "
