@@ -20,6 +20,7 @@ from python_ml.exceptions import SwiftBoltError
 from python_ml.settings import PROJECT_ROOT
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import Warehouse, connect
+from python_ml.warehouse.jobs import job_run
 from python_ml.warehouse.roles import ROLES, grant_on_built, grant_role
 from python_ml.warehouse.snapshot import SnapshotReader
 from python_ml.web.cells import csv_text, to_cell
@@ -33,6 +34,7 @@ from python_ml.web.content import (
     Table,
 )
 from python_ml.web.figures.drift import evidence_figure, features_figure
+from python_ml.web.figures.price import LEVELS, price_figure
 from python_ml.web.kept import Kept, KeptAnswers, KeptReader, State
 from python_ml.web.pages import PAGES, drift, sql
 from python_ml.web.queries.data import AUDITS
@@ -346,6 +348,59 @@ def test_an_empty_warehouse_names_the_commands(module_warehouse):
             assert answer.status_code == 200
             assert "others stand" not in answer.text
             assert "Fill it with" in answer.text, page.key
+
+
+def test_pages_begin_with_what_is_forecast_and_fold_what_is_long(
+    fresh_warehouse, pages_database
+):
+    warehouse = fresh_warehouse(template=pages_database)
+    with warehouse.begin() as connection:
+        connection.exec_driver_sql(
+            "insert into raw.symbols (ticker, calendar, listed_from, source) "
+            "values ('!', 'XNYS', '2020-01-02', 'test')"
+        )
+    reason = "No file of bars can be read, and this is why. " * 10
+    with pytest.raises(SwiftBoltError), job_run(warehouse, "ingest", {}):
+        raise SwiftBoltError(reason)
+    app = make_app(warehouse, hosts=["testserver"], clock=lambda: NOW)
+    with TestClient(app) as client:
+        drift_page = client.get("/drift").text
+        overview = client.get("/overview").text
+    assert "<h1>Drift <span>A0</span>" not in drift_page
+    assert '<option value="A0">' in drift_page
+    assert f"<details><summary>{reason[:160]}" in overview
+
+
+def test_closes_within_days_are_told_apart_below_the_prices():
+    def ticks(frequency: str) -> list[str]:
+        closed_at = pd.date_range(
+            "2024-07-01 14:00", periods=40, freq=frequency, tz="UTC"
+        )
+        bars = pd.DataFrame(
+            {"bar_number": range(40), "closed_at": closed_at, "basis": 1.0}
+            | dict.fromkeys(("open", "high", "low", "close"), 10.0)
+        )
+        none = pd.DataFrame(
+            columns=[
+                *("basis", "target_bar_number", "price_target"),
+                *(f"{side}_{n}" for side in ("lower", "upper") for n in LEVELS),
+                *("is_inside_80", "direction", "outcome"),
+            ],
+            dtype=float,
+        )
+        figure = price_figure(
+            bars,
+            none,
+            none,
+            symbol="AAA",
+            timeframe="m15",
+            horizon="1h",
+            currency=None,
+        )
+        return cast(list[str], figure.layout["xaxis"]["ticktext"])
+
+    assert ticks("15min")[:2] == ["07-01 14:00", "07-01 15:45"]
+    assert ticks("D")[:2] == ["2024-07-01", "2024-07-08"]
 
 
 def test_a_failed_section_says_so_and_the_others_stand(market, monkeypatch):

@@ -76,8 +76,9 @@ REMEDIES = {
         "features.gaps shows missing bars; they are back on the day named"
     ),
     "quarantined": (
-        "mend the bars and build, or accept what is right: swiftbolt symbols "
-        "accept --help"
+        "load what is missing or mend it, then swiftbolt build; accept what "
+        "is right: swiftbolt symbols accept --help; leave out what is not "
+        "wanted: swiftbolt symbols deactivate --help"
     ),
 }
 

@@ -39,11 +39,11 @@ class Offer:
 
 
 def read_symbols(reader: KeptReader, relations: Relations) -> pd.DataFrame:
-    """Tickers in use with their calendars, in order; perhaps no row."""
+    """Tickers in use, their calendars and `is_forecast`; perhaps no row."""
     query = queries.SYMBOLS.readable(relations)
     if not query.relations - relations:
         return reader.read(query)
-    return pd.DataFrame({"ticker": [], "calendar": []}, dtype=str)
+    return pd.DataFrame(columns=["ticker", "calendar", "is_forecast"])
 
 
 def _read_series(
@@ -72,8 +72,8 @@ def choose(
     page : Page
     wanted : mapping of str to str
         `symbol`, `timeframe`, `horizon`, `left`, `right`, `question`,
-        `audits`; what is absent is chosen: the first symbol, daily bars, the
-        base horizon.
+        `audits`; what is absent is chosen: the first symbol that has forecasts,
+        daily bars, the base horizon.
     relations : frozenset of (str, str)
     now : datetime
 
@@ -84,7 +84,13 @@ def choose(
     """
     found = read_symbols(reader, relations)
     symbols = tuple(found["ticker"])
-    symbol = _pick("symbol", wanted.get("symbol"), symbols, None)
+    forecast = found.loc[found["is_forecast"].astype(bool), "ticker"]
+    symbol = _pick(
+        "symbol",
+        wanted.get("symbol"),
+        symbols,
+        str(forecast.iloc[0]) if len(forecast) else None,
+    )
     calendar = (
         str(found.loc[found["ticker"] == symbol, "calendar"].iloc[0])
         if symbol

@@ -73,7 +73,7 @@ def price_figure(
         traces,
         layout(
             axis(
-                f"Bars of {timeframe} from the newest, dates in UTC",
+                f"Bars of {timeframe} from the newest, closes in UTC",
                 range=[int(places.iloc[0]) - 1, last_place + 1],
                 rangeslider={"visible": False},
                 zeroline=False,
@@ -246,18 +246,21 @@ def _targets(ahead: pd.DataFrame, newest: int) -> list[dict[str, Any]]:
 def _ticks(
     bars: pd.DataFrame, places: pd.Series, ahead: pd.DataFrame, newest: int
 ) -> dict[str, Any]:
-    """Dates below the places: some bars, and the furthest target."""
+    """Closes below the places: some bars, and the furthest target."""
+    # One date would stand below several bars of a day.
+    is_within_days = bars["closed_at"].dt.normalize().duplicated().any()
+    form = "%m-%d %H:%M" if is_within_days else "%Y-%m-%d"
     picked = np.unique(
         np.linspace(0, len(bars) - 1, min(N_TICKS, len(bars))).astype(int)
     )
     values = places.iloc[picked].tolist()
-    texts = [f"{when:%Y-%m-%d}" for when in bars["closed_at"].iloc[picked]]
+    texts = bars["closed_at"].iloc[picked].dt.strftime(form).tolist()
     if len(ahead):
         furthest = ahead.sort_values("target_bar_number").iloc[-1]
         place = int(furthest["target_bar_number"]) - newest
         if place > len(bars) / 12:
             values.append(place)
-            texts.append(f"{furthest['target_at']:%Y-%m-%d}")
+            texts.append(furthest["target_at"].strftime(form))
     return {"tickvals": values, "ticktext": texts}
 
 

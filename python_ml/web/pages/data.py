@@ -29,7 +29,12 @@ def _health(frames: Frames, choice: Choice) -> Content:
     return (
         Block(
             cards=tuple(
-                Card(spelled(status).capitalize(), str(count), "series")
+                Card(
+                    spelled(status).capitalize(),
+                    str(count),
+                    "series",
+                    "good" if status == "forecast" else "warn",
+                )
                 for status, count in counts.items()
             ),
             table=Table(

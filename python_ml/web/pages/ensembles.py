@@ -65,6 +65,10 @@ def _spans(frames: Frames, choice: Choice) -> Content:
     until = max(ends + pd.Timedelta(days=30), spans["effective_at"].max())
     return (
         Block(
+            notes=(
+                "What is still live is drawn as far as 30 days after the last "
+                "change.",
+            ),
             figure=spans_figure(spans, until=until),
             table=Table(
                 spans.sort_values("effective_at", ascending=False),

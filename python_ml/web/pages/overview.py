@@ -83,11 +83,12 @@ def _forecast_card(health: pd.DataFrame) -> Card:
 
 def _drift_card(status: pd.DataFrame) -> Card:
     n_drifting = int(status["drift_detected"].fillna(False).sum())
+    n_judged = int(status["drift_detected"].notna().sum())
     return Card(
         "Drift",
         f"{n_drifting} of {len(status)}",
-        f"{int(status['drift_detected'].notna().sum())} judged",
-        "warn" if n_drifting else "good",
+        f"{n_judged} judged",
+        "warn" if n_drifting else "good" if n_judged else "plain",
     )
 
 

@@ -7,7 +7,11 @@ import pandas as pd
 from python_ml.web.content import Block, Column, Content, Empty, Kind, Table
 
 FORECAST_COMMAND = "swiftbolt run"
-HISTORY_COMMAND = "swiftbolt forecast --replay-from DATE"
+# What was live then is what is replayed, so something has to be.
+HISTORY_COMMAND = (
+    "swiftbolt train --all --as-of DATE && "
+    "swiftbolt forecast --replay-from DATE && swiftbolt check-drift"
+)
 
 
 def spelled(value: object) -> str:

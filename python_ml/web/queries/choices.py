@@ -4,8 +4,9 @@ from python_ml.web.content import Query
 
 # For who may read what dbt has built and nothing else.
 ANALYSTS_SYMBOLS = Query("""
-    select distinct ticker, calendar
+    select ticker, calendar, bool_or(status = 'forecast') as is_forecast
     from {monitoring}.series_health
+    group by ticker, calendar
     order by ticker
 """)
 
@@ -27,11 +28,16 @@ ANALYSTS_SERIES = Query("""
 SYMBOLS = Query(
     """
     select
-        ticker,
-        calendar
-    from {raw}.symbols
-    where deactivated_at is null
-    order by ticker
+        symbols.ticker,
+        symbols.calendar,
+        exists (
+            select 1
+            from {ml}.forecasts as forecasts
+            where forecasts.symbol_id = symbols.symbol_id
+        ) as is_forecast
+    from {raw}.symbols as symbols
+    where symbols.deactivated_at is null
+    order by symbols.ticker
 """,
     otherwise=ANALYSTS_SYMBOLS,
 )
