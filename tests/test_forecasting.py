@@ -96,6 +96,8 @@ def test_a_second_run_adds_nothing_and_loads_no_artifact(built, monkeypatch):
     replayed = forecast(built, replay_from=close_of(-10).date())
     live = forecast(built)
     assert (replayed.n_forecasts, live.n_forecasts) == (0, 0)
+    assert "swiftbolt train --all --as-of DATE" in replayed.to_text()
+    assert "--as-of" not in live.to_text()
     pd.testing.assert_frame_equal(ledger(built), before)
 
 

@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -366,8 +367,8 @@ def test_pages_begin_with_what_is_forecast_and_fold_what_is_long(
     with TestClient(app) as client:
         drift_page = client.get("/drift").text
         overview = client.get("/overview").text
-    assert "<h1>Drift <span>A0</span>" not in drift_page
-    assert '<option value="A0">' in drift_page
+    assert re.findall(r'<option value="([^"]*)"', drift_page)[0] == "!"
+    assert "Drift <span>!</span>" not in drift_page
     assert f"<details><summary>{reason[:160]}" in overview
 
 
@@ -485,6 +486,18 @@ def test_an_address_that_others_reach_needs_a_token(market):
         market, "dashboard", "--host", "0.0.0.0", "--token", "short"
     )
     assert ended.returncode == 2
+
+
+def test_a_port_that_is_taken_is_named_with_the_option(market):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = run_swiftbolt(market, "dashboard", "--port", port)
+    assert ended.returncode == 1
+    assert f"port {port}" in ended.stderr
+    assert "--port" in ended.stderr
+    assert ended.stdout == ""
 
 
 def test_what_is_kept_is_of_one_state_and_fits():

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -31,6 +32,24 @@ def _need_extra() -> None:
             "Install them with: scripts/setup (or python -m pip install "
             "'swiftbolt-ml[web]')"
         )
+
+
+def _need_port(host: str, port: int) -> None:
+    """Say which option to give where another program listens already."""
+    from python_ml.exceptions import SettingsError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As the server does: a port that was left just now is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"Nothing can be served at {host}, port {port}: "
+                f"{error.strerror}. Take another one, such as --port "
+                f"{port % 65535 + 1}, or end what listens there."
+            ) from error
 
 
 def _is_local(host: str) -> bool:
@@ -81,6 +100,7 @@ def dashboard(
             "-hex 16"
         )
     _need_extra()
+    _need_port(host, port)
     import uvicorn
 
     from python_ml.web.server import LOCAL_HOSTS, make_app

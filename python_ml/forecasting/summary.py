@@ -71,6 +71,12 @@ class ForecastSummary:
             ]
         else:
             lines = [f"0 {self.run_kind} forecasts: none were due."]
+            if self.run_kind == "replay":
+                lines.append(
+                    "A bar is replayed once, by what was live then. Where "
+                    "nothing was, train first: swiftbolt train --all --as-of "
+                    "DATE"
+                )
         if self.n_late:
             lines.append(
                 f"{self.n_late} were issued late and count in no accuracy."
