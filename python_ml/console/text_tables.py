@@ -100,18 +100,30 @@ def some_names(names: Sequence[object], *, at_most: int = 8) -> str:
     return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
-def price_text(price: float) -> str:
+def price_text(price: float, *, is_padded: bool = False) -> str:
     """Write a price with five digits that tell, and at least two decimals.
+
+    Parameters
+    ----------
+    price : float
+    is_padded : bool, default=False
+        Keep zeros at the end, so that prices of one size stand point below
+        point.
 
     Examples
     --------
-    >>> print(*map(price_text, (0.00001234, 1.0823, 182.31, 4567.5)))
-    0.00001234 1.0823 182.31 4567.50
+    >>> print(*map(price_text, (0.00001234, 1.0823, 182.31, 4567.5, 57.63)))
+    0.00001234 1.0823 182.31 4567.50 57.63
+    >>> price_text(57.63, is_padded=True)
+    '57.630'
     """
     if price == 0 or not math.isfinite(price):
         return f"{price:.2f}"
     decimals = max(2, 4 - math.floor(math.log10(abs(price))))
-    whole, fraction = f"{price:.{decimals}f}".split(".")
+    text = f"{price:.{decimals}f}"
+    if is_padded:
+        return text
+    whole, fraction = text.split(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 

@@ -176,7 +176,7 @@ def _text(value: Any, kind: Kind) -> str:
     if kind == "signed":
         return f"{number:+.3f}"
     if kind == "price":
-        return price_text(number)
+        return price_text(number, is_padded=True)
     if kind == "seconds":
         return f"{number:.1f}"
     return f"{number:.3f}"
