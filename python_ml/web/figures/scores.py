@@ -189,7 +189,8 @@ def coverage_figure(cells: pd.DataFrame) -> Figure:
         ],
         layout(
             axis("Outcomes inside the band (%)", tickformat=".0%"),
-            axis("", type="category", autorange="reversed"),
+            # Plotly leaves room for marks as a share of the height.
+            axis("", type="category", range=[len(names) - 0.4, -0.6]),
         ),
         "Share of outcomes inside the bands of 50, 80 and 95%, with an "
         "interval, beside what the bands promise.",

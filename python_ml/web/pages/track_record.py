@@ -121,26 +121,45 @@ def _calibration(frames: Frames, choice: Choice) -> Content:
     )
 
 
+def _named_cells(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells with a name, those of bars of the session last and in order."""
+    is_place = cells["cut_by"].eq("place_in_session")
+    part = cells["part"].where(cells["cut_by"] != "all", "all").map(spelled)
+    level = cells["band_level"].astype(int).astype(str)
+    named = cells.assign(
+        is_place=is_place,
+        place=pd.to_numeric(cells["part"].where(is_place), errors="coerce"),
+        name=part.where(~is_place, "bar " + part) + ", " + level + "%",
+    )
+    return named.sort_values(
+        "place", na_position="first", kind="stable", ignore_index=True
+    )
+
+
 def _coverage(frames: Frames, choice: Choice) -> Content:
     cells = frames["coverage"]
     if cells.empty:
         return Empty(NOT_YET, HISTORY_COMMAND)
-    part = cells["part"].where(cells["cut_by"] != "all", "all")
-    cells = cells.assign(
-        name=part.map(spelled)
-        + ", "
-        + cells["band_level"].astype(int).astype(str)
-        + "%"
-    )
+    cells = _named_cells(cells)
+    # A session of 26 bars has a cell of each for every band.
+    is_drawn = ~cells["is_place"] | cells["band_level"].eq(80)
     beyond = int(cells["is_beyond_chance"].fillna(False).astype(bool).sum())
     return (
         Block(
-            figure=coverage_figure(cells),
+            figure=coverage_figure(cells[is_drawn]),
             notes=(
                 "Every cell is within what chance does."
                 if not beyond
                 else f"{beyond} of {len(cells)} cells are beyond chance. Of "
                 "many cells one in twenty is by chance alone.",
+                *(
+                    ()
+                    if is_drawn.all()
+                    else (
+                        "Bars of the session are drawn with their 80% band; "
+                        "the numbers hold all.",
+                    )
+                ),
             ),
             table=Table(
                 cells,
