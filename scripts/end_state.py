@@ -29,6 +29,7 @@ OF_THE_RUN = re.compile(
     r"|checked|quarantined|released|requested|served|removed)_at|run_date"
     r"|\w+_seconds|\w+_mb|pid|host|code_version|\w*artifact_path|sha256"
     r"|pooled_members|row_hash|details|reason|effective_at|action|n_attempts"
+    r"|served_by"
 )
 
 State = dict[str, tuple[int, str]]
