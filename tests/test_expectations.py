@@ -512,6 +512,19 @@ def test_a_cut_without_rows_is_found(market: Warehouse) -> None:
     }
 
 
+def test_the_cut_of_a_timeframe_that_is_built_no_more_is_not_judged(
+    market: Warehouse,
+) -> None:
+    remove = "delete from {{features}}.{table} where timeframe = 'w1'"
+    for table in ("feature_rows", "labels", "bars"):
+        small_market.execute(market, remove.format(table=table))
+    assert "training_examples.expect_cuts_to_have_both_parts" in failures(
+        market
+    )
+    small_market.execute(market, remove.format(table="timeframes"))
+    assert failures(market) == set()
+
+
 @pytest.mark.parametrize("cut_ids", [[], [1, 99]])
 def test_a_cut_that_is_not_there_cannot_be_judged(
     market: Warehouse, cut_ids: list[int]

@@ -306,7 +306,7 @@ def test_a_changed_seed_stops_the_build_with_the_command_that_mends_it(
                 connection.exec_driver_sql(change)
             # A whole build once, then what stops it.
             command = (
-                RUN if number == 0 else ["run", "--select", "int_series_due"]
+                RUN if number == 0 else ["run", "--select", "int_bars_due"]
             )
             with pytest.raises(BuildError, match="dbt build --full-refresh"):
                 run(warehouse, command)

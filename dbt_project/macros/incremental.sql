@@ -213,6 +213,56 @@
 
 
 {#
+    Post-hook of `bars`: write down the timeframes that they were built in.
+#}
+{% macro record_timeframes(built, timeframes) -%}
+    {%- if not is_incremental() -%}
+        delete from {{ built }};
+    {%- endif %}
+    insert into {{ built }}
+    select timeframe from {{ timeframes }}
+    except
+    select timeframe from {{ built }}
+{%- endmacro %}
+
+
+{#
+    Stop when there are bars of a timeframe that the seed had not when `bars`
+    was built: what was loaded since would be all of it.
+#}
+{% macro stop_when_timeframe_is_back(built, loaded, rolled_up) -%}
+    {%- set bars = built_relation('bars') -%}
+    {%- if bars and load_relation(built) -%}
+        {%- set back -%}
+            select distinct series.timeframe
+
+            from (
+                select timeframe from {{ loaded }}
+
+                union all
+
+                select timeframe from {{ rolled_up }}
+            ) as series
+
+            where
+                exists (select 1 from {{ built }})
+                and series.timeframe not in (select timeframe from {{ built }})
+
+            order by series.timeframe
+        {%- endset -%}
+        {%- set found = run_query(back) -%}
+        {%- if found | length > 0 -%}
+            {{ exceptions.raise_compiler_error(
+                "The seed timeframes holds " ~ found[0][0] ~ " again, which "
+                ~ bars ~ " was built without. Build it again with: "
+                ~ "dbt build --full-refresh"
+            ) }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
     What the seeds say of the labels of some calendars and timeframes, and of the
     holes in what these are made from: a row for each horizon, or one without
     where there is none.

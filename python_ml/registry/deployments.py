@@ -73,6 +73,19 @@ def live_versions(
     )
 
 
+def narrow_to_built(warehouse: Warehouse, live: pd.DataFrame) -> pd.DataFrame:
+    """Rows of timeframes that are built: those of the seed `timeframes`.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    live : DataFrame of shape (n_series_and_horizons, n_columns)
+        From `live_versions`.
+    """
+    built = read_frame(warehouse, "select timeframe from {features}.timeframes")
+    return live[live["timeframe"].isin(built["timeframe"])]
+
+
 def _now(warehouse: Warehouse) -> datetime:
     run = warehouse.backtest
     return datetime.now(UTC) if run is None else run.at

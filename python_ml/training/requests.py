@@ -58,6 +58,8 @@ OPEN_QUERY = """
     from {ml}.retrain_requests as requests
     inner join {raw}.symbols as symbols
         on requests.symbol_id = symbols.symbol_id
+    inner join {features}.timeframes as timeframes
+        on requests.timeframe = timeframes.timeframe
     where requests.status = 'open'
     order by requests.timeframe, symbols.ticker
 """

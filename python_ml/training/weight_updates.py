@@ -20,7 +20,7 @@ from python_ml.console.logs import get_logger, log_event
 from python_ml.examples.catalog import read_session_bars
 from python_ml.examples.weighting import read_weighting
 from python_ml.exceptions import NoEnsembleError
-from python_ml.registry.deployments import live_versions
+from python_ml.registry.deployments import live_versions, narrow_to_built
 from python_ml.registry.recording import (
     VERSIONS_PER_TRANSACTION,
     Recorder,
@@ -98,7 +98,7 @@ def update_weights(
         job_run(warehouse, "update-weights", arguments) as job,
         excluding(warehouse, "train"),
     ):
-        live = live_versions(warehouse)
+        live = narrow_to_built(warehouse, live_versions(warehouse))
         live = live[live["symbol_id"].isin(_read_traded(warehouse))]
         if timeframes is not None:
             live = live[live["timeframe"].isin(list(timeframes))]

@@ -190,7 +190,10 @@ def raise_on_failure(
 def _choose_cuts(
     warehouse: Warehouse, cut_ids: Sequence[int] | None
 ) -> tuple[int, ...]:
-    """Cuts to judge; empty only for the newest ones, before any training."""
+    """Cuts to judge; empty only for the newest ones, before any training.
+
+    The newest ones are those of timeframes that are built.
+    """
     column = training_cuts.c.cut_id
     with warehouse.begin() as connection:
         if cut_ids is None:
@@ -201,7 +204,14 @@ def _choose_cuts(
                 ),
                 order_by=(training_cuts.c.as_of.desc(), column.desc()),
             )
-            ranked = sa.select(column, rank.label("rank")).subquery()
+            is_built = warehouse.sql(
+                "timeframe in (select timeframe from {features}.timeframes)"
+            )
+            ranked = (
+                sa.select(column, rank.label("rank"))
+                .where(sa.text(is_built))
+                .subquery()
+            )
             newest = sa.select(ranked.c.cut_id).where(ranked.c.rank == 1)
             return tuple(sorted(connection.scalars(newest)))
         chosen = sa.select(column).where(column.in_(cut_ids))

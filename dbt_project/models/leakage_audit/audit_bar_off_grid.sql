@@ -12,6 +12,12 @@ bars as (
 
 ),
 
+timeframes as (
+
+    select timeframe from {{ ref('timeframes') }}
+
+),
+
 symbols as (
 
     select
@@ -48,6 +54,10 @@ off_grid as (
 
     inner join symbols
         on bars.symbol_id = symbols.symbol_id
+
+    -- Of others no bar is built, on the grid or off it.
+    inner join timeframes
+        on bars.timeframe = timeframes.timeframe
 
     left join grid
         on

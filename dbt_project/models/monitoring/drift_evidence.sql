@@ -19,6 +19,12 @@ streams as (
 
 ),
 
+timeframes as (
+
+    select timeframe from {{ ref('timeframes') }}
+
+),
+
 symbols as (
 
     select
@@ -40,21 +46,25 @@ rules as (
 combined as (
 
     select
-        symbol_id,
-        timeframe,
-        horizon,
-        test,
-        max(evidence) as evidence,
-        max(threshold) as threshold,
-        max(observations_per_year) as observations_per_year,
-        cast(sum(n_settled) as integer) as n_settled,
-        max(last_settled_at) as last_settled_at,
-        min(alarm_since) as alarm_since,
-        max(restarted_at) as restarted_at
+        streams.symbol_id,
+        streams.timeframe,
+        streams.horizon,
+        streams.test,
+        max(streams.evidence) as evidence,
+        max(streams.threshold) as threshold,
+        max(streams.observations_per_year) as observations_per_year,
+        cast(sum(streams.n_settled) as integer) as n_settled,
+        max(streams.last_settled_at) as last_settled_at,
+        min(streams.alarm_since) as alarm_since,
+        max(streams.restarted_at) as restarted_at
 
     from streams
 
-    group by symbol_id, timeframe, horizon, test
+    inner join timeframes
+        on streams.timeframe = timeframes.timeframe
+
+    group by
+        streams.symbol_id, streams.timeframe, streams.horizon, streams.test
 
 ),
 

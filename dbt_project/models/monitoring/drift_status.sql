@@ -20,6 +20,12 @@ symbols as (
 
 ),
 
+timeframes as (
+
+    select timeframe from {{ ref('timeframes') }}
+
+),
+
 thresholds as (
 
     select * from {{ ref('drift_thresholds') }}
@@ -43,6 +49,9 @@ deployed_series as (
 
     inner join symbols
         on deployments.symbol_id = symbols.symbol_id
+
+    inner join timeframes
+        on deployments.timeframe = timeframes.timeframe
 
 ),
 

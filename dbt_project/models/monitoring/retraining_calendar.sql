@@ -39,6 +39,12 @@ series as (
 
 ),
 
+timeframes as (
+
+    select timeframe from {{ ref('timeframes') }}
+
+),
+
 requests as (
 
     select
@@ -107,13 +113,16 @@ due as (
 requested as (
 
     select
-        timeframe,
-        {{ utc_date('requested_at') }} as event_date,
+        requests.timeframe,
+        {{ utc_date('requests.requested_at') }} as event_date,
         count(*) as n_series
 
     from requests
 
-    group by timeframe, {{ utc_date('requested_at') }}
+    inner join timeframes
+        on requests.timeframe = timeframes.timeframe
+
+    group by requests.timeframe, {{ utc_date('requests.requested_at') }}
 
 ),
 

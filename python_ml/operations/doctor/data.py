@@ -13,7 +13,7 @@ from python_ml.monitoring.alerts.rules import read_rules
 from python_ml.monitoring.health import REMEDIES, read_health
 from python_ml.operations.doctor.finding import NOTICE, PROBLEM, Finding
 from python_ml.registry.artifacts import is_intact
-from python_ml.registry.deployments import live_versions
+from python_ml.registry.deployments import live_versions, narrow_to_built
 from python_ml.registry.versions import artifact_file, read_versions
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.connection import SCHEMAS, Warehouse
@@ -170,7 +170,7 @@ def check_expiry(warehouse: Warehouse) -> Iterator[Finding]:
     """Whether what is live is so old that its forecasts are withheld."""
     rules = read_seed(warehouse.settings, "trust_rules").set_index("reason")
     days = rules["threshold"].get("version_expired")
-    live = live_versions(warehouse)
+    live = narrow_to_built(warehouse, live_versions(warehouse))
     if days is None or live.empty:
         return
     age = pd.Timestamp.now("UTC") - live["as_of"]

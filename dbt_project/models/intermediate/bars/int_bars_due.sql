@@ -2,6 +2,19 @@
 -- and the start of the week in which the first of them takes effect, since a
 -- week's bar is made from all its days.
 {%- do stop_when_loaded_over_rolled_up(source('market', 'bars')) -%}
+{#- Here already, so that a build that stops has made no bar by them. -#}
+{%- do stop_when_label_seeds_changed(
+    ref('int_label_seeds_built'),
+    ref('int_horizons_completed_with_defaults'),
+    ref('label_rules'),
+    ref('timeframes'),
+    ref('forecast_scales'),
+) -%}
+{%- do stop_when_timeframe_is_back(
+    ref('int_timeframes_built'),
+    ref('int_series_loaded'),
+    ref('int_series_rolled_up'),
+) -%}
 {%- set watermark = watermark('bars') %}
 
 with

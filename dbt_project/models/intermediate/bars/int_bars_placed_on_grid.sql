@@ -32,6 +32,12 @@ due as (
 
 ),
 
+timeframes as (
+
+    select timeframe from {{ ref('timeframes') }}
+
+),
+
 symbols as (
 
     select
@@ -103,6 +109,10 @@ placed as (
 
     inner join symbols
         on bars.symbol_id = symbols.symbol_id
+
+    -- The grid has days and weeks whatever is built.
+    inner join timeframes
+        on bars.timeframe = timeframes.timeframe
 
     inner join grid
         on

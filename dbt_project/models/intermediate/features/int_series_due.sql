@@ -3,13 +3,6 @@
 -- on, feature rows also from the first that reads a changed bar of the next
 -- higher timeframe, labels also for the bars whose target has come or is now
 -- planned for another time.
-{%- do stop_when_label_seeds_changed(
-    ref('int_label_seeds_built'),
-    ref('int_horizons_completed_with_defaults'),
-    ref('label_rules'),
-    ref('timeframes'),
-    ref('forecast_scales'),
-) -%}
 {%- set features_watermark = watermark('feature_rows') -%}
 {%- set labels_watermark = watermark('labels') -%}
 {%- set labels = built_relation('labels') %}

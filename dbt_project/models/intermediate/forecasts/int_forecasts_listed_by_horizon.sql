@@ -13,6 +13,12 @@ symbols as (
 
 ),
 
+timeframes as (
+
+    select timeframe from {{ ref('timeframes') }}
+
+),
+
 listed as (
 
     select
@@ -27,6 +33,9 @@ listed as (
     cross join
         lateral {{ horizons_of('symbols.symbol_id', ref('stg_ml__forecasts')) }}
             as horizons
+
+    inner join timeframes
+        on horizons.timeframe = timeframes.timeframe
 
 )
 

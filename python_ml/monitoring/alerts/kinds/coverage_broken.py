@@ -20,6 +20,8 @@ QUERY = """
                 partition by states.calendar, states.timeframe, states.horizon
             ) as last_bar_number
         from {ml}.band_states as states
+        inner join {features}.timeframes as timeframes
+            on states.timeframe = timeframes.timeframe
         where states.run_kind = 'live'
     ),
 

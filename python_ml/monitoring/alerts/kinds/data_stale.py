@@ -17,6 +17,8 @@ QUERY = """
         from {ml}.deployment_spans as spans
         inner join {raw}.symbols as symbols
             on spans.symbol_id = symbols.symbol_id
+        inner join {features}.timeframes as timeframes
+            on spans.timeframe = timeframes.timeframe
         where
             spans.superseded_at is null
             and symbols.delisted_at is null

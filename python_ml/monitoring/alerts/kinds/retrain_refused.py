@@ -54,10 +54,11 @@ QUERY = """
         where requests.status = 'open' and requests.n_attempts >= :threshold
     )
 
-    select * from refused
-    union all
-    select * from unserved
-    order by subject
+    select told.*
+    from (select * from refused union all select * from unserved) as told
+    inner join {features}.timeframes as timeframes
+        on told.alert_group = timeframes.timeframe
+    order by told.subject
 """
 
 
