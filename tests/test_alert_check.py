@@ -510,16 +510,16 @@ def promote(warehouse, horizon, verdict) -> None:
         )
 
 
-def test_a_training_that_is_refused_is_told_until_one_is_taken(clean):
-    promote(clean, "1d", "worse_than_champion")
-    promote(clean, "5d", "below_climatology")
-    promote(clean, "20d", "too_few_bars")
-    (message,) = opened(clean, "retrain_refused")
+def test_a_training_that_is_refused_is_told_until_one_is_taken(clean_market):
+    promote(clean_market, "1d", "worse_than_champion")
+    promote(clean_market, "5d", "below_climatology")
+    promote(clean_market, "20d", "too_few_bars")
+    (message,) = opened(clean_market, "retrain_refused")
     assert "1d (worse than champion), 5d (below climatology)" in message
     assert "20d" not in message
-    promote(clean, "1d", "not_worse")
-    promote(clean, "5d", "not_worse")
-    assert opened(clean, "retrain_refused") == []
+    promote(clean_market, "1d", "not_worse")
+    promote(clean_market, "5d", "not_worse")
+    assert opened(clean_market, "retrain_refused") == []
 
 
 def test_an_audit_that_broke_the_build_is_told_by_its_name(clean):
