@@ -63,17 +63,17 @@ def settled_database(fresh_warehouse, market_database):
     forecast(made, replay_from=close_of(FIRST).date())
     run_dbt(made, ["run", "--select", "+forecast_outcomes", "+ledger"])
     # Where the member is right, and by a rule of bars where it is not.
-    execute(
+    set_outcomes(
         made,
         """
-        update {forecasting}.forecast_outcomes as outcomes
-        set outcome = case
+        case
             when forecasts.bar_number % 3 = 0 then 'NEUTRAL'
             when said.p ->> 0 = said.largest then 'BEARISH'
             when said.p ->> 1 = said.largest then 'NEUTRAL'
             else 'BULLISH'
         end
-        from {ml}.forecasts as forecasts
+        """,
+        """
         cross join lateral (
             select
                 forecasts.member_probabilities -> 'random_forest' as p,
@@ -86,7 +86,6 @@ def settled_database(fresh_warehouse, market_database):
                     limit 1
                 ) as largest
         ) as said
-        where outcomes.forecast_id = forecasts.forecast_id
         """,
     )
     made.close()
@@ -118,19 +117,31 @@ def live(warehouse):
     }
 
 
-def change_outcomes(warehouse):
-    """Give the next update something to do."""
+def set_outcomes(warehouse, outcome, joined=""):
+    """Let forecasts have settled to another class, by a move that is of it."""
     execute(
         warehouse,
-        """
-        update {forecasting}.forecast_outcomes as outcomes
-        set outcome = 'NEUTRAL'
-        from {ml}.forecasts as forecasts
-        where
-            outcomes.forecast_id = forecasts.forecast_id
-            and forecasts.bar_number % 2 = 0
+        f"""
+        update {{forecasting}}.forecast_outcomes as outcomes
+        set
+            outcome = changed.outcome,
+            is_hit = outcomes.direction = changed.outcome,
+            realized_return = outcomes.label_threshold * case changed.outcome
+                when 'BULLISH' then 2 when 'BEARISH' then -2 else 0
+            end
+        from (
+            select forecasts.forecast_id, {outcome} as outcome
+            from {{ml}}.forecasts as forecasts
+            {joined}
+        ) as changed
+        where outcomes.forecast_id = changed.forecast_id
         """,
     )
+
+
+def change_outcomes(warehouse):
+    """Give the next update something to do."""
+    set_outcomes(warehouse, "'NEUTRAL'", "where forecasts.bar_number % 2 = 0")
 
 
 def predictions_of(warehouse, horizon):
@@ -410,16 +421,13 @@ def test_members_without_skill_leave_climatology_alone(settled):
         )
         """,
     )
-    execute(
+    set_outcomes(
         settled,
         """
-        update {forecasting}.forecast_outcomes as outcomes
-        set outcome = (
+        (
             array['BULLISH', 'BEARISH', 'NEUTRAL', 'NEUTRAL', 'BULLISH',
             'BEARISH']
         )[1 + forecasts.bar_number % 6]
-        from {ml}.forecasts as forecasts
-        where outcomes.forecast_id = forecasts.forecast_id
         """,
     )
     summary = update_weights(settled)
