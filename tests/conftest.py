@@ -23,7 +23,6 @@ templates and what dbt has parsed; whoever needs a part first makes it.
 
 import contextlib
 import fcntl
-import gc
 import itertools
 import logging
 import os
@@ -56,9 +55,6 @@ from python_ml.warehouse.parameters import ConnectionParameters
 
 # Threads of two test runs side by side would wait for each other, spinning.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Each run of dbt leaves half a million objects to look through again and again:
-# a fifth of the processor time of the tests, which are not short of memory.
-gc.set_threshold(50_000, 20, 100)
 
 FOLDER_PREFIX = "swiftbolt-test-"
 OWN_VARIABLES = ("PG", "SWIFTBOLT_", "DBT_")
