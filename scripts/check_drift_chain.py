@@ -18,11 +18,8 @@ warehouse. At each step the job is killed (SIGKILL) and the schedule starts it
 again, until it gets by. What comes of it must be what came of the undisturbed
 days, and no message may come twice.
 
-The jobs are those of `swiftbolt jobs run`, with the market's clock for the real
-one. The ledger cannot be told another time than the server's, so that forecasts
-are dated back when they are written, as if they had been issued in time and by
-no job: an audit knows when jobs ran. A request is dated by the server, too, so
-that the job that serves it is forced.
+The jobs are those of `swiftbolt jobs run`, by the market's clock
+(`drift_chain_job.py`).
 
 Outcomes moved by half a year alone are found on daily bars after many months
 (`benchmark_drift_real.py`), since there is little skill to lose. Who was sure
@@ -31,7 +28,6 @@ day by day. The embedded server's home is thrown away.
 """
 
 import argparse
-import datetime
 import itertools
 import os
 import subprocess
@@ -43,7 +39,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-import sqlalchemy as sa
 from benchmarking import (
     go_when_told,
     positive,
@@ -54,17 +49,9 @@ from check_faults import execute, keep, restore
 from drift_chain_market import in_weeks, read_bars
 from end_state import State, differences, end_state
 
-from python_ml.console.logs import configure_logging
-from python_ml.forecasting.issue import forecast
-from python_ml.forecasting.summary import ForecastSummary
-from python_ml.ingestion.load import ingest
-from python_ml.ingestion.readers.bar_file import BarFile
-from python_ml.operations import daily
-from python_ml.operations.schedules.run import run_scheduled
-from python_ml.settings import PROJECT_ROOT, Settings, load_settings
+from python_ml.settings import PROJECT_ROOT, Settings
 from python_ml.warehouse.bulk import read_frame
-from python_ml.warehouse.connection import Warehouse, open_warehouse
-from python_ml.warehouse.ledgers import rewriting
+from python_ml.warehouse.connection import open_warehouse
 
 # The tests of alerts have the same receiver.
 sys.path.insert(0, str(PROJECT_ROOT))
@@ -76,7 +63,7 @@ CHANGES_AT = "2012-03-01"
 # Sessions after the change that are replayed with those before it.
 N_REPLAYED = 29
 MAX_DAYS = 14
-AFTER_CLOSE = datetime.timedelta(hours=22)
+JOB = PROJECT_ROOT / "scripts" / "drift_chain_job.py"
 SNAPSHOT = "before_the_alarm"
 TAKEN = "a message is taken"
 RUNNING = "is already running"
@@ -131,15 +118,6 @@ STRONGEST = """
     from {monitoring}.drift_evidence
     where timeframe = 'd1'
     order by symbol_id is null desc, evidence desc
-"""
-IN_TIME = """
-    update {ml}.forecasts
-    set
-        is_late = false,
-        issued_at = closed_at + interval '1 hour',
-        written_at = closed_at + interval '1 hour',
-        job_run_id = null
-    where run_kind = 'live' and is_late
 """
 ALERTS = """
     select kind, subject, state, severity, message
@@ -259,13 +237,7 @@ class Chain:
         moment = None
         with tempfile.NamedTemporaryFile("w") as log:
             process = subprocess.Popen(
-                [
-                    sys.executable,
-                    __file__,
-                    f"--job={job}",
-                    f"--day={day:%Y-%m-%d}",
-                    f"--bars={self.folder}",
-                ],
+                [sys.executable, JOB, job, f"{day:%Y-%m-%d}", self.folder],
                 cwd=PROJECT_ROOT,
                 env=os.environ
                 | {
@@ -315,12 +287,7 @@ def main() -> int:
     parser.add_argument(
         "--days", type=positive, default=MAX_DAYS, help="to wait for the alarm"
     )
-    for name in ("job", "day", "bars"):
-        parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.job:
-        do_job(arguments.job, arguments.day, Path(arguments.bars))
-        return 0
     began = time.monotonic()
     with (
         throwaway_settings() as settings,
@@ -343,34 +310,6 @@ def main() -> int:
             print(f"RESULT chain_kills {chain.n_killed}")
     print(f"RESULT seconds {time.monotonic() - began:.0f}")
     return 1 if faults else 0
-
-
-def do_job(name: str, day: str, folder: Path) -> None:
-    """Do one job of the schedule by the clock of a day."""
-    configure_logging()
-    now = datetime.datetime.fromisoformat(f"{day}T00:00+00:00") + AFTER_CLOSE
-    with open_warehouse(load_settings()) as warehouse:
-
-        def load() -> None:
-            files = sorted(p for p in folder.glob("2*") if p.stem <= day)
-            ingest(warehouse, BarFile(files, "the chain's bars"), now=now)
-
-        daily.forecast = forecast_in_time
-        run_scheduled(
-            warehouse,
-            name,
-            is_forced=name == "emergency_retrain",
-            load=load if name == "daily_run" else None,
-            now=now,
-        )
-
-
-def forecast_in_time(warehouse: Warehouse) -> ForecastSummary:
-    """Issue what is due and date it back to an hour after its close."""
-    summary = forecast(warehouse)
-    with rewriting(warehouse) as connection:
-        connection.execute(sa.text(warehouse.sql(IN_TIME)))
-    return summary
 
 
 def prepare(chain: Chain) -> list[pd.Timestamp]:
