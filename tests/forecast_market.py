@@ -75,17 +75,7 @@ def load_bars(
             ),
             skip_existing=True,
         )
-        batch_id = connection.execute(
-            schema.ingest_batches.insert()
-            .values(
-                source="test",
-                ingested_at=datetime.datetime.now(UTC),
-                n_bars=len(TICKERS) * (last - first),
-                n_adjustments=0,
-                n_rejected=0,
-            )
-            .returning(schema.ingest_batches.c.batch_id)
-        ).scalar_one()
+        batch_id = add_batch(connection, n_bars=len(TICKERS) * (last - first))
         for ticker, symbol_id in symbol_ids(connection).items():
             bars = _random_walk(
                 grid.iloc[:N_BARS], seed=len(ticker) + symbol_id
@@ -97,6 +87,22 @@ def load_bars(
                     symbol_id=symbol_id, batch_id=batch_id
                 ),
             )
+
+
+def add_batch(connection: sa.Connection, *, n_bars: int) -> int:
+    """Begin a load of bars; its key."""
+    batch_id: int = connection.execute(
+        schema.ingest_batches.insert()
+        .values(
+            source="test",
+            ingested_at=datetime.datetime.now(UTC),
+            n_bars=n_bars,
+            n_adjustments=0,
+            n_rejected=0,
+        )
+        .returning(schema.ingest_batches.c.batch_id)
+    ).scalar_one()
+    return batch_id
 
 
 def symbol_ids(connection: sa.Connection) -> dict[str, int]:

@@ -26,6 +26,7 @@ from tests.conftest import BUILD_WITHOUT_TESTS
 from tests.forecast_market import (
     N_BARS,
     TICKERS,
+    add_batch,
     close_of,
     deploy,
     load_bars,
@@ -170,17 +171,7 @@ def load_weeks(warehouse: Warehouse) -> None:
         "where timeframe = 'w1'",
     )
     with warehouse.begin() as connection:
-        batch_id: int = connection.execute(
-            schema.ingest_batches.insert()
-            .values(
-                source="test",
-                ingested_at=datetime.datetime.now(datetime.UTC),
-                n_bars=len(weeks),
-                n_adjustments=0,
-                n_rejected=0,
-            )
-            .returning(schema.ingest_batches.c.batch_id)
-        ).scalar_one()
+        batch_id = add_batch(connection, n_bars=len(weeks))
         insert_frame(
             connection,
             schema.bars,

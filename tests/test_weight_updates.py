@@ -117,7 +117,7 @@ def live(warehouse):
     }
 
 
-def set_outcomes(warehouse, outcome, joined=""):
+def set_outcomes(warehouse, outcome, ending=""):
     """Let forecasts have settled to another class, by a move that is of it."""
     execute(
         warehouse,
@@ -132,7 +132,7 @@ def set_outcomes(warehouse, outcome, joined=""):
         from (
             select forecasts.forecast_id, {outcome} as outcome
             from {{ml}}.forecasts as forecasts
-            {joined}
+            {ending}
         ) as changed
         where outcomes.forecast_id = changed.forecast_id
         """,
