@@ -222,6 +222,7 @@ pooled_rates as (
         inner join outcomes
             on fresh.forecast_id = outcomes.forecast_id
 
+        -- By their numbers: of all others nothing is joined then.
         where
             {{ is_among(
                 'outcomes.forecast_id',
