@@ -241,6 +241,26 @@ sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)
     assert "psql" in ended.stdout
 
 
+def test_reading_imports_no_polars_and_leaves_it_to_others():
+    script = """
+import sys
+from python_ml.warehouse.adbc import import_adbc
+print(import_adbc().__name__, "polars" in sys.modules)
+import polars
+print(polars.DataFrame.__name__)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stdout.splitlines() == [
+        "adbc_driver_postgresql.dbapi False",
+        "DataFrame",
+    ], ended.stderr
+
+
 def commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):

@@ -21,6 +21,7 @@ from python_ml.exceptions import SchemaError, ServerError
 from python_ml.interrupts import cancel_on_end
 from python_ml.schema import ML, RAW
 from python_ml.settings import Settings, Target
+from python_ml.warehouse.adbc import import_adbc
 from python_ml.warehouse.backtest_run import BacktestRun, fill_relations
 from python_ml.warehouse.embedded import EmbeddedServer
 from python_ml.warehouse.errors import explain_exhaustion
@@ -113,8 +114,7 @@ class Warehouse:
     @cached_property
     def _readers(self) -> sa.Pool:
         """Connections of ADBC, which take long to make."""
-        from adbc_driver_postgresql import dbapi
-
+        dbapi = import_adbc()
         pool = sa.QueuePool(
             partial(dbapi.connect, self.parameters.url(), autocommit=True),
             reset_on_return=None,

@@ -97,7 +97,7 @@ def table_view(table: Table, *, calendar: str | None) -> TableView:
         [
             to_cell(value, column, calendar=where)
             for value, where in zip(
-                shown[name].astype(object), calendars, strict=True
+                shown[name].tolist(), calendars, strict=True
             )
         ]
         for name, column in table.columns.items()
