@@ -20,7 +20,8 @@ import contextlib
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def read_frame(
     ...     {"ticker": "AAPL"},
     ... )  # doctest: +SKIP
     """
-    statement = render(warehouse, query, parameters or {})
+    with quoting(warehouse) as quote:
+        statement = quote(query, parameters or {})
     with warehouse.reader() as cursor:
         cursor.execute(statement)
         table = cursor.fetch_arrow_table()
@@ -183,13 +185,26 @@ def analyze_table(connection: sa.Connection, table: sa.Table) -> None:
     connection.exec_driver_sql(f"analyze {_full_name(connection, table)}")
 
 
-def render(
-    warehouse: Warehouse, query: str, parameters: Mapping[str, Any]
-) -> str:
-    """Put the values into the query, quoted by psycopg2.
+@contextlib.contextmanager
+def quoting(
+    warehouse: Warehouse,
+) -> Iterator[Callable[[str, Mapping[str, Any]], str]]:
+    """What puts values into queries, quoted by psycopg2 for this server.
 
-    ADBC reads through `copy (query) to stdout`, which takes no parameters.
+    ADBC reads through `copy (query) to stdout`, which takes no parameters. The
+    function that is given sends nothing to the server.
     """
+    connection = warehouse.engine.raw_connection()
+    try:
+        with contextlib.closing(connection.cursor()) as cursor:
+            yield partial(_render, warehouse, cursor)
+    finally:
+        connection.close()
+
+
+def _render(
+    warehouse: Warehouse, cursor: Any, query: str, parameters: Mapping[str, Any]
+) -> str:
     compiled = sa.text(warehouse.sql(query).strip().rstrip(";")).compile(
         dialect=warehouse.engine.dialect
     )
@@ -201,14 +216,9 @@ def render(
     values = {
         name: _plain_parameter(parameters[name]) for name in compiled.params
     }
-    connection = warehouse.engine.raw_connection()
-    try:
-        cursor = connection.cursor()
-        # With no values psycopg2 would leave the doubled percent signs.
-        rendered = cursor.mogrify(str(compiled), values or {"": None})
-        return bytes(rendered).decode()
-    finally:
-        connection.close()
+    # With no values psycopg2 would leave the doubled percent signs.
+    rendered = cursor.mogrify(str(compiled), values or {"": None})
+    return bytes(rendered).decode()
 
 
 def _plain_parameter(value: Any) -> Any:

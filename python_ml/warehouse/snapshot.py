@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from python_ml.warehouse.bulk import render, to_pandas
+from python_ml.warehouse.bulk import quoting, to_pandas
 from python_ml.warehouse.connection import Warehouse
 
 
@@ -36,7 +36,10 @@ class SnapshotReader:
         self._has_begun = False
 
     def __enter__(self) -> "SnapshotReader":
-        self._cursor = self._stack.enter_context(self.warehouse.reader())
+        with contextlib.ExitStack() as stack:
+            self._quote = stack.enter_context(quoting(self.warehouse))
+            self._cursor = stack.enter_context(self.warehouse.reader())
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -49,7 +52,7 @@ class SnapshotReader:
         self, query: str, parameters: Mapping[str, Any] | None = None
     ) -> pd.DataFrame:
         """Read the result of a query, as `read_frame` does."""
-        statement = render(self.warehouse, query, parameters or {})
+        statement = self._quote(query, parameters or {})
         if not self._has_begun:
             self._begin()
         try:
