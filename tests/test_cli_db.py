@@ -244,8 +244,8 @@ sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)
 def test_reading_imports_no_polars_and_leaves_it_to_others():
     script = """
 import sys
-from python_ml.warehouse.adbc import import_adbc
-print(import_adbc().__name__, "polars" in sys.modules)
+from python_ml.warehouse.adbc import dbapi
+print(dbapi.__name__, "polars" in sys.modules)
 import polars
 print(polars.DataFrame.__name__)
 """

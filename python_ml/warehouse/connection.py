@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,11 +20,10 @@ from python_ml.console.logs import (
 from python_ml.exceptions import SchemaError, ServerError
 from python_ml.interrupts import cancel_on_end
 from python_ml.schema import ML, RAW
-from python_ml.settings import Settings, Target
-from python_ml.warehouse.adbc import import_adbc
+from python_ml.settings import Settings
 from python_ml.warehouse.backtest_run import BacktestRun, fill_relations
 from python_ml.warehouse.embedded import EmbeddedServer
-from python_ml.warehouse.errors import explain_exhaustion
+from python_ml.warehouse.login import log_in, resolve_parameters
 from python_ml.warehouse.parameters import ConnectionParameters
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ SCHEMAS = (
     "leakage_audit",
 )
 MIGRATIONS = Path(__file__).parent / "migrations"
-CONNECT_SECONDS = 10
 # Any number that nothing else in the database uses.
 MIGRATION_LOCK = 5_318_008_001
 
@@ -114,7 +112,8 @@ class Warehouse:
     @cached_property
     def _readers(self) -> sa.Pool:
         """Connections of ADBC, which take long to make."""
-        dbapi = import_adbc()
+        from python_ml.warehouse.adbc import dbapi
+
         pool = sa.QueuePool(
             partial(dbapi.connect, self.parameters.url(), autocommit=True),
             reset_on_return=None,
@@ -267,25 +266,6 @@ def database_status(settings: Settings) -> dict[str, Any]:
     }
 
 
-def resolve_parameters() -> ConnectionParameters:
-    """Log in as libpq's environment variables say and see where that leads.
-
-    Raises
-    ------
-    ServerError
-        If that fails.
-    """
-    with contextlib.closing(_log_in({}, "postgres")) as connection:
-        info = connection.info
-        return ConnectionParameters(
-            host=info.host or "localhost",
-            port=info.port,
-            user=info.user,
-            password=info.password or "",
-            database=info.dbname,
-        )
-
-
 def connect(settings: Settings, parameters: ConnectionParameters) -> Warehouse:
     """Open a warehouse where `parameters` say.
 
@@ -304,7 +284,7 @@ def connect(settings: Settings, parameters: ConnectionParameters) -> Warehouse:
     }
     engine = sa.create_engine(
         "postgresql+psycopg2://",
-        creator=lambda: _log_in(keywords, settings.target),
+        creator=lambda: log_in(keywords, settings.target),
         # A server that was killed and started anew leaves dead connections.
         pool_pre_ping=True,
         json_serializer=to_json,
@@ -318,53 +298,6 @@ def connect(settings: Settings, parameters: ConnectionParameters) -> Warehouse:
     with engine.connect():
         pass
     return Warehouse(settings, parameters, engine)
-
-
-def _log_in(keywords: Mapping[str, Any], target: Target) -> Any:
-    try:
-        connection = psycopg2.connect(
-            connect_timeout=CONNECT_SECONDS,
-            application_name="swiftbolt",
-            **{key: value for key, value in keywords.items() if value},
-        )
-    except psycopg2.OperationalError as error:
-        raise ServerError(_explain_refusal(str(error), target)) from error
-    cancel_on_end(connection, "cancel")
-    with connection.cursor() as cursor:
-        cursor.execute("set timezone to 'UTC'")
-    connection.commit()
-    return connection
-
-
-def _explain_refusal(message: str, target: Target) -> str:
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    found = lines[0] if lines else "no reason given"
-    if re.search("too many (clients|connections)|connection slots", message):
-        return f"The database cannot be used: {explain_exhaustion(found)}"
-    if "password authentication failed" in message or "no password" in message:
-        advice = (
-            "Set PGUSER and PGPASSWORD to a login of that server."
-            if target == "postgres"
-            else "Remove the file `password` in the server's folder (see "
-            "`swiftbolt db status`) and run the same command again."
-        )
-    elif re.search(r'database ".*" does not exist', message):
-        advice = "Set PGDATABASE to an existing one, or make it with: createdb"
-    elif re.search(r'role ".*" does not exist', message):
-        advice = "Set PGUSER to a login of that server."
-    elif "pg_hba.conf" in message:
-        advice = (
-            "The server does not admit this user, database or address; ask "
-            "whoever runs it."
-        )
-    elif target == "postgres":
-        advice = (
-            "Set PGHOST and PGPORT to a running server, or use the embedded "
-            "one with SWIFTBOLT_TARGET=embedded."
-        )
-    else:
-        advice = "Run the same command again, which starts the server."
-    return f"The database cannot be used: {found.rstrip('.')}. {advice}"
 
 
 def alembic_config(warehouse: Warehouse, connection: sa.Connection) -> "Config":

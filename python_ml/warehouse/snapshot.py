@@ -32,7 +32,6 @@ class SnapshotReader:
     def __init__(self, warehouse: Warehouse, *, seconds: float = 10) -> None:
         self.warehouse = warehouse
         self.seconds = seconds
-        self._stack = contextlib.ExitStack()
         self._has_begun = False
 
     def __enter__(self) -> "SnapshotReader":
