@@ -122,7 +122,8 @@ def measure(
     first, last = bars["ts"].min(), bars["ts"].max()
     middle = first + (last - first) / 2
     say(f"{path.name}: {len(bars)} bars of {n_symbols} symbols at most")
-    load(warehouse, bars)
+    # The intraday file has some bars after early closes.
+    load(warehouse, bars, may_reject=["outside_session"])
     for command in (
         ("build",),
         (
