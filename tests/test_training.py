@@ -43,6 +43,7 @@ from tests.conftest import (
     run_swiftbolt,
     warehouse_environment,
 )
+from tests.few_trees import few_trees
 
 AS_OF = end_of_day(date(2012, 6, 29))
 POOLED = "pooled-"
@@ -57,13 +58,20 @@ def sample_copy(sample_database, fresh_warehouse):
 
 @pytest.fixture
 def sample(sample_copy):
+    """The built sample, where what is trained has few trees."""
+    with sample_copy() as made, few_trees():
+        yield made
+
+
+@pytest.fixture
+def full_sample(sample_copy):
     with sample_copy() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def trained(sample_copy):
-    """AAPL and IBM d1, trained once; only read from."""
+    """AAPL and IBM d1, trained once with all their trees; only read from."""
     with sample_copy() as made:
         summary = train(
             made,
@@ -77,15 +85,15 @@ def trained(sample_copy):
 
 @pytest.fixture(scope="module")
 def aapl_database(sample_copy):
-    with sample_copy() as made:
+    with sample_copy() as made, few_trees():
         train_one(made)
     return made.parameters.database
 
 
 @pytest.fixture
 def aapl(fresh_warehouse, aapl_database):
-    """AAPL d1, trained alone, to be changed."""
-    with fresh_warehouse(template=aapl_database) as made:
+    """AAPL d1, trained alone with few trees, to be changed."""
+    with fresh_warehouse(template=aapl_database) as made, few_trees():
         yield made
 
 
@@ -343,17 +351,17 @@ FIGURES = """
 
 
 def test_another_warehouse_and_number_of_jobs_give_the_same_figures(
-    trained, sample
+    trained, full_sample
 ):
     warehouse, _ = trained
     train(
-        sample,
+        full_sample,
         symbols=["IBM", "AAPL"],
         timeframes=["d1"],
         as_of=AS_OF,
         n_jobs=1,
     )
-    assert read(sample, FIGURES).equals(read(warehouse, FIGURES))
+    assert read(full_sample, FIGURES).equals(read(warehouse, FIGURES))
 
 
 def test_nothing_after_the_as_of_time_reaches_a_version(aapl):
@@ -516,29 +524,24 @@ def interrupt_after(monkeypatch, n_saved, error):
 
 
 def test_an_interrupted_training_is_finished_by_the_same_command(
-    trained, sample, monkeypatch
+    sample, sample_copy, monkeypatch
 ):
-    uninterrupted, _ = trained
+    series = {"symbols": ["AAPL", "IBM"], "timeframes": ["d1"], "as_of": AS_OF}
     with monkeypatch.context() as patch:
         patch.setattr(record, "VERSIONS_PER_TRANSACTION", 1)
         interrupt_after(patch, 1, Interruption())
         with pytest.raises(Interruption):
-            train(
-                sample,
-                symbols=["AAPL", "IBM"],
-                timeframes=["d1"],
-                as_of=AS_OF,
-            )
+            train(sample, **series)
     # One is whole, the other a file without a row.
     assert count_rows(sample)["ensembles"] == 1
     assert len(artifacts(sample)) == 3
-    summary = train(
-        sample, symbols=["AAPL", "IBM"], timeframes=["d1"], as_of=AS_OF
-    )
+    summary = train(sample, **series)
     assert (summary.count("trained"), summary.count("up to date")) == (1, 1)
     assert len(artifacts(sample)) == 2
-    assert count_rows(sample) == count_rows(uninterrupted)
-    assert read(sample, FIGURES).equals(read(uninterrupted, FIGURES))
+    with sample_copy() as uninterrupted:
+        train(uninterrupted, **series)
+        assert count_rows(sample) == count_rows(uninterrupted)
+        assert read(sample, FIGURES).equals(read(uninterrupted, FIGURES))
 
 
 def test_a_full_disk_fails_the_series_and_deploys_nothing(sample, monkeypatch):
@@ -843,7 +846,7 @@ def test_a_penalty_wants_a_method_that_has_one(warehouse, method):
     "seconds", [pytest.param(5.0, marks=pytest.mark.slow), 8.0]
 )
 def test_a_killed_training_is_finished_without_orphans(
-    trained, sample, seconds
+    trained, full_sample, seconds
 ):
     uninterrupted, _ = trained
     arguments = ["train", "--symbols", "AAPL,IBM", "--timeframes", "d1"]
@@ -851,7 +854,7 @@ def test_a_killed_training_is_finished_without_orphans(
     process = subprocess.Popen(
         [sys.executable, "-m", "python_ml.cli", *arguments],
         cwd=PROJECT_ROOT,
-        env=warehouse_environment(sample),
+        env=warehouse_environment(full_sample),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -859,15 +862,15 @@ def test_a_killed_training_is_finished_without_orphans(
     process.send_signal(signal.SIGKILL)
     process.wait()
     for _ in range(50):
-        finished = run_swiftbolt(sample, *arguments)
+        finished = run_swiftbolt(full_sample, *arguments)
         if "already running" not in finished.stderr:
             break
         time.sleep(0.1)
     assert finished.returncode == 0, finished.stderr
-    assert count_rows(sample) == count_rows(uninterrupted)
-    assert read(sample, FIGURES).equals(read(uninterrupted, FIGURES))
-    versions = read(sample, "select version_id from {ml}.ensembles")
-    assert artifacts(sample) == sorted(
+    assert count_rows(full_sample) == count_rows(uninterrupted)
+    assert read(full_sample, FIGURES).equals(read(uninterrupted, FIGURES))
+    versions = read(full_sample, "select version_id from {ml}.ensembles")
+    assert artifacts(full_sample) == sorted(
         f"{version_id}.joblib" for version_id in versions["version_id"]
     )
-    assert_pooled_members_are_whole(sample, n_horizons=3)
+    assert_pooled_members_are_whole(full_sample, n_horizons=3)
