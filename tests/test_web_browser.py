@@ -164,6 +164,9 @@ def test_a_reader_clicks_along_and_comes_back(browser, home):
         page.wait_for_url("**horizon=5d")
         settle(page)
         assert "5d" in page.locator("#price-title").inner_text()
+        shares = page.locator("#classes .xtick").all_text_contents()
+        assert shares[0] == "0%"
+        assert shares[-1] == "100%"
         page.get_by_role("link", name="Drift").click()
         page.wait_for_url("**/drift?symbol=BBB&timeframe=d1")
         page.go_back()

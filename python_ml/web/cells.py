@@ -175,6 +175,8 @@ def _text(value: Any, kind: Kind) -> str:
         return f"{number:.2%}"
     if kind == "signed":
         return f"{number:+.3f}"
+    if kind == "points":
+        return f"{100 * number:+.1f}"
     if kind == "price":
         return price_text(number, is_padded=True)
     if kind == "seconds":

@@ -9,7 +9,15 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 NumberKind = Literal[
-    "count", "number", "signed", "share", "skill", "error", "price", "seconds"
+    "count",
+    "number",
+    "signed",
+    "points",
+    "share",
+    "skill",
+    "error",
+    "price",
+    "seconds",
 ]
 Kind = (
     NumberKind

@@ -38,14 +38,22 @@ def layout(x: dict[str, Any], y: dict[str, Any], **more: Any) -> dict[str, Any]:
         "paper_bgcolor": "@clear",
         "plot_bgcolor": "@clear",
         "font": {"color": "@ink", "size": 12, "family": "@font"},
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        # On the right for half of a label: one that does not fit is left out.
+        "margin": {"l": 8, "r": 20, "t": 8, "b": 8},
         "hovermode": "closest",
         "hoverlabel": {
             "bgcolor": "@surface",
             "bordercolor": "@grid",
             "font": {"color": "@ink"},
         },
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            # Stacked bars would turn it round.
+            "traceorder": "normal",
+        },
         "dragmode": False,
         **more,
     }

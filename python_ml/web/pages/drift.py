@@ -35,8 +35,8 @@ def _status(frames: Frames, choice: Choice) -> Content:
     shown = judged.head(N_SHOWN)
     n_drifting = int(status["drift_detected"].fillna(False).sum())
     notes = [
-        f"{n_drifting} of {len(status)} series drift: their accuracy lies "
-        "below what was expected, with its whole interval."
+        f"{n_drifting} of {len(status)} series drift, which is said where the "
+        "whole interval of the accuracy lies below what was expected."
     ]
     if len(judged) > len(shown):
         notes.append(
@@ -56,7 +56,7 @@ def _status(frames: Frames, choice: Choice) -> Content:
                     "accuracy_upper": Column("to", "share"),
                     "accuracy": Column("is", "share"),
                     "baseline_accuracy": Column("Baseline", "share"),
-                    "drift_margin": Column("Margin", "signed"),
+                    "drift_margin": Column("Margin (points)", "points"),
                     "n_predictions": Column("Forecasts", "count"),
                     "n_effective": Column("that count", "number"),
                     "status": Column("Status", "verdict"),
@@ -94,7 +94,7 @@ def _rolling(frames: Frames, choice: Choice) -> Content:
                     "accuracy_upper": Column("to", "share"),
                     "accuracy": Column("is", "share"),
                     "baseline_accuracy": Column("Baseline", "share"),
-                    "drift_margin": Column("Margin", "signed"),
+                    "drift_margin": Column("Margin (points)", "points"),
                     "n_settled": Column("Settled", "count"),
                     "n_predictions": Column("judged", "count"),
                     "n_effective": Column("that count", "number"),
@@ -185,7 +185,7 @@ def _checks(frames: Frames, choice: Choice) -> Content:
             "checked_at": Column("Checked (UTC)", "time"),
             "accuracy": Column("Accuracy", "share"),
             "baseline_accuracy": Column("Baseline", "share"),
-            "drift_margin": Column("Margin", "signed"),
+            "drift_margin": Column("Margin (points)", "points"),
             "n_predictions": Column("Forecasts", "count"),
             "status": Column("Status", "verdict"),
             "recommendation": Column("Recommended", "verdict"),

@@ -14,7 +14,7 @@ from python_ml.web.content import (
     Table,
 )
 from python_ml.web.figures.ensembles import spans_figure, weights_figure
-from python_ml.web.pages.shared import listing, spelled
+from python_ml.web.pages.shared import listing, sentence, spelled
 from python_ml.web.queries import ensembles as queries
 
 NOT_YET = "This series has not been trained yet."
@@ -36,7 +36,7 @@ def _weights(frames: Frames, choice: Choice) -> Content:
     newest = weights[weights["effective_at"] == weights["effective_at"].max()]
     return (
         Block(
-            notes=tuple(newest["reason"].dropna().unique()[:1]),
+            notes=tuple(map(sentence, newest["reason"].dropna().unique()[:1])),
             figure=weights_figure(weights),
             table=Table(
                 weights.sort_values(
@@ -172,7 +172,7 @@ def _promotions(frames: Frames, choice: Choice) -> Content:
             notes=tuple(
                 f"{row['horizon']}: "
                 f"{'promoted' if row['is_promoted'] else 'not promoted'}. "
-                f"{str(row['reason'])[:1].upper()}{str(row['reason'])[1:]}."
+                f"{sentence(row['reason'])}"
                 for row in newest.to_dict("records")
             ),
             table=Table(

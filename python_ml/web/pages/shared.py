@@ -25,6 +25,18 @@ def spelled(value: object) -> str:
     return str(value).replace("_", " ")
 
 
+def sentence(reason: object) -> str:
+    """What a table says in a clause, as a sentence.
+
+    Examples
+    --------
+    >>> sentence("nothing is live")
+    'Nothing is live.'
+    """
+    text = str(reason)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def inferred_columns(frame: pd.DataFrame) -> dict[str, Column]:
     """Columns of a frame that nobody has described, by their types."""
     return {

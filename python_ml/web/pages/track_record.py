@@ -197,7 +197,9 @@ def _leaderboard(frames: Frames, choice: Choice) -> Content:
                     **SKILL_COLUMNS,
                     "accuracy": Column("Accuracy", "share"),
                     "majority_share": Column("Largest class", "share"),
-                    "overconfidence": Column("Overconfidence", "signed"),
+                    "overconfidence": Column(
+                        "Overconfidence (points)", "points"
+                    ),
                     "reliability": Column("Reliability", "number"),
                     "n": Column("Forecasts", "count"),
                     "n_blocks": Column("Blocks", "count"),
