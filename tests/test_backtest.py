@@ -40,6 +40,7 @@ from python_ml.warehouse.clock import ClockReading
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.ledgers import rewriting
+from tests.few_trees import few_trees
 from tests.forecast_market import N_BARS, build, load_bars, sessions
 
 # From a Monday to the Monday after, with the Sunday on which all is decided.
@@ -57,6 +58,12 @@ OF_THE_ROW = [
     "written_at",
     *("run_kind", "run_name", "is_late"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_trees() -> Iterator[None]:
+    with few_trees():
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

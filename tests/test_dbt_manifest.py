@@ -218,7 +218,10 @@ def test_names_of_relations_follow_the_database() -> None:
     assert moved == manifest(r"b\1")
 
 
-def test_only_the_newest_are_kept(project: Settings, kept: Path) -> None:
+def test_only_the_newest_are_kept(
+    project: Settings, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbt_manifest, "N_KEPT", 3)
     for number in range(dbt_manifest.N_KEPT + 2):
         variables = f"{{n: {number}}}"
         kept_manifest(project, PARAMETERS, variables, Manifest)

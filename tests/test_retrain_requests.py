@@ -19,6 +19,13 @@ from python_ml.training.requests import (
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment
+from tests.few_trees import few_trees
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_trees():
+    with few_trees():
+        yield
 
 
 @pytest.fixture
