@@ -126,9 +126,9 @@ def test_after_env_a_plain_dbt_reaches_the_database(home, tmp_path):
         set -euo pipefail
         lines="$({sys.executable} -m python_ml.cli db env)"
         eval "$lines"
-        dbt --quiet seed --select timeframes \
+        dbt --quiet debug --connection \
             --project-dir dbt_project --profiles-dir . \
-            --target-path '{tmp_path}' --log-path '{tmp_path}'
+            --log-path '{tmp_path}'
         cd dbt_project
         dbt --quiet seed --select timeframes \
             --target-path '{tmp_path}' --log-path '{tmp_path}'
