@@ -30,6 +30,7 @@ from python_ml.web.content import (
     Choice,
     Column,
     Empty,
+    Figure,
     Query,
     Section,
     Table,
@@ -37,7 +38,7 @@ from python_ml.web.content import (
 from python_ml.web.figures.drift import evidence_figure, features_figure
 from python_ml.web.figures.price import LEVELS, price_figure
 from python_ml.web.kept import Kept, KeptAnswers, KeptReader, State
-from python_ml.web.pages import PAGES, drift, sql
+from python_ml.web.pages import PAGES, drift, ensembles, sql
 from python_ml.web.queries.data import AUDITS
 from python_ml.web.report import render_report, write_report
 from python_ml.web.server import make_app
@@ -216,7 +217,10 @@ def test_what_is_written_can_be_read_in_light_and_dark():
         ("ink", "warn-soft"),
         *((tone, f"{tone}-soft") for tone in ("good", "warn", "bad")),
     ]
+    # Bands are opaque, so that the legend has the colours that are seen.
+    bands = {f"{name}-{n}" for name in ("band", "issued") for n in LEVELS}
     for theme in themes:
+        assert bands <= theme.keys()
         for ink, ground in pairs:
             low, high = sorted(luminance(theme[name]) for name in (ink, ground))
             assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
@@ -372,36 +376,80 @@ def test_pages_begin_with_what_is_forecast_and_fold_what_is_long(
     assert f"<details><summary>{reason[:160]}" in overview
 
 
+def priced(bars: pd.DataFrame, issued: pd.DataFrame) -> Figure:
+    """The figure of bars at 10, with what was issued and nothing ahead."""
+    bars = bars.assign(
+        bar_number=range(len(bars)),
+        basis=1.0,
+        **dict.fromkeys(("open", "high", "low", "close"), 10.0),
+    )
+    return price_figure(
+        bars,
+        issued,
+        issued.iloc[:0],
+        symbol="AAA",
+        timeframe="m15",
+        horizon="1h",
+        currency=None,
+    )
+
+
+NOT_ISSUED = pd.DataFrame(
+    columns=[
+        *("basis", "target_bar_number", "price_target"),
+        *(f"{side}_{n}" for side in ("lower", "upper") for n in LEVELS),
+        *("is_inside_80", "direction", "outcome"),
+    ],
+    dtype=float,
+)
+
+
 def test_closes_within_days_are_told_apart_below_the_prices():
     def ticks(frequency: str) -> list[str]:
         closed_at = pd.date_range(
             "2024-07-01 14:00", periods=40, freq=frequency, tz="UTC"
         )
-        bars = pd.DataFrame(
-            {"bar_number": range(40), "closed_at": closed_at, "basis": 1.0}
-            | dict.fromkeys(("open", "high", "low", "close"), 10.0)
-        )
-        none = pd.DataFrame(
-            columns=[
-                *("basis", "target_bar_number", "price_target"),
-                *(f"{side}_{n}" for side in ("lower", "upper") for n in LEVELS),
-                *("is_inside_80", "direction", "outcome"),
-            ],
-            dtype=float,
-        )
-        figure = price_figure(
-            bars,
-            none,
-            none,
-            symbol="AAA",
-            timeframe="m15",
-            horizon="1h",
-            currency=None,
-        )
+        figure = priced(pd.DataFrame({"closed_at": closed_at}), NOT_ISSUED)
         return cast(list[str], figure.layout["xaxis"]["ticktext"])
 
-    assert ticks("15min")[:2] == ["07-01 14:00", "07-01 15:45"]
-    assert ticks("D")[:2] == ["2024-07-01", "2024-07-08"]
+    # The first one stands off the edge, where its label has no room.
+    assert ticks("15min")[:2] == ["07-01 15:00", "07-01 16:45"]
+    assert ticks("D")[:2] == ["2024-07-05", "2024-07-12"]
+
+
+def test_prices_stand_above_the_bands_and_closes_above_the_prices():
+    closed_at = pd.date_range("2024-07-01", periods=40, tz="UTC")
+    issued = pd.DataFrame(
+        {
+            "basis": 1.0,
+            "target_bar_number": [20, 21],
+            "price_target": 10.0,
+            "is_inside_80": [True, False],
+            "direction": "NEUTRAL",
+            "outcome": "NEUTRAL",
+        }
+        | {f"lower_{level}": 10.0 - level / 50 for level in LEVELS}
+        | {f"upper_{level}": 10.0 + level / 50 for level in LEVELS}
+    )
+    places: dict[str, set[int]] = {}
+    for trace in priced(pd.DataFrame({"closed_at": closed_at}), issued).data:
+        kind = trace.get("mode", trace["type"])
+        places.setdefault(kind, set()).add(trace.get("zorder", 0))
+    assert places == {"lines": {0}, "candlestick": {1}, "markers": {2}}
+
+
+def test_horizons_of_one_reason_share_a_sentence():
+    newest = pd.DataFrame(
+        {
+            "horizon": ["1d", "5d", "20d"],
+            "is_promoted": [True, False, True],
+            "reason": ["nothing is live", "it is no better", "nothing is live"],
+        }
+    )
+    assert list(ensembles.verdicts(newest)) == [
+        "1d, 20d: promoted. Nothing is live.",
+        "5d: not promoted. It is no better.",
+    ]
 
 
 def test_a_failed_section_says_so_and_the_others_stand(market, monkeypatch):
@@ -431,7 +479,7 @@ def test_a_failed_section_says_so_and_the_others_stand(market, monkeypatch):
     assert text.count("This section failed, the others stand") == 2
     assert "division by zero" in text
     assert "&lt;img src=x" in text
-    assert "Jobs and what they cost" in text
+    assert "Costs of jobs" in text
 
 
 def test_who_does_not_know_the_token_reads_nothing(market):

@@ -91,7 +91,7 @@ def whiskers(
     lower: Iterable[Any],
     upper: Iterable[Any],
     *,
-    colour: str = "@band-80",
+    colour: str = "@interval",
     name: str = "95% interval",
 ) -> Trace:
     """Horizontal intervals as thick bars, to lie behind their points."""
@@ -104,7 +104,7 @@ def whiskers(
         "type": "scatter",
         # Markers nobody sees keep the ends off the edge of the figure.
         "mode": "lines+markers",
-        "marker": {"size": 16, "opacity": 0},
+        "marker": {"size": 16, "color": "@clear"},
         "x": xs,
         "y": ys,
         "line": {"color": colour, "width": 9},

@@ -101,7 +101,12 @@ def evidence_figure(rows: pd.DataFrame) -> Figure:
             },
         ],
         layout(
-            axis("Evidence (times as likely, log scale)", type="log", dtick=1),
+            axis(
+                "Evidence (times as likely, log scale)",
+                type="log",
+                dtick=1,
+                tickformat=",~g",
+            ),
             axis("", type="category", autorange="reversed"),
         ),
         "Evidence that forecasts have become worse than promised, beside the "
@@ -126,7 +131,7 @@ def features_figure(rows: pd.DataFrame) -> Figure:
                 "orientation": "h",
                 "x": numbers(rows["stability_index_by_chance"], 4),
                 "y": names,
-                "marker": {"color": "@band-80"},
+                "marker": {"color": "@interval"},
                 "name": "By chance",
                 "hovertemplate": "%{y} by chance: %{x:.3f}<extra></extra>",
             },
@@ -170,7 +175,7 @@ def rolling_figure(days: pd.DataFrame) -> Figure:
                 "y": numbers(days["accuracy_upper"], 4)
                 + numbers(days["accuracy_lower"], 4)[::-1],
                 "fill": "toself",
-                "fillcolor": "@band-80",
+                "fillcolor": "@interval",
                 "line": {"width": 0},
                 "name": "95% interval",
                 "hoverinfo": "skip",

@@ -54,7 +54,8 @@ def weights_figure(weights: pd.DataFrame) -> Figure:
             axis("Live from (UTC)", type="category"),
             axis("Weight (%)", tickformat=".0%", range=[0, 1]),
             barmode="stack",
-            bargap=0.4,
+            # One bar would be as wide as the figure.
+            bargap=max(0.4, 1 - 0.15 * weights["effective_at"].nunique()),
         ),
         "Weights of the members from each time that they changed.",
         height=380,
@@ -128,7 +129,9 @@ def spans_figure(spans: pd.DataFrame, *, until: pd.Timestamp) -> Figure:
                     set(spans["horizon"]), key=horizon_length, reverse=True
                 ),
             ),
+            # One version alone has to be named too.
+            showlegend=True,
         ),
         "Which version was live when, by horizon.",
-        height=140 + 40 * n_horizons + 18 * len(traces),
+        height=120 + 30 * n_horizons + 18 * len(traces),
     )

@@ -181,6 +181,8 @@ def _candles(bars: pd.DataFrame, places: pd.Series) -> dict[str, Any]:
             "fillcolor": "@ink",
         },
         "showlegend": False,
+        # Plotly would draw candles below all areas, whatever their order.
+        "zorder": 1,
     }
 
 
@@ -217,6 +219,7 @@ def _settled(
                     )
                 ],
                 "name": name,
+                "zorder": 2,
             }
         )
     return traces
@@ -238,6 +241,8 @@ def _targets(ahead: pd.DataFrame, newest: int) -> list[dict[str, Any]]:
                 )
             ],
             "marker": {"color": "@accent", "symbol": "diamond", "size": 8},
+            "cliponaxis": False,
+            "zorder": 2,
             "name": "Target",
         }
     ]
@@ -250,8 +255,11 @@ def _ticks(
     # One date would stand below several bars of a day.
     is_within_days = bars["closed_at"].dt.normalize().duplicated().any()
     form = "%m-%d %H:%M" if is_within_days else "%Y-%m-%d"
+    # The first one off the edge, where half of its label has no room.
     picked = np.unique(
-        np.linspace(0, len(bars) - 1, min(N_TICKS, len(bars))).astype(int)
+        np.linspace(
+            len(bars) // 9, len(bars) - 1, min(N_TICKS, len(bars))
+        ).astype(int)
     )
     values = places.iloc[picked].tolist()
     texts = bars["closed_at"].iloc[picked].dt.strftime(form).tolist()

@@ -44,7 +44,7 @@ def skill_figure(periods: pd.DataFrame) -> Figure:
                 "mode": "lines",
                 "x": xs,
                 "y": ys,
-                "line": {"color": "@band-80", "width": 12},
+                "line": {"color": "@interval", "width": 12},
                 "name": "Two standard errors",
                 "hoverinfo": "skip",
             },
@@ -127,6 +127,8 @@ def calibration_figure(bins: pd.DataFrame) -> Figure:
                     "symbol": CLASS_MARKS[label],
                     "size": 9,
                 },
+                # What always or never came true lies on the edge.
+                "cliponaxis": False,
                 "legendgroup": label,
                 "name": label.capitalize(),
                 "hovertemplate": (

@@ -183,7 +183,7 @@ def _validations(frames: Frames, choice: Choice) -> Content:
             "n_expectations": Column("Expectations", "count"),
             "n_failed": Column("Failed", "count"),
             "n_rows": Column("Rows", "count"),
-            "failed": Column("Which"),
+            "failed": Column("Which", "verdict"),
             "validated_at": Column("Validated (UTC)", "time"),
         },
         "The last validation, failures first",
@@ -195,7 +195,7 @@ def _loads(frames: Frames, choice: Choice) -> Content:
     return listing(
         frames["loads"],
         {
-            "batch_id": Column("Load", "count"),
+            "batch_id": Column("Load"),
             "source": Column("Source"),
             "ingested_at": Column("Loaded (UTC)", "time"),
             "n_bars": Column("Bars written", "count"),

@@ -1,5 +1,7 @@
 """Which ensembles there are, what they weigh and why one is live."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from python_ml.web.content import (
@@ -160,6 +162,15 @@ def _side_by_side(weights: pd.DataFrame, choice: Choice) -> pd.DataFrame:
     return both.reset_index()
 
 
+def verdicts(newest: pd.DataFrame) -> Iterator[str]:
+    """What was decided last, horizons with one reason in one sentence."""
+    for (is_promoted, reason), rows in newest.groupby(
+        ["is_promoted", "reason"], sort=False
+    ):
+        verdict = "promoted" if is_promoted else "not promoted"
+        yield f"{', '.join(rows['horizon'])}: {verdict}. {sentence(reason)}"
+
+
 def _promotions(frames: Frames, choice: Choice) -> Content:
     rows = frames["promotions"]
     if rows.empty:
@@ -169,12 +180,7 @@ def _promotions(frames: Frames, choice: Choice) -> Content:
     newest = rows[rows["created_at"] == rows["created_at"].max()]
     return (
         Block(
-            notes=tuple(
-                f"{row['horizon']}: "
-                f"{'promoted' if row['is_promoted'] else 'not promoted'}. "
-                f"{sentence(row['reason'])}"
-                for row in newest.to_dict("records")
-            ),
+            notes=tuple(verdicts(newest)),
             table=Table(
                 rows.assign(verdict=rows["verdict"].map(spelled)),
                 {

@@ -246,7 +246,7 @@ def _costs(frames: Frames, choice: Choice) -> Content:
             "longest_minutes": Column("longest (min)", "number"),
             "mean_processor_minutes": Column("Processor (min)", "number"),
             "peak_memory_mb": Column("Memory (MB)", "count"),
-            "price_in_30_days": Column("Price", "number"),
+            "price_in_30_days": Column("Price of 30 days", "number"),
             "currency": Column("in"),
             "is_within_budget": Column("Within budget", "verdict"),
         },
@@ -297,7 +297,7 @@ def _sections(choice: Choice) -> tuple[Section, ...]:
         ),
         Section(
             "jobs",
-            "Jobs and what they cost",
+            "Jobs",
             {"jobs": queries.JOBS},
             _jobs,
             command="swiftbolt db start",

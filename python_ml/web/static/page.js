@@ -23,6 +23,26 @@
     return value;
   }
 
+  // A long name in two lines, so that it leaves room for the figure.
+  function folded(name) {
+    var middle = name.length / 2;
+    var spaces = Array.from(name.matchAll(/ /g), function (found) { return found.index; });
+    if (name.length < 18 || !spaces.length) return name;
+    var space = spaces.reduce(function (best, next) {
+      return Math.abs(next - middle) < Math.abs(best - middle) ? next : best;
+    });
+    return name.slice(0, space) + "<br>" + name.slice(space + 1);
+  }
+
+  function foldNames(axis, traces) {
+    var names = traces.flatMap(function (trace) { return trace.y; });
+    names = Array.from(new Set(names)).filter(Boolean);
+    axis.tickvals = names;
+    axis.ticktext = names.map(folded);
+    var isFolded = axis.ticktext.some(function (text, number) { return text !== names[number]; });
+    return isFolded ? names.length : 0;
+  }
+
   function draw(source) {
     var place = document.getElementById(source.dataset.plot);
     var figure = JSON.parse(source.textContent);
@@ -36,7 +56,9 @@
         return trace.showlegend !== false && trace.name;
       }).length;
       layout.xaxis.nticks = 4;
-      if (layout.yaxis.side === "right") layout.yaxis.title.text = "";
+      if (layout.yaxis.type === "category") {
+        layout.height += 6 * foldNames(layout.yaxis, made.data);
+      }
       if (layout.xaxis.tickvals) {
         layout.xaxis.tickangle = 0;
         var step = Math.ceil(layout.xaxis.tickvals.length / 3);
