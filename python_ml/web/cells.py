@@ -4,7 +4,7 @@ import datetime
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -41,8 +41,11 @@ TONES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+# Times of bars stand in many rows of many pages.
+N_TIMES_KEPT = 20_000
+
+
+class Cell(NamedTuple):
     """A value as text, and what the page does with it.
 
     Parameters
@@ -56,7 +59,7 @@ class Cell:
     kind : str
         Of its column.
     value : str
-        What a link to it needs.
+        Of a symbol, what a link to it needs.
     """
 
     text: str
@@ -94,12 +97,7 @@ def table_view(table: Table, *, calendar: str | None) -> TableView:
     )
     # Whole columns at once: a row at a time costs ten times as much.
     columns = [
-        [
-            to_cell(value, column, calendar=where)
-            for value, where in zip(
-                shown[name].tolist(), calendars, strict=True
-            )
-        ]
+        _column_cells(shown[name], column, calendars)
         for name, column in table.columns.items()
     ]
     return TableView(
@@ -108,6 +106,44 @@ def table_view(table: Table, *, calendar: str | None) -> TableView:
         tuple(zip(*columns, strict=True)),
         len(table.frame) - len(shown),
     )
+
+
+def _column_cells(
+    values: pd.Series, column: Column, calendars: list[str | None]
+) -> list[Cell]:
+    missing = Cell(MISSING, column.is_number, kind=column.kind)
+    found = zip(values.tolist(), values.isna().tolist(), calendars, strict=True)
+    if column.is_number:
+        kind = column.kind
+        return [
+            missing if is_missing else Cell(_text(value, kind), True, kind=kind)
+            for value, is_missing, _ in found
+        ]
+    return [
+        missing if is_missing else _worded(value, column.kind, calendar)
+        for value, is_missing, calendar in found
+    ]
+
+
+def _worded(value: Any, kind: Kind, calendar: str | None) -> Cell:
+    """A cell of what is no number."""
+    if kind == "time":
+        text, beside = _time_texts(value, calendar)
+        return Cell(text, False, beside=beside, kind=kind)
+    if kind == "verdict":
+        return Cell(
+            words(value), False, tone=TONES.get(str(value), ""), kind=kind
+        )
+    if kind == "symbol":
+        return Cell(str(value), False, kind=kind, value=str(value))
+    return Cell(_text(value, kind), False, kind=kind)
+
+
+@functools.lru_cache(N_TIMES_KEPT)
+def _time_texts(
+    value: "datetime.datetime | pd.Timestamp", calendar: str | None
+) -> tuple[str, str]:
+    return f"{value:%Y-%m-%d %H:%M}", exchange_time(value, calendar)
 
 
 def to_cell(value: Any, column: Column, *, calendar: str | None = None) -> Cell:
@@ -120,25 +156,8 @@ def to_cell(value: Any, column: Column, *, calendar: str | None = None) -> Cell:
     >>> to_cell(float("nan"), Column("Skill", "skill")).text == MISSING
     True
     """
-    if value is None or (not isinstance(value, list | dict) and pd.isna(value)):
-        return Cell(MISSING, column.is_number, kind=column.kind)
-    if column.kind == "time":
-        return Cell(
-            f"{value:%Y-%m-%d %H:%M}",
-            False,
-            beside=exchange_time(value, calendar),
-            kind="time",
-        )
-    if column.kind == "verdict":
-        word = str(value)
-        return Cell(
-            words(value),
-            False,
-            tone=TONES.get(word, ""),
-            kind="verdict",
-        )
-    text = _text(value, column.kind)
-    return Cell(text, column.is_number, kind=column.kind, value=str(value))
+    values = pd.Series([value], dtype=object)
+    return _column_cells(values, column, [calendar])[0]
 
 
 def words(value: Any) -> str:
