@@ -1036,14 +1036,26 @@ def test_a_check_for_look_ahead_finds_nothing_in_a_sound_project(
     assert not [name for name in left if name.startswith("asof_")]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        # Of a feature, and of what labels are scaled by.
-        pytest.param(name, marks=[pytest.mark.slow] * (place > 1))
-        for place, name in enumerate(LOOK_AHEADS)
-    ],
-)
+def test_a_check_for_look_ahead_tells_two_leaks_apart(bench: Bench) -> None:
+    """One of a feature, and one of what labels are scaled by."""
+    edits = [edit for name in LOOK_AHEADS[:2] for edit in FAULTS[name].edits]
+    bench.mend()
+    with bench.edited(edits):
+        bench.is_broken = True
+        run_dbt(bench.warehouse, REBUILD)
+        summary = check_lookahead(bench.warehouse, n_cuts=1, seed=1)
+    found = {
+        table: set(rows["column"])
+        for table, rows in summary.findings.groupby("table")
+    }
+    assert "higher_return_20" in found["feature_rows"]
+    assert "expected_volatility" in found["labels"]
+    with pytest.raises(LeakageError, match="say something else"):
+        raise_on_findings(summary)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOOK_AHEADS)
 def test_a_check_for_look_ahead_finds_what_is_planted(
     bench: Bench, name: str
 ) -> None:
