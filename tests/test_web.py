@@ -24,7 +24,7 @@ from python_ml.warehouse.connection import Warehouse, connect
 from python_ml.warehouse.jobs import job_run
 from python_ml.warehouse.roles import ROLES, grant_on_built, grant_role
 from python_ml.warehouse.snapshot import SnapshotReader
-from python_ml.web.cells import csv_text, to_cell
+from python_ml.web.cells import csv_text, table_view
 from python_ml.web.content import (
     Block,
     Choice,
@@ -172,8 +172,11 @@ def test_features_without_rows_to_compare_with_are_not_said_to_stand_still():
 
 
 def test_a_standard_error_has_the_digits_of_its_skill():
-    assert to_cell(0.00347, Column("", "error")).text == "0.35%"
-    assert to_cell(-0.00604, Column("", "skill")).text == "-0.60%"
+    frame = pd.DataFrame({"se": [0.00347], "skill": [-0.00604]})
+    columns = {"se": Column("", "error"), "skill": Column("", "skill")}
+    [(error, skill)] = table_view(Table(frame, columns, ""), calendar=None).rows
+    assert error.text == "0.35%"
+    assert skill.text == "-0.60%"
 
 
 def test_every_colour_of_a_figure_is_in_the_style_sheet(bodies):

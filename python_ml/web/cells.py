@@ -15,6 +15,8 @@ from python_ml.exceptions import IngestionError
 from python_ml.web.content import Column, Kind, Table
 
 MISSING = "\N{EN DASH}"
+# Times of bars stand in many rows of many pages.
+N_TIMES_KEPT = 20_000
 # Words that say how something stands; marks go with the colours.
 TONES = {
     "BULLISH": "up",
@@ -39,10 +41,6 @@ TONES = {
     "unusable": "warn",
     "no_version": "warn",
 }
-
-
-# Times of bars stand in many rows of many pages.
-N_TIMES_KEPT = 20_000
 
 
 class Cell(NamedTuple):
@@ -88,6 +86,13 @@ def table_view(table: Table, *, calendar: str | None) -> TableView:
     table : Table
     calendar : str or None
         Whose clocks stand beside UTC, where the rows name none of their own.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"bullish": [0.3712, float("nan")]})
+    >>> table = Table(frame, {"bullish": Column("Bullish", "share")}, "Rows")
+    >>> [row[0].text for row in table_view(table, calendar=None).rows]
+    ['37.1%', '\N{EN DASH}']
     """
     shown = table.frame.head(table.at_most)
     calendars = (
@@ -144,20 +149,6 @@ def _time_texts(
     value: "datetime.datetime | pd.Timestamp", calendar: str | None
 ) -> tuple[str, str]:
     return f"{value:%Y-%m-%d %H:%M}", exchange_time(value, calendar)
-
-
-def to_cell(value: Any, column: Column, *, calendar: str | None = None) -> Cell:
-    """Write one value.
-
-    Examples
-    --------
-    >>> to_cell(0.3712, Column("Bullish", "share")).text
-    '37.1%'
-    >>> to_cell(float("nan"), Column("Skill", "skill")).text == MISSING
-    True
-    """
-    values = pd.Series([value], dtype=object)
-    return _column_cells(values, column, [calendar])[0]
 
 
 def words(value: Any) -> str:
