@@ -535,6 +535,15 @@ def pages_database(
     return shared_template("pages", fill_all, template=market_database)
 
 
+@pytest.fixture(scope="module")
+def module_with_few_trees() -> Iterator[None]:
+    """Let what a module's tests train in this process be small."""
+    from tests.few_trees import few_trees
+
+    with few_trees():
+        yield
+
+
 @pytest.fixture
 def market_warehouse(
     fresh_warehouse: Callable[..., Warehouse], market_database: str

@@ -40,8 +40,9 @@ from python_ml.warehouse.clock import ClockReading
 from python_ml.warehouse.connection import Warehouse
 from python_ml.warehouse.dbt import run_dbt
 from python_ml.warehouse.ledgers import rewriting
-from tests.few_trees import few_trees
 from tests.forecast_market import N_BARS, build, load_bars, sessions
+
+pytestmark = pytest.mark.usefixtures("module_with_few_trees")
 
 # From a Monday to the Monday after, with the Sunday on which all is decided.
 DAYS = [
@@ -58,12 +59,6 @@ OF_THE_ROW = [
     "written_at",
     *("run_kind", "run_name", "is_late"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_trees() -> Iterator[None]:
-    with few_trees():
-        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

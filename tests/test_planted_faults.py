@@ -1038,12 +1038,12 @@ def test_a_check_for_look_ahead_finds_nothing_in_a_sound_project(
 
 def test_a_check_for_look_ahead_tells_two_leaks_apart(bench: Bench) -> None:
     """One of a feature, and one of what labels are scaled by."""
-    edits = [edit for name in LOOK_AHEADS[:2] for edit in FAULTS[name].edits]
+    feature, label = (FAULTS[name] for name in LOOK_AHEADS[:2])
+    both = Fault(caught_by=(), edits=(*feature.edits, *label.edits))
     bench.mend()
-    with bench.edited(edits):
+    with bench.edited(both.edits):
         bench.is_broken = True
-        run_dbt(bench.warehouse, REBUILD)
-        summary = check_lookahead(bench.warehouse, n_cuts=1, seed=1)
+        summary = _rebuild_and_check(bench, both)
     found = {
         table: set(rows["column"])
         for table, rows in summary.findings.groupby("table")

@@ -19,13 +19,8 @@ from python_ml.training.requests import (
 from python_ml.warehouse.bulk import read_frame
 from python_ml.warehouse.jobs import job_run
 from tests.conftest import warehouse_environment
-from tests.few_trees import few_trees
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_trees():
-    with few_trees():
-        yield
+pytestmark = pytest.mark.usefixtures("module_with_few_trees")
 
 
 @pytest.fixture

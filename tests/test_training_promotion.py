@@ -11,16 +11,11 @@ from python_ml.registry.deployments import live_versions
 from python_ml.training import train as training
 from python_ml.training.train import train
 from python_ml.warehouse.bulk import read_frame
-from tests.few_trees import few_trees
+
+pytestmark = pytest.mark.usefixtures("module_with_few_trees")
 
 AS_OF = end_of_day(date(2012, 6, 29))
 SERIES = {"symbols": ["AAPL", "IBM"], "timeframes": ["d1"], "n_jobs": 1}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_trees():
-    with few_trees():
-        yield
 
 
 @pytest.fixture(scope="module")
